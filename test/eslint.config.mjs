@@ -10,13 +10,11 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
-function fence(files, message, patterns, extra = {}) {
+/** @returns {import("eslint").Linter.Config} */
+function fence(files, message, pattern) {
   return {
     files,
-    rules: {
-      "no-restricted-imports": ["error", { patterns: [{ ...patterns, message }] }],
-      ...extra,
-    },
+    rules: { "no-restricted-imports": ["error", { patterns: [{ ...pattern, message }] }] },
   };
 }
 
@@ -75,14 +73,6 @@ export default defineConfig(
   fence(["model/**/*.ts"], "model/ knows nothing of LSP or the editor (layer fence).", {
     regex: "^(\\.\\./)+(extension|server|media|test)/|^vscode",
   }),
-  fence(
-    ["media/**/*.ts"],
-    "media/ takes types of server/protocol.ts and nothing else (layer fence).",
-    {
-      regex: "^(\\.\\./)+(extension|model|test)/|^(\\.\\./)+server/(?!protocol\\.ts$)",
-      allowTypeImports: true,
-    },
-  ),
   {
     files: ["media/**/*.ts"],
     rules: {
@@ -91,7 +81,11 @@ export default defineConfig(
         {
           patterns: [
             {
-              regex: "^(\\.\\./)",
+              regex: "^(\\.\\./)+(extension|model|test)/|^(\\.\\./)+server/(?!protocol\\.ts$)",
+              message: "media/ takes types of server/protocol.ts and nothing else (layer fence).",
+            },
+            {
+              regex: "^(\\.\\./)+server/protocol\\.ts$",
               allowTypeImports: true,
               message: "media/ takes types from server/protocol.ts, no values (layer fence).",
             },

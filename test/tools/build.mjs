@@ -85,14 +85,14 @@ function copyAssets() {
     cpSync(join(from, name), join(to, name));
 }
 
-/** Builds everything; answers the entry points that were not there. */
+/** Builds everything it can; answers the entry points that were not there, and the failures. */
 export async function buildAll({ minify, sourcemap }) {
   buildWasm();
   rmSync(join(dist, "node"), { recursive: true, force: true });
   const absent = bundles
     .map((b) => b.entryPoints[0])
     .filter((entry) => !existsSync(join(root, entry)));
-  await Promise.all(
+  const results = await Promise.allSettled(
     bundles
       .filter((b) => !absent.includes(b.entryPoints[0]))
       .map((b) =>
@@ -109,17 +109,18 @@ export async function buildAll({ minify, sourcemap }) {
       ),
   );
   copyAssets();
-  return absent;
+  const failures = results.filter((r) => r.status === "rejected").map((r) => r.reason.message);
+  return { absent, failures };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const started = performance.now();
-  const absent = await buildAll({
+  const { absent, failures } = await buildAll({
     minify: process.argv.includes("--minify"),
     sourcemap: process.argv.includes("--sourcemap"),
   });
   process.stdout.write(
     `built dist/ in ${Math.round(performance.now() - started)} ms${absent.length ? `, without ${absent.join(", ")}` : ""}\n`,
   );
-  if (absent.length && process.argv.includes("--strict")) process.exit(1);
+  if (failures.length || (absent.length && process.argv.includes("--strict"))) process.exit(1);
 }
