@@ -1,0 +1,19 @@
+/**
+ * The alphabet: 256 byte values and a few markers. A document is presented as BOS path PATH_END content EOF;
+ * with text after the cursor as BOS path PATH_END SUF suffix PRE prefix+middle EOM, so that prefix and middle
+ * stay contiguous while the user types. Source: byte-level fill in the middle, SPM order (arXiv 2207.14255 §3).
+ */
+export const BOS = 256;
+export const PATH_END = 257;
+export const SUF = 258;
+export const PRE = 259;
+export const EOM = 260;
+export const EOF = 261;
+/** V: byte values + markers, padded so that the unembedding is a whole number of tiles. */
+export const VOCAB = 272;
+
+export interface CorpusFile {
+  /** Workspace-relative, separators are '/'. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}

@@ -1,0 +1,32 @@
+/**
+ * What a device offers: persistent tensors, programs compiled from a graph, and copies in and out.
+ * Callers await `run` before they write or read; the GPU's run resolves once the work is queued.
+ */
+import type { DType, Graph, Tensor } from "./graph.ts";
+
+export type DeviceChoice = "auto" | "gpu" | "cpu";
+
+export interface Program {
+  readonly label: string;
+  /** Bytes of temporaries. */
+  readonly temporaryBytes: number;
+  run(): Promise<void>;
+  dispose(): void;
+}
+
+export interface Device {
+  readonly kind: "gpu" | "cpu";
+  readonly name: string;
+  /** A zero-filled tensor that outlives programs. */
+  tensor(name: string, shape: readonly number[], dtype?: DType): Tensor;
+  write(tensor: Tensor, data: ArrayLike<number>, offset?: number): void;
+  /** Elements [offset, offset + count); f32 tensors come back as Float32Array (Float64Array on the float64 device). */
+  read(tensor: Tensor, offset?: number, count?: number): Promise<Float32Array | Float64Array | Uint32Array>;
+  compile(graph: Graph, label: string): Promise<Program>;
+  /** Resolves when everything queued has been executed. */
+  idle(): Promise<void>;
+  free(tensor: Tensor): void;
+  /** Bytes held by persistent tensors and programs. */
+  readonly allocatedBytes: number;
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,217 @@
+/**
+ * The GPU device: buffers, programs as static lists of dispatches, read-back. A program's bind groups and
+ * pipelines are made once; a run only encodes and submits. Nothing is allocated per run.
+ */
+import { makeTensor, type DType, type Graph, type GpuCaps, type Tensor } from "../graph.ts";
+import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
+import { planBuffers } from "../plan.ts";
+import type { Device, Program } from "../device.ts";
+import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
+import { Pipelines } from "./pipelines.ts";
+
+/** Dispatches per submit: bounds how long the GPU is away from the desktop, and from watchdogs. */
+const NODES_PER_SUBMIT = 96;
+/** Runs that may be queued before `run` waits: keeps memory of pending writes bounded. */
+const RUNS_IN_FLIGHT = 4;
+
+interface Step {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+export async function createGpuDevice(options: AdapterOptions): Promise<GpuDevice> {
+  return new GpuDevice(await openAdapter(options));
+}
+
+export class GpuDevice implements Device {
+  readonly kind = "gpu";
+  readonly name: string;
+  readonly software: boolean;
+  readonly caps: GpuCaps;
+  readonly gpu: GPUDevice;
+  readonly #pipelines: Pipelines;
+  readonly #buffers = new Map<number, GPUBuffer>();
+  readonly #inFlight: Promise<unknown>[] = [];
+  #allocated = 0;
+  #failure: Error | undefined;
+
+  constructor(opened: OpenedAdapter) {
+    this.gpu = opened.device;
+    this.name = opened.name;
+    this.software = opened.software;
+    this.caps = opened.caps;
+    this.#pipelines = new Pipelines(opened.device);
+    void opened.lost.then((reason) => {
+      this.#failure ??= new DeviceLostError(
+        "NG_DEVICE_LOST",
+        `the GPU device was lost: ${reason}`,
+        "training resumes from the last checkpoint on a new device",
+      );
+    });
+    opened.device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const message = event.error.message;
+      this.#failure ??= /memory/i.test(message)
+        ? new OutOfGpuMemoryError(
+            "NG_GPU_MEMORY",
+            `the GPU ran out of memory: ${message}`,
+            "choose a smaller preset or close other GPU programs",
+          )
+        : new DeviceLostError("NG_GPU_ERROR", `the GPU reported an error: ${message}`, "please report it");
+    });
+  }
+
+  get allocatedBytes(): number {
+    return this.#allocated;
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #createBuffer(name: string, elements: number): GPUBuffer {
+    const size = Math.max(16, elements * 4);
+    this.#allocated += size;
+    return this.gpu.createBuffer({
+      label: name,
+      size,
+      usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+    });
+  }
+
+  tensor(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+    this.#check();
+    const t = makeTensor(name, shape, dtype, "persistent");
+    this.#buffers.set(t.id, this.#createBuffer(name, t.size));
+    return t;
+  }
+
+  buffer(t: Tensor): GPUBuffer {
+    const b = this.#buffers.get(t.id);
+    invariant(b !== undefined, `tensor ${t.name} does not live on this device`);
+    return b;
+  }
+
+  free(tensor: Tensor): void {
+    const b = this.#buffers.get(tensor.id);
+    if (b === undefined) return;
+    this.#allocated -= b.size;
+    b.destroy();
+    this.#buffers.delete(tensor.id);
+  }
+
+  write(tensor: Tensor, data: ArrayLike<number>, offset = 0): void {
+    invariant(
+      offset + data.length <= tensor.size,
+      `writing ${data.length} elements at ${offset} into ${tensor.name} of ${tensor.size}`,
+    );
+    if (data.length === 0) return;
+    const typed =
+      tensor.dtype === "u32"
+        ? data instanceof Uint32Array
+          ? data
+          : Uint32Array.from(data)
+        : data instanceof Float32Array
+          ? data
+          : Float32Array.from(data);
+    this.gpu.queue.writeBuffer(
+      this.buffer(tensor),
+      offset * 4,
+      typed.buffer as ArrayBuffer,
+      typed.byteOffset,
+      typed.byteLength,
+    );
+  }
+
+  async read(
+    tensor: Tensor,
+    offset = 0,
+    count = tensor.size - offset,
+  ): Promise<Float32Array | Uint32Array> {
+    this.#check();
+    const bytes = count * 4;
+    const staging = this.gpu.createBuffer({
+      size: bytes,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    const encoder = this.gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(this.buffer(tensor), offset * 4, staging, 0, bytes);
+    this.gpu.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const copy = staging.getMappedRange().slice(0);
+    staging.unmap();
+    staging.destroy();
+    this.#check();
+    return tensor.dtype === "u32" ? new Uint32Array(copy) : new Float32Array(copy);
+  }
+
+  async compile(graph: Graph, label: string): Promise<Program> {
+    this.#check();
+    const plan = planBuffers(graph.nodes);
+    const slots = plan.slotSizes.map((size, i) => this.#createBuffer(`${label} slot ${i}`, size));
+    const temporaryBytes = plan.slotSizes.reduce((sum, n) => sum + n * 4, 0);
+    const steps: Step[] = await Promise.all(
+      graph.nodes.map(async (node) => {
+        const kernel = node.op.gpu(node.params, this.caps);
+        const pipeline = await this.#pipelines.get(kernel, node.op.name);
+        const group = this.gpu.createBindGroup({
+          label: node.op.name,
+          layout: pipeline.getBindGroupLayout(0),
+          entries: node.tensors.map((t, binding) => ({
+            binding,
+            resource: {
+              buffer: t.role === "persistent" ? this.buffer(t) : slots[plan.slotOf.get(t.id)!]!,
+              size: Math.max(4, t.size * 4),
+            },
+          })),
+        });
+        return { pipeline, group, workgroups: kernel.workgroups };
+      }),
+    );
+    this.#check();
+    return {
+      label,
+      temporaryBytes,
+      run: () => this.#run(steps),
+      dispose: () => {
+        for (const b of slots) {
+          this.#allocated -= b.size;
+          b.destroy();
+        }
+      },
+    };
+  }
+
+  async #run(steps: readonly Step[]): Promise<void> {
+    this.#check();
+    for (let at = 0; at < steps.length; at += NODES_PER_SUBMIT) {
+      const encoder = this.gpu.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (let i = at; i < Math.min(steps.length, at + NODES_PER_SUBMIT); i++) {
+        const step = steps[i]!;
+        pass.setPipeline(step.pipeline);
+        pass.setBindGroup(0, step.group);
+        pass.dispatchWorkgroups(step.workgroups[0], step.workgroups[1], step.workgroups[2]);
+      }
+      pass.end();
+      this.gpu.queue.submit([encoder.finish()]);
+    }
+    this.#inFlight.push(this.gpu.queue.onSubmittedWorkDone());
+    if (this.#inFlight.length > RUNS_IN_FLIGHT) await this.#inFlight.shift();
+    this.#check();
+  }
+
+  async idle(): Promise<void> {
+    await this.gpu.queue.onSubmittedWorkDone();
+    this.#inFlight.length = 0;
+    this.#check();
+  }
+
+  async dispose(): Promise<void> {
+    for (const b of this.#buffers.values()) b.destroy();
+    this.#buffers.clear();
+    this.gpu.destroy();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * A program as data: tensors and a straight list of nodes, recorded once and replayed by a device.
+ * An op says how to run on both devices: a WGSL kernel, and a CPU function over a range of independent units
+ * (its reference twin). Every node overwrites the tensors it marks "write" in full unless the op says otherwise.
+ */
+import { invariant } from "./errors.ts";
+
+export type DType = "f32" | "u32";
+export type Access = "read" | "write" | "readWrite";
+export type Params = Readonly<Record<string, number>>;
+/** Float64Array stands in for f32 tensors in gradient checks. */
+export type Floats = Float32Array | Float64Array;
+export type Buffer = Float32Array | Float64Array | Uint32Array;
+
+export interface Tensor {
+  readonly id: number;
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Elements; every element is four bytes on the GPU. */
+  readonly size: number;
+  readonly dtype: DType;
+  /** Temporaries live inside one program and share memory by lifetime. */
+  readonly role: "persistent" | "temporary";
+}
+
+/** What kernels may rely on; smaller devices get the plain variants. */
+export interface GpuCaps {
+  readonly f16: boolean;
+  readonly subgroups: boolean;
+  readonly subgroupMatrix: boolean;
+  readonly maxWorkgroupStorageSize: number;
+  readonly maxInvocations: number;
+}
+
+export interface GpuKernel {
+  readonly code: string;
+  readonly entryPoint: string;
+  /** WGSL `override` values; shapes go here, so the compiler can unroll. */
+  readonly constants: Readonly<Record<string, number>>;
+  readonly workgroups: readonly [number, number, number];
+}
+
+export interface OpSpec {
+  /** Unique; CPU worker threads find the op by it. */
+  readonly name: string;
+  /** One entry per tensor, in binding order: @group(0) @binding(i). At most 10 (Metal's limit). */
+  readonly access: readonly Access[];
+  /** Independent units of CPU work; threads take ranges of it. */
+  units(params: Params): number;
+  /** Computes units [start, end). Must not touch what another unit writes. */
+  cpu(buffers: readonly Buffer[], params: Params, start: number, end: number): void;
+  gpu(params: Params, caps: GpuCaps): GpuKernel;
+}
+
+export interface Node {
+  readonly op: OpSpec;
+  readonly tensors: readonly Tensor[];
+  readonly params: Params;
+}
+
+let nextId = 1;
+export function makeTensor(
+  name: string,
+  shape: readonly number[],
+  dtype: DType,
+  role: Tensor["role"],
+): Tensor {
+  const size = shape.reduce((a, b) => a * b, 1);
+  invariant(
+    Number.isSafeInteger(size) && size > 0,
+    `tensor ${name} has shape [${shape.join(", ")}]; every dimension must be a positive integer`,
+  );
+  return { id: nextId++, name, shape, size, dtype, role };
+}
+
+export class Graph {
+  readonly nodes: Node[] = [];
+
+  /** A tensor that lives inside this program only. */
+  temp(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+    return makeTensor(name, shape, dtype, "temporary");
+  }
+
+  add(op: OpSpec, tensors: readonly Tensor[], params: Params): void {
+    invariant(
+      tensors.length === op.access.length,
+      `${op.name} takes ${op.access.length} tensors and was given ${tensors.length}`,
+    );
+    for (const [name, value] of Object.entries(params))
+      invariant(Number.isFinite(value), `${op.name}: parameter ${name} is ${value}`);
+    this.nodes.push({ op, tensors, params });
+  }
+}
+
+/** Workgroups for n invocations of one workgroup size, folded into two dimensions at the 65,535 limit.
+ *  In WGSL: index = (group.y * groups.x + group.x) * workgroupSize + local index. */
+export function gridFor(n: number, workgroupSize: number): [number, number, number] {
+  const groups = Math.max(1, Math.ceil(n / workgroupSize));
+  if (groups <= 65535) return [groups, 1, 1];
+  const y = Math.ceil(groups / 65535);
+  return [Math.ceil(groups / y), y, 1];
+}
+
+/** Asserts a tensor's element count, naming the op and the argument. */
+export function expectSize(op: string, argument: string, tensor: Tensor, size: number): void {
+  invariant(
+    tensor.size === size,
+    `${op}: ${argument} (${tensor.name}) has shape [${tensor.shape.join(", ")}] = ${tensor.size} elements; ${size} were expected`,
+  );
+}

@@ -1,0 +1,13 @@
+/** Every op by name: worker threads receive programs as op names. A new op is listed here once. */
+import type { OpSpec } from "./graph.ts";
+import * as reluSquared from "./kernels/reluSquared.ts";
+
+const modules: readonly Record<string, unknown>[] = [reluSquared];
+
+function isOp(value: unknown): value is OpSpec {
+  return typeof value === "object" && value !== null && "access" in value && "cpu" in value && "gpu" in value;
+}
+
+export const ops: ReadonlyMap<string, OpSpec> = new Map(
+  modules.flatMap((m) => Object.values(m).filter(isOp)).map((op) => [op.name, op]),
+);
