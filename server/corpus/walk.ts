@@ -1,0 +1,378 @@
+/**
+ * The files of a workspace that a model may learn from, as bytes, and every file left out with its reason.
+ * A broken or unreadable file is a problem in the result, never an exception; only a missing root throws.
+ * Bytes are kept as they are: invalid UTF-8, CRLF and byte order marks included. Links are not followed.
+ */
+import { createHash } from "node:crypto";
+import type { Dirent, Stats } from "node:fs";
+import { readFile, readdir, realpath, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { CorpusError } from "../../model/index.ts";
+import type { CorpusFile } from "../../model/index.ts";
+import { judgeBytes, judgeFolder, judgeName, judgeText, REPOSITORY_FOLDERS } from "./classify.ts";
+import { IgnoreRules } from "./ignoreRules.ts";
+import { secretByContent, secretByName } from "./secrets.ts";
+
+export const DEFAULT_MAX_FILE_KIB = 256;
+export const DEFAULT_MAX_TOTAL_MIB = 256;
+
+export const EXCLUSION_REASONS = [
+  "ignored",
+  "builtInFolder",
+  "secret",
+  "binary",
+  "generated",
+  "minified",
+  "vendored",
+  "lockFile",
+  "tooLarge",
+  "overTotal",
+  "duplicate",
+  "empty",
+  "link",
+  "notAFile",
+  "unreadable",
+] as const;
+export type ExclusionReason = (typeof EXCLUSION_REASONS)[number];
+
+export interface Excluded {
+  /** Folders end in "/": what is inside was not looked at, its bytes are unknown and counted as 0. */
+  readonly path: string;
+  readonly reason: ExclusionReason;
+  /** One phrase for the user. */
+  readonly detail: string;
+  readonly bytes: number;
+}
+
+export interface CorpusProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface CorpusTotals {
+  readonly files: number;
+  readonly bytes: number;
+  readonly excluded: Readonly<Record<ExclusionReason, { files: number; bytes: number }>>;
+}
+
+export interface CorpusWalk {
+  /** In path order (code units). */
+  readonly files: readonly CorpusFile[];
+  readonly excluded: readonly Excluded[];
+  readonly totals: CorpusTotals;
+  readonly problems: readonly CorpusProblem[];
+}
+
+export interface WalkOptions {
+  readonly root: string;
+  readonly maxFileKiB?: number;
+  readonly maxTotalMiB?: number;
+  /** Further patterns in .gitignore syntax (the setting narrowgauge.corpus.exclude). */
+  readonly exclude?: readonly string[];
+  /** "everything" keeps all readable text within the size cap: for scoring a given set of files. */
+  readonly select?: "training" | "everything";
+  readonly signal?: AbortSignal;
+}
+
+interface Candidate {
+  readonly path: string;
+  readonly bytes: number;
+  readonly takenBack: boolean;
+  readonly named: boolean;
+}
+
+/** How many files are read at the same time. */
+const READERS = 16;
+
+const comparePaths = (a: { path: string }, b: { path: string }): number =>
+  a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+
+export async function walkCorpus(o: WalkOptions): Promise<CorpusWalk> {
+  const root = await openRoot(o.root);
+  const walk = new Walk(root, o);
+  await walk.folder("", await walk.rootRules(), { takenBack: false });
+  await walk.readAll();
+  return walk.result();
+}
+
+/** Judges and reads one file, for a change on disk. Returns undefined when it no longer exists. */
+export async function readCorpusFile(
+  o: WalkOptions & { readonly path: string },
+): Promise<{ file?: CorpusFile; excluded?: Excluded } | undefined> {
+  const root = await openRoot(o.root);
+  const walk = new Walk(root, o);
+  const steps = o.path.split("/");
+  let rules = await walk.rootRules();
+  let takenBack = false;
+  let folder = "";
+  for (const step of steps.slice(0, -1)) {
+    const names = await readdir(join(root, folder)).catch(() => [] as string[]);
+    rules = await rules.descend(root, folder);
+    folder = folder === "" ? step : `${folder}/${step}`;
+    const verdict = walk.judgeFolder(folder, { names: new Set(names), rules, takenBack });
+    if (verdict === undefined) return { excluded: walk.result().excluded[0]! };
+    takenBack = verdict.takenBack;
+  }
+  rules = await rules.descend(root, folder);
+  let stats: Stats;
+  try {
+    stats = await stat(join(root, o.path));
+  } catch {
+    return undefined;
+  }
+  if (!stats.isFile()) return undefined;
+  const candidate = walk.judgeFile(o.path, { bytes: stats.size, rules, takenBack });
+  if (candidate !== undefined) await walk.read(candidate);
+  const { files, excluded } = walk.result();
+  return files[0] !== undefined ? { file: files[0] } : { excluded: excluded[0]! };
+}
+
+async function openRoot(root: string): Promise<string> {
+  try {
+    const real = await realpath(root);
+    if (!(await stat(real)).isDirectory())
+      throw new CorpusError(
+        "NG_CORPUS_NOT_A_FOLDER",
+        `${root} is a file, not a folder`,
+        "name the folder that holds the files",
+      );
+    return real;
+  } catch (error) {
+    if (error instanceof CorpusError) throw error;
+    throw new CorpusError(
+      "NG_CORPUS_NO_FOLDER",
+      `there is no folder ${root}`,
+      "check the path; it is taken relative to the current folder",
+      { cause: error },
+    );
+  }
+}
+
+class Walk {
+  readonly #root: string;
+  readonly #o: WalkOptions;
+  readonly #everything: boolean;
+  readonly #candidates: Candidate[] = [];
+  readonly #files: CorpusFile[] = [];
+  readonly #excluded: Excluded[] = [];
+  readonly #problems: CorpusProblem[] = [];
+
+  constructor(root: string, o: WalkOptions) {
+    this.#root = root;
+    this.#o = o;
+    this.#everything = o.select === "everything";
+  }
+
+  rootRules(): Promise<IgnoreRules> {
+    return IgnoreRules.open({
+      root: this.#root,
+      ...(this.#o.exclude === undefined ? {} : { exclude: this.#o.exclude }),
+    });
+  }
+
+  async folder(
+    folder: string,
+    outerRules: IgnoreRules,
+    inherited: { takenBack: boolean },
+  ): Promise<void> {
+    this.#o.signal?.throwIfAborted();
+    let entries: Dirent[];
+    try {
+      entries = await readdir(join(this.#root, folder), { withFileTypes: true });
+    } catch (error) {
+      this.#unreadable(`${folder}/`, error);
+      return;
+    }
+    const rules = this.#everything ? outerRules : await outerRules.descend(this.#root, folder);
+    const names = new Set(entries.map((entry) => entry.name));
+    entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const entry of entries) {
+      const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      if (entry.isSymbolicLink()) {
+        this.#exclude(path, "link", "a link; links are not followed", 0);
+      } else if (entry.isDirectory()) {
+        const verdict = this.judgeFolder(path, { names, rules, takenBack: inherited.takenBack });
+        if (verdict !== undefined) await this.folder(path, rules, verdict);
+      } else if (entry.isFile()) {
+        let bytes: number;
+        try {
+          bytes = (await stat(join(this.#root, path))).size;
+        } catch (error) {
+          this.#unreadable(path, error);
+          continue;
+        }
+        const candidate = this.judgeFile(path, { bytes, rules, takenBack: inherited.takenBack });
+        if (candidate !== undefined) this.#candidates.push(candidate);
+      } else {
+        this.#exclude(path, "notAFile", "a device, pipe or socket", 0);
+      }
+    }
+  }
+
+  /** undefined: left out, and noted. */
+  judgeFolder(
+    path: string,
+    o: { names: ReadonlySet<string>; rules: IgnoreRules; takenBack: boolean },
+  ): { takenBack: boolean } | undefined {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    if (this.#everything && !REPOSITORY_FOLDERS.has(name)) return { takenBack: true };
+    const verdict = o.rules.judge(path, "folder");
+    if (verdict.ignoredBy !== undefined) {
+      this.#exclude(`${path}/`, "ignored", verdict.ignoredBy, 0);
+      return undefined;
+    }
+    const takenBack = verdict.takenBack || o.takenBack;
+    const found = judgeFolder({ name, siblings: o.names });
+    if (found !== undefined && (!takenBack || REPOSITORY_FOLDERS.has(name))) {
+      this.#exclude(`${path}/`, found.reason, found.detail, 0);
+      return undefined;
+    }
+    return { takenBack };
+  }
+
+  /** undefined: left out, and noted. */
+  judgeFile(
+    path: string,
+    o: { bytes: number; rules: IgnoreRules; takenBack: boolean },
+  ): Candidate | undefined {
+    const maxBytes = (this.#o.maxFileKiB ?? DEFAULT_MAX_FILE_KIB) * 1024;
+    const out = (reason: ExclusionReason, detail: string): undefined => {
+      this.#exclude(path, reason, detail, o.bytes);
+    };
+    const verdict = this.#everything
+      ? { ignoredBy: undefined, takenBack: true, named: true }
+      : o.rules.judge(path, "file");
+    if (verdict.ignoredBy !== undefined) return out("ignored", verdict.ignoredBy);
+    const takenBack = verdict.takenBack || o.takenBack;
+    // A wildcard must not let a credential in; the file has to be named.
+    const secret = verdict.named ? undefined : secretByName(path);
+    if (secret !== undefined) return out("secret", `${secret} by its name`);
+    const named = takenBack ? undefined : judgeName(path);
+    if (named !== undefined) return out(named.reason, named.detail);
+    if (o.bytes === 0) return out("empty", "no bytes");
+    if (o.bytes > maxBytes)
+      return out("tooLarge", `${kib(o.bytes)} KiB, the limit is ${kib(maxBytes)} KiB`);
+    return { path, bytes: o.bytes, takenBack, named: verdict.named };
+  }
+
+  async readAll(): Promise<void> {
+    this.#candidates.sort(comparePaths);
+    let next = 0;
+    const reader = async (): Promise<void> => {
+      for (;;) {
+        const candidate = this.#candidates[next++];
+        if (candidate === undefined) return;
+        this.#o.signal?.throwIfAborted();
+        await this.read(candidate);
+      }
+    };
+    await Promise.all(Array.from({ length: READERS }, reader));
+    this.#files.sort(comparePaths);
+    if (!this.#everything) this.#dropDuplicates();
+    this.#capTotal();
+  }
+
+  async read(candidate: Candidate): Promise<void> {
+    const { path } = candidate;
+    let bytes: Uint8Array;
+    try {
+      const buffer = await readFile(join(this.#root, path));
+      bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+    } catch (error) {
+      this.#unreadable(path, error);
+      return;
+    }
+    const found = judgeBytes(bytes);
+    if (found !== undefined) {
+      this.#exclude(path, found.reason, found.detail, bytes.length);
+      return;
+    }
+    if (!candidate.named) {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+      const secret = secretByContent(text);
+      if (secret !== undefined) {
+        this.#exclude(path, "secret", `contains ${secret}`, bytes.length);
+        return;
+      }
+      const written = candidate.takenBack ? undefined : judgeText(text);
+      if (written !== undefined) {
+        this.#exclude(path, written.reason, written.detail, bytes.length);
+        return;
+      }
+    }
+    this.#files.push({ path, bytes });
+  }
+
+  result(): CorpusWalk {
+    const excluded = Object.fromEntries(
+      EXCLUSION_REASONS.map((reason) => [reason, { files: 0, bytes: 0 }]),
+    ) as Record<ExclusionReason, { files: number; bytes: number }>;
+    for (const one of this.#excluded) {
+      excluded[one.reason].files++;
+      excluded[one.reason].bytes += one.bytes;
+    }
+    return {
+      files: this.#files,
+      excluded: [...this.#excluded].sort(comparePaths),
+      totals: {
+        files: this.#files.length,
+        bytes: this.#files.reduce((sum, file) => sum + file.bytes.length, 0),
+        excluded,
+      },
+      problems: [...this.#problems].sort(comparePaths),
+    };
+  }
+
+  /** The first path of each content stays. */
+  #dropDuplicates(): void {
+    const seen = new Map<string, string>();
+    const kept: CorpusFile[] = [];
+    for (const file of this.#files) {
+      const key = createHash("sha256").update(file.bytes).digest("base64");
+      const first = seen.get(key);
+      if (first === undefined) {
+        seen.set(key, file.path);
+        kept.push(file);
+      } else {
+        this.#exclude(file.path, "duplicate", `the same bytes as ${first}`, file.bytes.length);
+      }
+    }
+    this.#files.splice(0, this.#files.length, ...kept);
+  }
+
+  #capTotal(): void {
+    const cap = (this.#o.maxTotalMiB ?? DEFAULT_MAX_TOTAL_MIB) * 2 ** 20;
+    const kept: CorpusFile[] = [];
+    let total = 0;
+    for (const file of this.#files) {
+      if (total + file.bytes.length > cap) {
+        const detail = `the corpus limit of ${cap / 2 ** 20} MiB is reached`;
+        this.#exclude(file.path, "overTotal", detail, file.bytes.length);
+      } else {
+        total += file.bytes.length;
+        kept.push(file);
+      }
+    }
+    this.#files.splice(0, this.#files.length, ...kept);
+  }
+
+  #exclude(path: string, reason: ExclusionReason, detail: string, bytes: number): void {
+    this.#excluded.push({ path, reason, detail, bytes });
+  }
+
+  #unreadable(path: string, error: unknown): void {
+    const code = (error as NodeJS.ErrnoException).code;
+    const message =
+      code === "EACCES" || code === "EPERM"
+        ? "no permission to read it"
+        : code === "ENOENT"
+          ? "it vanished while being read"
+          : error instanceof Error
+            ? error.message
+            : String(error);
+    this.#problems.push({ path, message });
+    this.#exclude(path, "unreadable", message, 0);
+  }
+}
+
+const kib = (bytes: number): string => Math.ceil(bytes / 1024).toLocaleString("en-US");
