@@ -1,11 +1,19 @@
 /** Every op by name: worker threads receive programs as op names. A new op is listed here once. */
 import type { OpSpec } from "./graph.ts";
 import * as reluSquared from "./kernels/reluSquared.ts";
+import * as rmsNorm from "./kernels/rmsNorm.ts";
+import * as add from "./kernels/add.ts";
 
-const modules: readonly Record<string, unknown>[] = [reluSquared];
+const modules: readonly Record<string, unknown>[] = [reluSquared, rmsNorm, add];
 
 function isOp(value: unknown): value is OpSpec {
-  return typeof value === "object" && value !== null && "access" in value && "cpu" in value && "gpu" in value;
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "access" in value &&
+    "cpu" in value &&
+    "gpu" in value
+  );
 }
 
 export const ops: ReadonlyMap<string, OpSpec> = new Map(

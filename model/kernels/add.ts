@@ -1,0 +1,59 @@
+/** Sums of tensors of one size, into a third or in place. Gradients are copies, so there is no backward. */
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
+import { addForward as forwardTwin, addInto as intoTwin } from "../cpu/add.ts";
+import code from "./add.wgsl";
+
+/** Elements per workgroup, as in the kernel. */
+const PER_GROUP = 1024;
+
+export const addForwardOp: OpSpec = {
+  name: "addForward",
+  access: ["read", "read", "write"],
+  units: (p) => p["n"]!,
+  cpu: (b, p, start, end) =>
+    forwardTwin(
+      { x: b[0] as Floats, z: b[1] as Floats, y: b[2] as Floats, scale: p["scale"]! },
+      start,
+      end,
+    ),
+  gpu: (p) => ({
+    code,
+    entryPoint: "forward",
+    constants: { n: p["n"]!, scale: p["scale"]! },
+    workgroups: gridFor(p["n"]!, PER_GROUP),
+  }),
+};
+
+export const addIntoOp: OpSpec = {
+  name: "addInto",
+  access: ["read", "readWrite"],
+  units: (p) => p["n"]!,
+  cpu: (b, p, start, end) =>
+    intoTwin({ x: b[0] as Floats, y: b[1] as Floats, scale: p["scale"]! }, start, end),
+  gpu: (p) => ({
+    code,
+    entryPoint: "into",
+    constants: { n: p["n"]!, scale: p["scale"]! },
+    workgroups: gridFor(p["n"]!, PER_GROUP),
+  }),
+};
+
+/** y = x + scale·z; x, z, y of one size, scale 1 unless given. y must be another tensor than x and z. */
+export function addForward(g: Graph, a: { x: Tensor; z: Tensor; y: Tensor; scale?: number }): void {
+  expectSize("addForward", "z", a.z, a.x.size);
+  expectSize("addForward", "y", a.y, a.x.size);
+  g.add(addForwardOp, [a.x, a.z, a.y], { n: a.x.size, scale: a.scale ?? 1 });
+}
+
+/** y += scale·x; x, y of one size, scale 1 unless given. */
+export function addInto(g: Graph, a: { x: Tensor; y: Tensor; scale?: number }): void {
+  expectSize("addInto", "y", a.y, a.x.size);
+  g.add(addIntoOp, [a.x, a.y], { n: a.x.size, scale: a.scale ?? 1 });
+}

@@ -1,0 +1,79 @@
+/** RMS normalization without gain, y = x / sqrt(mean(x²) + 1e-6). Source: RMSNorm (arXiv 1910.07467) eq. 4. */
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type GpuKernel,
+  type OpSpec,
+  type Params,
+  type Tensor,
+} from "../graph.ts";
+import { invariant } from "../errors.ts";
+import { rmsNormBackward as backwardTwin, rmsNormForward as forwardTwin } from "../cpu/rmsNorm.ts";
+import code from "./rmsNorm.wgsl";
+
+/** Wider rows take more lanes, so that few long rows still fill the device. */
+const lanesFor = (C: number): number => (C > 4096 ? 256 : C > 512 ? 64 : 16);
+
+function kernel(p: Params, entryPoint: string): GpuKernel {
+  const lanes = lanesFor(p["C"]!);
+  return {
+    code,
+    entryPoint,
+    constants: { rows: p["rows"]!, C: p["C"]!, lanes },
+    workgroups: gridFor(p["rows"]!, 256 / lanes),
+  };
+}
+
+export const rmsNormForwardOp: OpSpec = {
+  name: "rmsNormForward",
+  access: ["read", "write"],
+  units: (p) => p["rows"]!,
+  cpu: (b, p, start, end) =>
+    forwardTwin({ x: b[0] as Floats, y: b[1] as Floats, C: p["C"]! }, start, end),
+  gpu: (p) => kernel(p, "forward"),
+};
+
+function backwardOp(accumulate: 0 | 1): OpSpec {
+  return {
+    name: accumulate === 1 ? "rmsNormBackwardAccumulate" : "rmsNormBackward",
+    access: ["read", "read", accumulate === 1 ? "readWrite" : "write"],
+    units: (p) => p["rows"]!,
+    cpu: (b, p, start, end) =>
+      backwardTwin(
+        { x: b[0] as Floats, dY: b[1] as Floats, dX: b[2] as Floats, C: p["C"]!, accumulate },
+        start,
+        end,
+      ),
+    gpu: (p) => kernel(p, accumulate === 1 ? "backwardAccumulate" : "backward"),
+  };
+}
+export const rmsNormBackwardOp = backwardOp(0);
+export const rmsNormBackwardAccumulateOp = backwardOp(1);
+
+function shape(op: string, x: Tensor, channels: number | undefined): Params {
+  const C = channels ?? x.shape.at(-1)!;
+  invariant(
+    C % 4 === 0 && x.size % C === 0,
+    `${op}: x (${x.name}) has ${x.size} elements, which is not rows of ${C} channels, a multiple of 4`,
+  );
+  return { rows: x.size / C, C };
+}
+
+/** x, y [rows, channels]; channels, a multiple of 4, is x's last dimension unless given. */
+export function rmsNormForward(g: Graph, a: { x: Tensor; y: Tensor; channels?: number }): void {
+  expectSize("rmsNormForward", "y", a.y, a.x.size);
+  g.add(rmsNormForwardOp, [a.x, a.y], shape("rmsNormForward", a.x, a.channels));
+}
+
+/** dX from x and dY, all [rows, channels]; accumulate 1 adds to dX. */
+export function rmsNormBackward(
+  g: Graph,
+  a: { x: Tensor; dY: Tensor; dX: Tensor; channels?: number; accumulate?: 0 | 1 },
+): void {
+  expectSize("rmsNormBackward", "dY", a.dY, a.x.size);
+  expectSize("rmsNormBackward", "dX", a.dX, a.x.size);
+  const op = a.accumulate === 1 ? rmsNormBackwardAccumulateOp : rmsNormBackwardOp;
+  g.add(op, [a.x, a.dY, a.dX], shape("rmsNormBackward", a.x, a.channels));
+}
