@@ -1,0 +1,588 @@
+/**
+ * Turns bytes into facts, one byte at a time: what token ended, how deep the place is and in what kind of
+ * symbol, and what the names declared so far in this file are. Its state after byte t depends on bytes 0..t,
+ * the path, and what `lookup` says about other files; nothing here may ever read ahead.
+ * A snapshot is cheap and stays valid whatever is pushed later, so rejected drafts can be taken back.
+ */
+
+import { FACT_CHANNELS, SCOPE_KINDS, TOKEN_MODIFIERS, TOKEN_TYPES } from "./channels.ts";
+import { colourOf, identityOf } from "./channels.ts";
+import { CONTROL_WORDS, languageOf } from "./languages.ts";
+import type { Declares, Language } from "./languages.ts";
+import { isCommentMode, isStringMode, Lexer, TEMPLATE_OPEN } from "./lexer.ts";
+import type { LexerSnapshot, TokenSink } from "./lexer.ts";
+
+/** tokenType | tokenModifiers << 5 | colour << 9; 0 = nothing known. */
+export type PackedFact = number;
+
+export function packFact(type: number, modifiers: number, colour: number): PackedFact {
+  return type | (modifiers << 5) | (colour << 9);
+}
+
+export type FactLookup = (name: string) => PackedFact;
+
+const PREVIOUS = {
+  nothing: 0,
+  name: 1,
+  keyword: 2,
+  closeParen: 3,
+  closeOther: 4,
+  dot: 5,
+  operator: 6,
+  open: 7,
+  separator: 8,
+  literal: 9,
+  at: 10,
+} as const;
+
+/** What stands before '{': a call-like head, a control statement, an arrow. */
+const HEAD = { none: 0, call: 1, control: 2, arrow: 3 } as const;
+
+const PAREN = 40;
+const BRACKET = 91;
+const BRACE = 123;
+const SEMICOLON = 59;
+const EQUALS = 61;
+const COLON = 58;
+const AT = 64;
+const STAR = 42;
+const AMPERSAND = 38;
+const GREATER = 62;
+
+/** Deeper nesting is not followed: it is not code. */
+const MAX_DEPTH = 256;
+const MAX_DEPTH_BUCKET = FACT_CHANNELS[2].size - 1;
+/** How many unclosed brackets a closing one may end. */
+const MAX_UNCLOSED = 32;
+
+const PARAMETER: Declares = { type: TOKEN_TYPES.parameter, modifiers: 0, kind: 0 };
+const PROPERTY: Declares = { type: TOKEN_TYPES.property, modifiers: 0, kind: 0 };
+const VARIABLE: Declares = { type: TOKEN_TYPES.variable, modifiers: 0, kind: 0 };
+const ENUM_MEMBER: Declares = { type: TOKEN_TYPES.enumMember, modifiers: 0, kind: 0 };
+
+/** Words that open a scope though they declare nothing themselves (Go's `type T struct`). */
+const SCOPE_WORDS: ReadonlyMap<string, number> = new Map([
+  ["struct", SCOPE_KINDS.struct],
+  ["interface", SCOPE_KINDS.interface],
+  ["class", SCOPE_KINDS.class],
+]);
+
+const REGEXP_NEVER_AFTER = new Set(["this", "super", "null", "true", "false", "undefined", "self"]);
+
+interface Frame {
+  /** The bracket's byte; 0 for a level of indentation. */
+  readonly open: number;
+  readonly kind: number;
+  readonly depth: number;
+  /** Column of the lines inside, for levels of indentation. */
+  readonly column: number;
+  readonly parameters: boolean;
+  readonly binds: Declares | null;
+  readonly importing: boolean;
+  readonly pendingKind: number;
+  readonly pending: Declares | null;
+  readonly head: number;
+  readonly control: boolean;
+  readonly parent: Frame | null;
+}
+
+interface ScannerState {
+  type: number;
+  modifiers: number;
+  colour: number;
+  /** Type of a token that ended with the last byte; shows from the next byte on. */
+  deferred: number;
+  frame: Frame;
+  pendingKind: number;
+  pending: Declares | null;
+  head: number;
+  statementBegins: boolean;
+  control: boolean;
+  importing: boolean;
+  previous: number;
+  parameterBegins: boolean;
+  /** The last name may yet turn out to be a method or an assigned variable. */
+  tentative: boolean;
+  assignable: boolean;
+  lineFirst: boolean;
+  lastName: string;
+  /** Names declared so far. Shared with snapshots until the next declaration. */
+  declared: Map<string, PackedFact>;
+  declaredIsShared: boolean;
+}
+
+export interface ScannerSnapshot {
+  readonly lexer: LexerSnapshot;
+  readonly state: ScannerState;
+}
+
+const ROOT: Frame = {
+  open: 0,
+  kind: SCOPE_KINDS.file,
+  depth: 0,
+  column: 0,
+  parameters: false,
+  binds: null,
+  importing: false,
+  pendingKind: 0,
+  pending: null,
+  head: HEAD.none,
+  control: false,
+  parent: null,
+};
+
+const hasMembers = (kind: number): boolean =>
+  kind === SCOPE_KINDS.class ||
+  kind === SCOPE_KINDS.interface ||
+  kind === SCOPE_KINDS.struct ||
+  kind === SCOPE_KINDS.enum;
+
+const isCallable = (kind: number): boolean =>
+  kind === SCOPE_KINDS.function || kind === SCOPE_KINDS.method || kind === SCOPE_KINDS.constructor;
+
+const isMember = (type: number): boolean =>
+  type === TOKEN_TYPES.method ||
+  type === TOKEN_TYPES.property ||
+  type === TOKEN_TYPES.enumMember ||
+  type === TOKEN_TYPES.function ||
+  type === TOKEN_TYPES.class;
+
+export class FactScanner implements TokenSink {
+  readonly #path: string;
+  readonly #language: Language;
+  readonly #lookup: FactLookup;
+  readonly #lexer: Lexer;
+  #s: ScannerState;
+
+  constructor(path: string, lookup: FactLookup) {
+    this.#path = path;
+    this.#language = languageOf(path);
+    this.#lookup = lookup;
+    this.#lexer = new Lexer(this.#language, this);
+    this.#s = {
+      type: 0,
+      modifiers: 0,
+      colour: 0,
+      deferred: 0,
+      frame: ROOT,
+      pendingKind: 0,
+      pending: null,
+      head: HEAD.none,
+      statementBegins: true,
+      control: false,
+      importing: false,
+      previous: PREVIOUS.nothing,
+      parameterBegins: false,
+      tentative: false,
+      assignable: false,
+      lineFirst: true,
+      lastName: "",
+      declared: new Map(),
+      declaredIsShared: false,
+    };
+  }
+
+  push(byte: number): void {
+    const s = this.#s;
+    if (s.deferred !== 0) {
+      s.type = s.deferred;
+      s.modifiers = 0;
+      s.deferred = 0;
+    }
+    this.#lexer.push(byte);
+  }
+
+  /** Writes the facts after the last pushed byte, one number per channel, from `at` on. */
+  write(out: Uint16Array, at: number): void {
+    const s = this.#s;
+    out[at] = s.type;
+    out[at + 1] = s.modifiers;
+    out[at + 2] = 1 + Math.min(s.frame.depth, MAX_DEPTH_BUCKET - 1);
+    out[at + 3] = this.#scopeKind(s);
+    out[at + 4] = s.colour;
+  }
+
+  snapshot(): ScannerSnapshot {
+    this.#s.declaredIsShared = true;
+    return { lexer: this.#lexer.snapshot(), state: { ...this.#s } };
+  }
+
+  restore(snapshot: ScannerSnapshot): void {
+    this.#lexer.restore(snapshot.lexer);
+    this.#s = { ...snapshot.state };
+  }
+
+  #scopeKind(s: ScannerState): number {
+    const mode = this.#lexer.mode;
+    if (isStringMode(mode)) return SCOPE_KINDS.string;
+    if (isCommentMode(mode)) return SCOPE_KINDS.comment;
+    return s.importing ? SCOPE_KINDS.importList : s.frame.kind;
+  }
+
+  // What the lexer reports.
+
+  word(name: string): boolean {
+    const s = this.#s;
+    const language = this.#language;
+    const afterDot = s.previous === PREVIOUS.dot;
+    if (!afterDot && language.keywords.has(name)) {
+      const isName =
+        language.contextual.has(name) && !s.statementBegins && s.previous !== PREVIOUS.keyword;
+      if (!isName) {
+        this.#keyword(s, name);
+        return !REGEXP_NEVER_AFTER.has(name);
+      }
+    }
+    this.#name(s, name, afterDot);
+    return false;
+  }
+
+  ended(type: number): void {
+    const s = this.#s;
+    s.type = type;
+    s.modifiers = 0;
+    s.deferred = 0;
+    this.#literal(s, type);
+  }
+
+  closes(type: number): void {
+    const s = this.#s;
+    s.deferred = type;
+    this.#literal(s, type);
+  }
+
+  operator(first: number, last: number, length: number): void {
+    const s = this.#s;
+    const isAssignment = first === EQUALS && length === 1;
+    const isColonEquals = first === COLON && last === EQUALS && length === 2;
+    if (last === GREATER && first === EQUALS && length === 2) s.head = HEAD.arrow;
+    else if (isAssignment) s.head = HEAD.none;
+    const declares = this.#language.assignDeclares;
+    if (
+      declares === "equals" &&
+      s.assignable &&
+      (isAssignment || (first === COLON && length === 1))
+    )
+      this.#assigned(s);
+    if (declares === "colonEquals" && isColonEquals && s.previous === PREVIOUS.name)
+      this.#declare(s, s.lastName, VARIABLE);
+    // Generators, pointers and references stand between a declaring word and its name.
+    const isPrefix = first === STAR || first === AMPERSAND;
+    if (!isPrefix) {
+      s.pending = null;
+      s.parameterBegins = false;
+    }
+    s.tentative = false;
+    s.statementBegins = false;
+    s.assignable = false;
+    s.lineFirst = false;
+    s.previous = first === AT && length === 1 ? PREVIOUS.at : PREVIOUS.operator;
+  }
+
+  open(byte: number): void {
+    const s = this.#s;
+    let kind = s.frame.kind;
+    let parameters = false;
+    let head: number = s.head;
+    if (byte === PAREN) {
+      if (s.tentative && s.previous === PREVIOUS.name) this.#becomesCallable(s);
+      parameters = isCallable(s.pendingKind);
+      head = parameters || s.previous === PREVIOUS.name ? HEAD.call : HEAD.none;
+      if (s.previous === PREVIOUS.keyword) {
+        // A dynamic import is an ordinary call.
+        if (this.#language.regexps) s.importing = false;
+        if (!parameters) head = HEAD.control;
+      }
+    } else if (byte === BRACE) kind = this.#braceKind(s);
+    else if (byte === BRACKET && this.#language.name === "json") kind = SCOPE_KINDS.array;
+    if (s.frame.depth < MAX_DEPTH) {
+      const isBinding = byte === BRACE || byte === BRACKET;
+      s.frame = {
+        open: byte,
+        kind,
+        depth: s.frame.depth + 1,
+        column: s.frame.column,
+        parameters,
+        binds: isBinding && s.previous === PREVIOUS.keyword ? s.pending : null,
+        importing: s.importing,
+        // A body uses up what its header announced; a list in the header does not.
+        pendingKind: byte === BRACE ? 0 : s.pendingKind,
+        pending: byte === PAREN ? s.pending : null,
+        head,
+        control: s.control,
+        parent: s.frame,
+      };
+    }
+    s.pendingKind = 0;
+    s.pending = null;
+    s.head = HEAD.none;
+    s.parameterBegins = parameters;
+    s.tentative = false;
+    s.assignable = false;
+    s.lineFirst = false;
+    s.statementBegins = byte === BRACE;
+    if (byte === BRACE) s.control = false;
+    s.previous = PREVIOUS.open;
+  }
+
+  close(byte: number): void {
+    const s = this.#s;
+    s.assignable = false;
+    s.tentative = false;
+    s.lineFirst = false;
+    s.parameterBegins = false;
+    const open = byte === 41 ? PAREN : byte === 93 ? BRACKET : BRACE;
+    let match: Frame | null = s.frame;
+    for (let skipped = 0; match && skipped < MAX_UNCLOSED; skipped++) {
+      if (match.open === open || (open === BRACE && match.open === TEMPLATE_OPEN)) break;
+      match = match.parent;
+    }
+    if (match && (match.open === open || match.open === TEMPLATE_OPEN)) {
+      s.frame = match.parent ?? ROOT;
+      s.importing = match.importing;
+      s.pendingKind = match.pendingKind;
+      s.pending = match.pending;
+      s.head = open === PAREN ? match.head : HEAD.none;
+      s.control = open === BRACE ? false : match.control;
+    }
+    s.statementBegins = open === BRACE;
+    s.previous = open === PAREN ? PREVIOUS.closeParen : PREVIOUS.closeOther;
+  }
+
+  separator(byte: number): void {
+    const s = this.#s;
+    if (byte === SEMICOLON) this.#statementEnds(s);
+    else {
+      s.tentative = false;
+      s.head = HEAD.none;
+      s.statementBegins = s.frame.kind === SCOPE_KINDS.enum;
+      s.parameterBegins = s.frame.parameters;
+    }
+    s.assignable = false;
+    s.previous = PREVIOUS.separator;
+  }
+
+  dot(): void {
+    const s = this.#s;
+    // Three dots before a parameter leave it at its place.
+    if (s.previous === PREVIOUS.name) s.parameterBegins = false;
+    s.statementBegins = false;
+    s.tentative = false;
+    s.previous = s.previous === PREVIOUS.open || s.parameterBegins ? s.previous : PREVIOUS.dot;
+  }
+
+  newline(): void {
+    const s = this.#s;
+    s.tentative = false;
+    const open = s.frame.open;
+    if (open === PAREN || open === BRACKET) return;
+    if (s.importing && open === BRACE && s.frame.importing) return;
+    if (this.#language.scopes === "brackets") {
+      if (s.previous === PREVIOUS.operator || s.previous === PREVIOUS.dot) return;
+      if (s.previous === PREVIOUS.separator || s.previous === PREVIOUS.open) return;
+      if (s.previous === PREVIOUS.keyword && s.pending) return;
+      // The body of a declaration may open on the next line.
+      const { pendingKind, head } = s;
+      this.#statementEnds(s);
+      s.pendingKind = pendingKind;
+      s.head = head;
+      return;
+    }
+    const { pendingKind } = s;
+    this.#statementEnds(s);
+    s.pendingKind = pendingKind;
+  }
+
+  lineStart(column: number): void {
+    const s = this.#s;
+    s.lineFirst = true;
+    if (this.#language.scopes === "brackets") return;
+    let frame = s.frame;
+    if (frame.open !== 0) return;
+    while (frame.parent && frame.column > column) frame = frame.parent;
+    if (column > frame.column && frame.depth < MAX_DEPTH)
+      frame = {
+        ...ROOT,
+        kind: s.pendingKind || frame.kind,
+        depth: frame.depth + 1,
+        column,
+        parent: frame,
+      };
+    s.frame = frame;
+    s.pendingKind = 0;
+  }
+
+  // Statements and names.
+
+  #literal(s: ScannerState, type: number): void {
+    if (type !== TOKEN_TYPES.string && type !== TOKEN_TYPES.number && type !== TOKEN_TYPES.regexp)
+      return;
+    s.previous = PREVIOUS.literal;
+    s.statementBegins = false;
+    s.parameterBegins = false;
+    s.assignable = false;
+    s.tentative = false;
+    s.lineFirst = false;
+  }
+
+  #statementEnds(s: ScannerState): void {
+    s.statementBegins = true;
+    s.control = false;
+    s.importing = false;
+    s.pendingKind = 0;
+    s.pending = null;
+    s.head = HEAD.none;
+    s.tentative = false;
+    s.assignable = false;
+  }
+
+  #keyword(s: ScannerState, name: string): void {
+    const language = this.#language;
+    s.type = TOKEN_TYPES.keyword;
+    s.modifiers = 0;
+    s.tentative = false;
+    s.assignable = false;
+    const isModifier = language.modifiers.has(name);
+    const declares = language.declares.get(name);
+    if (language.scopes === "indent" && s.lineFirst && declares?.kind) this.#leaveBrackets(s);
+    if (!isModifier || declares) {
+      if (s.statementBegins && language.imports.has(name)) s.importing = true;
+      if (declares) {
+        s.pending = s.importing ? null : declares;
+        if (declares.kind === SCOPE_KINDS.function && hasMembers(s.frame.kind))
+          s.pendingKind = SCOPE_KINDS.method;
+        else if (declares.kind) s.pendingKind = declares.kind;
+      } else {
+        const scope = SCOPE_WORDS.get(name);
+        if (scope !== undefined) s.pendingKind = scope;
+        else if (s.statementBegins && CONTROL_WORDS.has(name)) s.control = true;
+      }
+      s.statementBegins = false;
+    }
+    s.lineFirst = false;
+    s.previous = PREVIOUS.keyword;
+  }
+
+  #name(s: ScannerState, name: string, afterDot: boolean): void {
+    const declares = afterDot ? null : this.#declares(s);
+    const isSelfMember =
+      afterDot && s.statementBegins === false && s.lastName === "self" && s.lineFirst;
+    s.assignable =
+      this.#language.assignDeclares === "equals" &&
+      (isSelfMember || (s.statementBegins && !afterDot));
+    if (declares && name !== "") {
+      this.#declare(s, name, declares);
+    } else {
+      const decorates = s.previous === PREVIOUS.at;
+      const fact = this.#resolve(s, name, afterDot);
+      s.type = decorates ? TOKEN_TYPES.decorator : fact & 31 || TOKEN_TYPES.identifier;
+      s.modifiers = (fact >>> 5) & 15;
+      s.colour = fact >>> 9;
+      s.tentative = false;
+    }
+    if (s.previous === PREVIOUS.keyword || s.pending) s.pending = null;
+    // "self" stays first on its line until the member after the dot is known.
+    s.lineFirst = s.lineFirst && name === "self";
+    s.statementBegins = false;
+    s.parameterBegins = false;
+    s.lastName = name;
+    s.previous = PREVIOUS.name;
+  }
+
+  /** What the name at hand declares by its place, if anything. */
+  #declares(s: ScannerState): Declares | null {
+    if (s.importing) return null;
+    const { frame } = s;
+    if (s.pending)
+      return s.pendingKind === SCOPE_KINDS.method && s.pending.type === TOKEN_TYPES.function
+        ? { ...s.pending, type: TOKEN_TYPES.method }
+        : s.pending;
+    if (frame.binds) return frame.binds;
+    const { typeFirst, memberNames } = this.#language;
+    if (frame.parameters) {
+      if (typeFirst) return s.previous === PREVIOUS.name ? PARAMETER : null;
+      return s.parameterBegins ? PARAMETER : null;
+    }
+    if (frame.open === BRACE && s.statementBegins) {
+      if (frame.kind === SCOPE_KINDS.enum) return ENUM_MEMBER;
+      if (memberNames && hasMembers(frame.kind)) {
+        s.tentative = true;
+        return PROPERTY;
+      }
+    }
+    const isTyped =
+      s.previous === PREVIOUS.name ||
+      (s.previous === PREVIOUS.keyword && !s.control && !s.statementBegins && s.pendingKind === 0);
+    if (typeFirst && isTyped && !s.control && frame.open !== PAREN && frame.open !== BRACKET) {
+      s.tentative = true;
+      return hasMembers(frame.kind) ? PROPERTY : VARIABLE;
+    }
+    return null;
+  }
+
+  #declare(s: ScannerState, name: string, declares: Declares): void {
+    const { kind } = s.frame;
+    const isLocal = isCallable(kind) || declares.type === TOKEN_TYPES.parameter;
+    // A local name means nothing in other files, so it has no colour of its own.
+    const colour = isLocal ? 0 : colourOf(identityOf(this.#path, name));
+    if (s.declaredIsShared) {
+      s.declared = new Map(s.declared);
+      s.declaredIsShared = false;
+    }
+    s.declared.set(name, packFact(declares.type, declares.modifiers, colour));
+    s.type = declares.type;
+    s.modifiers = declares.modifiers | TOKEN_MODIFIERS.declaration;
+    s.colour = colour;
+  }
+
+  #assigned(s: ScannerState): void {
+    if (s.lastName === "" || s.declared.has(s.lastName)) return;
+    const { type, modifiers, colour } = s;
+    const isMember = hasMembers(s.frame.kind) || s.previous === PREVIOUS.dot;
+    this.#declare(s, s.lastName, isMember ? PROPERTY : VARIABLE);
+    // The operator's own class is about to show; only names to come learn of this.
+    s.type = type;
+    s.modifiers = modifiers;
+    s.colour = s.colour || colour;
+  }
+
+  #becomesCallable(s: ScannerState): void {
+    const isMethod = hasMembers(s.frame.kind);
+    s.pendingKind = isMethod
+      ? s.lastName === "constructor"
+        ? SCOPE_KINDS.constructor
+        : SCOPE_KINDS.method
+      : SCOPE_KINDS.function;
+    const type = isMethod ? TOKEN_TYPES.method : TOKEN_TYPES.function;
+    this.#declare(s, s.lastName, { type, modifiers: 0, kind: s.pendingKind });
+  }
+
+  #resolve(s: ScannerState, name: string, afterDot: boolean): PackedFact {
+    if (name === "") return 0;
+    const here = s.declared.get(name) ?? 0;
+    if (here !== 0 && (!afterDot || isMember(here & 31))) return here;
+    return this.#lookup(name) || here;
+  }
+
+  #braceKind(s: ScannerState): number {
+    if (this.#language.name === "json") return SCOPE_KINDS.object;
+    if (s.pendingKind !== 0) return s.pendingKind;
+    if (s.head === HEAD.arrow && s.previous === PREVIOUS.operator) return SCOPE_KINDS.function;
+    const { kind } = s.frame;
+    if (s.head === HEAD.call && !s.control && this.#language.memberNames)
+      return hasMembers(kind) || kind === SCOPE_KINDS.object ? SCOPE_KINDS.method : kind;
+    const isValue =
+      s.previous === PREVIOUS.operator ||
+      s.previous === PREVIOUS.open ||
+      s.previous === PREVIOUS.separator ||
+      (s.previous === PREVIOUS.keyword && s.control);
+    if (isValue && !s.importing && !s.statementBegins && this.#language.regexps)
+      return SCOPE_KINDS.object;
+    return kind;
+  }
+
+  /** A line that begins with a declaring word is not inside brackets: one was left open above. */
+  #leaveBrackets(s: ScannerState): void {
+    while (s.frame.open !== 0 && s.frame.parent) s.frame = s.frame.parent;
+  }
+}
