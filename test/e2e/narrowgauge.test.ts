@@ -1,0 +1,225 @@
+/**
+ * The main job in the real editor, with the packaged extension: say yes, watch a model of this
+ * workspace being trained, take its completions, ask it where things are. One workbench, steps in
+ * order; the first step that fails fails the rest.
+ * The workspace is a copy of this repository's own sources, or the folder in NARROWGAUGE_TEST_WORKSPACE.
+ */
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Editor, foreignSockets, until } from "./editor.ts";
+import { frequentLine, identifierOf, type Question } from "./questions.ts";
+import { Workbench } from "./workbench.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const scratch = join(root, ".cache", "e2e");
+const workspace = join(scratch, "workspace");
+const networkLog = join(scratch, "network.jsonl");
+const screenshots = join(root, "test", "e2e", "screenshots");
+const entry = process.env["NARROWGAUGE_TEST_EDITOR"];
+const vsix = readdirSync(root).find((name) => /^narrowgauge-linux-x64-.*\.vsix$/.test(name));
+
+const trainingMinutes = Number(process.env["NARROWGAUGE_TEST_MINUTES"] ?? "0.75");
+const trainingTimeoutMs = trainingMinutes * 60_000 + 180_000;
+
+/** Programs of ours, as their command lines show them. */
+const ours = /narrowgauge[^ ]*\/dist\/(server|model|cpuWorker)\.mjs/;
+
+function makeWorkspace(): void {
+  rmSync(workspace, { recursive: true, force: true });
+  mkdirSync(workspace, { recursive: true });
+  const given = process.env["NARROWGAUGE_TEST_WORKSPACE"];
+  if (given) {
+    cpSync(given, workspace, { recursive: true });
+    return;
+  }
+  for (const folder of ["extension", "server", "model"])
+    cpSync(join(root, folder), join(workspace, folder), {
+      recursive: true,
+      filter: (path) => statSync(path).isDirectory() || path.endsWith(".ts"),
+    });
+}
+
+interface NetworkLine {
+  readonly pid: number;
+  readonly program: string;
+  readonly event: "start" | "connect" | "listen" | "send" | "lookup";
+  readonly host?: string;
+  readonly stack?: string;
+}
+
+function networkLines(): NetworkLine[] {
+  return readFileSync(networkLog, "utf8")
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as NetworkLine);
+}
+
+describe.skipIf(!entry || !vsix)("Narrowgauge in the editor", () => {
+  let editor: Editor;
+  let workbench: Workbench;
+  let question: Question;
+  const sockets: string[] = [];
+  let watch: NodeJS.Timeout;
+
+  beforeAll(async () => {
+    makeWorkspace();
+    question = frequentLine(workspace);
+    editor = await Editor.start({
+      entry: entry!,
+      vsix: join(root, vsix!),
+      folder: join(scratch, "editor"),
+      settings: {
+        "narrowgauge.training.budgetMinutes": trainingMinutes,
+        "narrowgauge.training.pauseWhileTyping": false,
+        "narrowgauge.completion.deadlineMs": 5000,
+        "narrowgauge.completion.minConfidence": 0,
+        "narrowgauge.model.preset": "nano",
+      },
+      env: {
+        NARROWGAUGE_TEST_NETWORK_LOG: networkLog,
+        NODE_OPTIONS: `--require=${join(root, "test", "e2e", "netWatch.cjs")}`,
+      },
+    });
+    watch = setInterval(() => {
+      for (const { pid, command } of editor.processes())
+        if (ours.test(command))
+          for (const socket of foreignSockets(pid)) sockets.push(`${command}: ${socket}`);
+    }, 1000);
+    workbench = await Workbench.open({ url: editor.url, folder: workspace, screenshots });
+    await workbench.trust();
+  });
+
+  afterAll(async () => {
+    clearInterval(watch);
+    await workbench?.screenshot("last");
+    await workbench?.close();
+    await editor?.stop();
+  });
+
+  test("shows its state in the status bar", async () => {
+    await workbench.statusItem(/Narrowgauge/).waitFor({ timeout: 60_000 });
+    await workbench.screenshot("status");
+  });
+
+  test("asks before it reads the workspace, and says what it would read", async () => {
+    await workbench.command("Narrowgauge: Train on This Workspace");
+    const dialog = workbench.page.locator(".monaco-dialog-box");
+    await dialog.waitFor({ timeout: 60_000 });
+    await workbench.screenshot("consent");
+    expect(await dialog.innerText()).toMatch(/\d+ files/);
+    await dialog.getByRole("button", { name: /^Train/ }).click();
+  });
+
+  test("draws the loss while it trains", async () => {
+    await workbench.command("Narrowgauge: Show Training");
+    const plot = workbench.webview.locator(".uplot canvas").first();
+    await plot.waitFor({ timeout: 120_000 });
+    const steps = () => workbench.webview.locator("body").innerText();
+    const before = await steps();
+    await until("the view moves", trainingTimeoutMs, async () => (await steps()) !== before);
+    await workbench.screenshot("training");
+  });
+
+  test("comes to an end and is ready", async () => {
+    await workbench.statusItem(/ready/i).waitFor({ timeout: trainingTimeoutMs });
+    await workbench.screenshot("trained");
+  });
+
+  test("suggests the rest of a line that this workspace often has, and Tab takes it", async () => {
+    await workbench.openFile(question.file);
+    await workbench.toEnd();
+    await workbench.page.keyboard.press("Enter");
+    await workbench.page.keyboard.type(question.typed, { delay: 25 });
+    const ghost = await workbench.waitForGhostText(30_000);
+    await workbench.screenshot("ghost");
+    await workbench.page.keyboard.press("Tab");
+    await until("the suggestion is in the text", 10_000, async () =>
+      (await workbench.lines()).some((line) =>
+        line.includes(question.typed + ghost.split("\n")[0]),
+      ),
+    );
+    expect(await workbench.ghostText()).toBe("");
+    expect(question.rest).toContain(ghost.slice(0, 4));
+    await workbench.screenshot("accepted");
+  });
+
+  test("answers an identifier with its definition first, and Enter opens it", async () => {
+    const identifier = process.env["NARROWGAUGE_TEST_IDENTIFIER"] ?? identifierOf(workspace);
+    await workbench.command("Narrowgauge: Query Codebase");
+    await workbench.quickInput.fill(identifier);
+    const first = workbench.quickRows.first();
+    await until("an answer is listed", 60_000, async () =>
+      /definition/i.test(await first.innerText().catch(() => "")),
+    );
+    await workbench.screenshot("query-identifier");
+    const path = /[\w./-]+\.\w+/.exec((await first.innerText()).split("\n").slice(1).join("\n"));
+    await workbench.page.keyboard.press("Enter");
+    await until("a file with the identifier is open", 20_000, async () =>
+      (await workbench.lines()).some((line) => line.includes(identifier)),
+    );
+    expect(path).not.toBeNull();
+  });
+
+  test("answers a sentence with places, and Enter opens one", async () => {
+    const sentence = process.env["NARROWGAUGE_TEST_SENTENCE"] ?? "where are secrets left out";
+    const before = await workbench.activeTab.innerText();
+    await workbench.command("Narrowgauge: Query Codebase");
+    await workbench.quickInput.fill(sentence);
+    await until("answers are listed", 60_000, async () => (await workbench.quickRows.count()) > 1);
+    await workbench.page.waitForTimeout(1500);
+    await workbench.screenshot("query-sentence");
+    await workbench.page.keyboard.press("Enter");
+    await until(
+      "a file is open",
+      20_000,
+      async () => (await workbench.activeTab.innerText().catch(() => before)) !== "",
+    );
+    await workbench.screenshot("query-opened");
+  });
+
+  test("wrote no error to its log", () => {
+    const log = editor.extensionLog();
+    expect(log).not.toBe("");
+    expect(log.split("\n").filter((line) => /\[error\]/i.test(line))).toEqual([]);
+  });
+
+  test("reached nothing but loopback", () => {
+    const lines = networkLines();
+    const started = lines.filter((l) => l.event === "start" && ours.test(l.program));
+    expect(started.map((l) => l.program).join(" ")).toMatch(/server\.mjs/);
+    expect(started.map((l) => l.program).join(" ")).toMatch(/model\.mjs/);
+    // In the extension host the stack says whose call it was.
+    const foreign = lines.filter(
+      (l) => l.event !== "start" && (ours.test(l.program) || /narrowgauge/.test(l.stack ?? "")),
+    );
+    expect(foreign).toEqual([]);
+    expect(sockets).toEqual([]);
+  });
+
+  test("leaves no process behind", async () => {
+    const before = editor.processes().filter(({ command }) => ours.test(command));
+    expect(before.length).toBeGreaterThan(0);
+    await editor.stop();
+    await until("its processes are gone", 15_000, () =>
+      before.every(({ pid }) => !existsSync(`/proc/${pid}/fd/0`)),
+    );
+  });
+});
+
+test("the packaged Node can be executed", { skip: !vsix }, () => {
+  const list = spawnSync("unzip", ["-Z", join(root, vsix!), "extension/dist/node/node"], {
+    encoding: "utf8",
+  });
+  expect(list.stdout).toMatch(/^-rwxr-xr-x/m);
+});
