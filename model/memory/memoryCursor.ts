@@ -1,0 +1,141 @@
+/** One reader of the memory, going through one file from left to right. `predict` sees the bytes pushed so far and no
+ *  other of that file. A cursor is a snapshot: later changes of the memory do not reach it. */
+
+import type { BlendWeights } from "./blendWeights.ts";
+import { Levels } from "./levels.ts";
+import { OwnIndex } from "./ownIndex.ts";
+import { RankedBlend } from "./rankedBlend.ts";
+import { SegmentWalk } from "./segment.ts";
+
+export interface MemoryPrediction {
+  /** Longest context that was seen before, in bytes. */
+  readonly matchLength: number;
+  /** How often that context was seen. */
+  readonly total: number;
+}
+
+export interface MemoryCursor {
+  push(byte: number): void;
+  /** Writes 256 probabilities that sum to 1 into `out`. */
+  predict(out: Float64Array): MemoryPrediction;
+  /** What most probably comes next, copied from the longest match; empty if there is no match to trust. */
+  draft(maxBytes: number): Uint8Array;
+}
+
+/** Shorter matches are not worth a draft. */
+const DRAFT_ORDER = 5;
+/** A draft ends where the most frequent continuation has less than this share. */
+const DRAFT_SHARE = 0.5;
+const ADAPT_RATE = 0.002;
+/** Stands for the byte before the first one. */
+const LINE_END = 10;
+
+export interface CursorParts {
+  /** Segments whose counts are added (sign 1) or taken away (sign −1). */
+  readonly walks: readonly SegmentWalk[];
+  readonly weights: BlendWeights;
+  readonly absorbOwn: 0 | 1;
+  readonly adapt: 0 | 1;
+}
+
+export class WalkCursor implements MemoryCursor {
+  private readonly walks: readonly SegmentWalk[];
+  private readonly drafts: readonly SegmentWalk[];
+  private readonly own: OwnIndex | undefined;
+  private readonly workspaceLevels = new Levels();
+  private readonly ownLevels: Levels | undefined;
+  private readonly blend: RankedBlend;
+  private readonly sharedWeights: BlendWeights;
+  private readonly adapt: 0 | 1;
+  private levelsAreFresh = false;
+  private predicted = false;
+  private last = LINE_END;
+
+  constructor(parts: CursorParts) {
+    this.walks = parts.walks;
+    this.drafts = parts.walks.map((walk) => new SegmentWalk(walk.segment, walk.sign));
+    this.own = parts.absorbOwn === 1 ? new OwnIndex() : undefined;
+    this.ownLevels = this.own === undefined ? undefined : new Levels();
+    this.blend = new RankedBlend(parts.weights);
+    this.sharedWeights = parts.weights;
+    this.adapt = parts.adapt;
+  }
+
+  push(byte: number): void {
+    if (this.predicted && this.adapt === 1) this.learn({ byte, rate: ADAPT_RATE });
+    for (const walk of this.walks) walk.push(byte);
+    this.own?.push(byte);
+    this.last = byte;
+    this.levelsAreFresh = false;
+    this.predicted = false;
+  }
+
+  predict(out: Float64Array): MemoryPrediction {
+    this.refreshLevels();
+    this.blend.predict({ workspace: this.workspaceLevels, own: this.ownLevels, last: this.last }, out);
+    this.predicted = true;
+    return this.longest();
+  }
+
+  /** Corrects the weights by the byte that follows the last prediction. The first correction makes them this
+   *  cursor's own; calibration passes weights that it means to change. */
+  learn(o: { byte: number; rate: number }): void {
+    if (this.adapt === 1 && this.blend.weights === this.sharedWeights) this.blend.weights = this.sharedWeights.copy();
+    this.blend.learn(o);
+    this.predicted = false;
+  }
+
+  draft(maxBytes: number): Uint8Array {
+    this.refreshLevels();
+    const workspace = this.workspaceLevels;
+    const workspaceOrder = workspace.levels === 0 ? 0 : workspace.order[0]!;
+    const own = this.ownLevels;
+    const ownOrder = own === undefined || own.levels === 0 ? 0 : own.order[0]!;
+    if (Math.max(workspaceOrder, ownOrder) < DRAFT_ORDER) return new Uint8Array(0);
+    if (this.own !== undefined && ownOrder > workspaceOrder) return this.own.copyFromLatest(maxBytes);
+    return this.copyFromWorkspace(maxBytes);
+  }
+
+  private copyFromWorkspace(maxBytes: number): Uint8Array {
+    const { drafts, walks } = this;
+    for (let i = 0; i < walks.length; i++) drafts[i]!.copyFrom(walks[i]!);
+    const levels = new Levels();
+    const draft: number[] = [];
+    while (draft.length < maxBytes) {
+      levels.fromWalks(drafts);
+      if (levels.levels === 0 || levels.order[0]! < DRAFT_ORDER) break;
+      let best = 0;
+      let bestCount = 0;
+      for (let i = 0; i < levels.size[0]!; i++) {
+        const byte = levels.byte[i]!;
+        const count = levels.count[i]!;
+        if (count > bestCount || (count === bestCount && byte < best)) {
+          best = byte;
+          bestCount = count;
+        }
+      }
+      if (bestCount < DRAFT_SHARE * levels.total[0]!) break;
+      draft.push(best);
+      for (const walk of drafts) walk.push(best);
+    }
+    return Uint8Array.from(draft);
+  }
+
+  private refreshLevels(): void {
+    if (this.levelsAreFresh) return;
+    this.workspaceLevels.fromWalks(this.walks);
+    if (this.ownLevels !== undefined) this.own!.levels(this.ownLevels);
+    this.levelsAreFresh = true;
+  }
+
+  private longest(): MemoryPrediction {
+    const workspace = this.workspaceLevels;
+    const own = this.ownLevels;
+    const workspaceOrder = workspace.levels === 0 ? -1 : workspace.order[0]!;
+    const ownOrder = own === undefined || own.levels === 0 ? -1 : own.order[0]!;
+    let total = 0;
+    if (workspaceOrder >= ownOrder && workspaceOrder >= 0) total += workspace.total[0]!;
+    if (ownOrder >= workspaceOrder && ownOrder >= 0) total += own!.total[0]!;
+    return { matchLength: Math.max(workspaceOrder, ownOrder, 0), total };
+  }
+}
