@@ -96,7 +96,7 @@ export default defineConfig(
   },
   {
     // Command-line tools and tests of the editor print by design; scripts are plain JavaScript.
-    files: ["**/*.mjs"],
+    files: ["**/*.mjs", "**/*.cjs"],
     languageOptions: {
       globals: {
         process: "readonly",

@@ -42,9 +42,7 @@ const debianPackages = [
   "libxcb-xfixes0",
   "libxshmfence1",
   "make",
-  "procps",
   "python3",
-  "unzip",
 ];
 const lavapipePackages = ["mesa-vulkan-drivers", "libdrm2", "libdrm-amdgpu1"];
 const swiftShaderDriver = "/usr/lib/chromium/vk_swiftshader_icd.json";
