@@ -1,10 +1,22 @@
 /** Every op by name: worker threads receive programs as op names. A new op is listed here once. */
 import type { OpSpec } from "./graph.ts";
+import * as matmul from "./kernels/matmul.ts";
 import * as reluSquared from "./kernels/reluSquared.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
+import * as embedBytes from "./kernels/embedBytes.ts";
+import * as gatherRows from "./kernels/gatherRows.ts";
+import * as sumSegments from "./kernels/sumSegments.ts";
 
-const modules: readonly Record<string, unknown>[] = [reluSquared, rmsNorm, add];
+const modules: readonly Record<string, unknown>[] = [
+  matmul,
+  reluSquared,
+  rmsNorm,
+  add,
+  embedBytes,
+  gatherRows,
+  sumSegments,
+];
 
 function isOp(value: unknown): value is OpSpec {
   return (

@@ -1,0 +1,106 @@
+// Sum of table rows per position. forward: table [tableRows, C], ids [rows, K], result [rows, C].
+// Backward walks the list of (row, k) pairs sorted by table row, cut into chunks of CHUNK entries so that no
+// workgroup walks a frequent byte alone. partials: a chunk's first run goes to heads, its last to tails, runs
+// inside it straight to dTable. combine: adds heads and tails of rows whose list crosses a chunk's border, in
+// chunk order, and zeroes rows without entries. Fixed order throughout; no workgroup memory, no barriers.
+override rows: u32;
+override tableRows: u32;
+override C: u32;
+override K: u32;
+override C4: u32 = C / 4u;
+
+const NO_ROW = 0xffffffffu;
+const CHUNK = 64u;
+
+@group(0) @binding(0) var<storage, read> table: array<vec4f>;
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> result: array<vec4f>;
+
+@compute @workgroup_size(256)
+fn forward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 256u + lane;
+  if (i >= rows * C4) { return; }
+  let row = i / C4;
+  let c = i % C4;
+  var sum = vec4f();
+  for (var k = 0u; k < K; k++) {
+    let id = ids[row * K + k];
+    if (id != NO_ROW) { sum += table[id * C4 + c]; }
+  }
+  result[i] = sum;
+}
+
+@group(0) @binding(0) var<storage, read> dOut: array<vec4f>;
+@group(0) @binding(2) var<storage, read> listStart: array<u32>;
+@group(0) @binding(3) var<storage, read> list: array<u32>;
+@group(0) @binding(4) var<storage, read_write> dTable: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> heads: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> tails: array<vec4f>;
+
+// One workgroup per chunk and 64 column quadruples.
+@compute @workgroup_size(64)
+fn partials(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let columnGroups = (C4 + 63u) / 64u;
+  let tile = group.y * groups.x + group.x;
+  let chunk = tile / columnGroups;
+  let c = (tile % columnGroups) * 64u + lane;
+  let total = listStart[tableRows];
+  let first = chunk * CHUNK;
+  if (first >= total || c >= C4) { return; }
+  let end = min(first + CHUNK, total);
+  var sum = vec4f();
+  var current = ids[list[first]];
+  var runs = 0u;
+  for (var e = first; e < end; e++) {
+    let position = list[e];
+    let id = ids[position];
+    if (id != current) {
+      if (runs == 0u) { heads[chunk * C4 + c] = sum; } else { dTable[current * C4 + c] = sum; }
+      runs++;
+      current = id;
+      sum = vec4f();
+    }
+    sum += dOut[(position / K) * C4 + c];
+  }
+  if (runs == 0u) { heads[chunk * C4 + c] = sum; } else { tails[chunk * C4 + c] = sum; }
+}
+
+@group(0) @binding(0) var<storage, read> starts: array<u32>;
+@group(0) @binding(1) var<storage, read> headSums: array<vec4f>;
+@group(0) @binding(2) var<storage, read> tailSums: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> gradient: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn combine(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i >= tableRows * C4) { return; }
+  let row = i / C4;
+  let c = i % C4;
+  let start = starts[row];
+  let end = starts[row + 1u];
+  if (start == end) {
+    gradient[i] = vec4f();
+    return;
+  }
+  let chunk = start / CHUNK;
+  let chunkEnd = min((chunk + 1u) * CHUNK, starts[tableRows]);
+  let isHead = start == chunk * CHUNK;
+  if (!isHead && end < chunkEnd) { return; }
+  var sum: vec4f;
+  if (isHead) { sum = headSums[chunk * C4 + c]; } else { sum = tailSums[chunk * C4 + c]; }
+  let last = (end - 1u) / CHUNK;
+  for (var k = chunk + 1u; k <= last; k++) { sum += headSums[k * C4 + c]; }
+  gradient[i] = sum;
+}
