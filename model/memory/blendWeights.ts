@@ -43,14 +43,23 @@ export function logistic(value: number): number {
 const ratioClass = new Uint8Array(RATIO_STEPS);
 for (let step = 0; step < RATIO_STEPS; step++) {
   const ratio = (step + 0.5) / RATIO_STEPS;
-  ratioClass[step] = Math.min(RATIOS - 2, Math.max(1, Math.round(Math.log(ratio / (1 - ratio)) * 1.1) + RATIOS / 2));
+  ratioClass[step] = Math.min(
+    RATIOS - 2,
+    Math.max(1, Math.round(Math.log(ratio / (1 - ratio)) * 1.1) + RATIOS / 2),
+  );
 }
 
 /** Evidence state of "`count` of `total`", total > 0. */
 export function evidenceState(count: number, total: number): number {
   if (total <= EXACT_TOTAL) return ((total * (total + 1)) >> 1) + count;
-  const size = total < 64 ? (total < 16 ? 0 : 1) : total < 1024 ? (total < 256 ? 2 : 3) : total < 8192 ? 4 : 5;
-  const ratio = count === 0 ? 0 : count === total ? RATIOS - 1 : ratioClass[Math.floor((count * RATIO_STEPS) / total)]!;
+  const size =
+    total < 64 ? (total < 16 ? 0 : 1) : total < 1024 ? (total < 256 ? 2 : 3) : total < 8192 ? 4 : 5;
+  const ratio =
+    count === 0
+      ? 0
+      : count === total
+        ? RATIOS - 1
+        : ratioClass[Math.floor((count * RATIO_STEPS) / total)]!;
   return EXACT_STATES + size * RATIOS + ratio;
 }
 
@@ -89,7 +98,8 @@ export class BlendWeights {
       }
     }
     // Of the three situations that are added up, the workspace's starts with the escape blend at full weight.
-    for (let set = 0; set < WORKSPACE_SITUATIONS * RANKS; set++) this.weight[set * INPUTS + COUNT_INPUTS] = 1;
+    for (let set = 0; set < WORKSPACE_SITUATIONS * RANKS; set++)
+      this.weight[set * INPUTS + COUNT_INPUTS] = 1;
     this.refreshBelief();
   }
 
@@ -119,7 +129,9 @@ export class BlendWeights {
 
   static deserialize(bytes: Uint8Array): BlendWeights {
     const expected = (EVIDENCE_COUNT * 2 + WEIGHT_COUNT + 1) * 4;
-    const values = new Float32Array(bytes.length === expected ? bytes.slice().buffer : new ArrayBuffer(0));
+    const values = new Float32Array(
+      bytes.length === expected ? bytes.slice().buffer : new ArrayBuffer(0),
+    );
     const sane =
       bytes.length === expected &&
       values.every((value, i) =>

@@ -50,7 +50,9 @@ export async function calibrateWeights(
     if (bytesSeen >= planned || o.signal?.aborted === true) break;
     const absorbOwn = filesSeen % WITHOUT_OWN === WITHOUT_OWN - 1 ? 0 : 1;
     const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn, adapt: 0 });
-    const content = source.files.get(path)!.subarray(0, Math.min(BYTES_PER_FILE, planned - bytesSeen));
+    const content = source.files
+      .get(path)!
+      .subarray(0, Math.min(BYTES_PER_FILE, planned - bytesSeen));
     for (const byte of content) {
       cursor.predict(out);
       bits -= Math.log2(out[byte]!);

@@ -18,7 +18,8 @@ export function escapeBlend(workspace: Levels, own: Levels | undefined, out: Flo
   while (workspaceLevel < workspace.levels || ownLevel < ownLevels) {
     const useOwn =
       ownLevel < ownLevels &&
-      (workspaceLevel >= workspace.levels || own!.order[ownLevel]! >= workspace.order[workspaceLevel]!);
+      (workspaceLevel >= workspace.levels ||
+        own!.order[ownLevel]! >= workspace.order[workspaceLevel]!);
     const levels = useOwn ? own! : workspace;
     const level = useOwn ? ownLevel++ : workspaceLevel++;
     const discount = useOwn ? OWN_DISCOUNT : WORKSPACE_DISCOUNT;

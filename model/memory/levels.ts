@@ -46,7 +46,7 @@ export class Levels {
       this.byte[this.used] = byte;
       this.count[this.used++] = count;
     }
-    this.size[level] = this.used - this.start[level]!;
+    this.size[level] = this.used - this.start[level];
   }
 
   reset(): void {
@@ -103,7 +103,8 @@ export class Levels {
 
   private fromManyWalks(walks: readonly SegmentWalk[]): void {
     let order = 0;
-    for (const walk of walks) if (walk.entries > 0) order = Math.max(order, walk.topOrder[walk.entries - 1]!);
+    for (const walk of walks)
+      if (walk.entries > 0) order = Math.max(order, walk.topOrder[walk.entries - 1]!);
     while (order >= 0) {
       let total = 0;
       let below = -1;

@@ -72,7 +72,10 @@ export class WalkCursor implements MemoryCursor {
 
   predict(out: Float64Array): MemoryPrediction {
     this.refreshLevels();
-    this.blend.predict({ workspace: this.workspaceLevels, own: this.ownLevels, last: this.last }, out);
+    this.blend.predict(
+      { workspace: this.workspaceLevels, own: this.ownLevels, last: this.last },
+      out,
+    );
     this.predicted = true;
     return this.longest();
   }
@@ -80,7 +83,8 @@ export class WalkCursor implements MemoryCursor {
   /** Corrects the weights by the byte that follows the last prediction. The first correction makes them this
    *  cursor's own; calibration passes weights that it means to change. */
   learn(o: { byte: number; rate: number }): void {
-    if (this.adapt === 1 && this.blend.weights === this.sharedWeights) this.blend.weights = this.sharedWeights.copy();
+    if (this.adapt === 1 && this.blend.weights === this.sharedWeights)
+      this.blend.weights = this.sharedWeights.copy();
     this.blend.learn(o);
     this.predicted = false;
   }
@@ -92,7 +96,8 @@ export class WalkCursor implements MemoryCursor {
     const own = this.ownLevels;
     const ownOrder = own === undefined || own.levels === 0 ? 0 : own.order[0]!;
     if (Math.max(workspaceOrder, ownOrder) < DRAFT_ORDER) return new Uint8Array(0);
-    if (this.own !== undefined && ownOrder > workspaceOrder) return this.own.copyFromLatest(maxBytes);
+    if (this.own !== undefined && ownOrder > workspaceOrder)
+      return this.own.copyFromLatest(maxBytes);
     return this.copyFromWorkspace(maxBytes);
   }
 

@@ -33,15 +33,25 @@ export function encodeMemory(o: MemoryContents): Uint8Array {
   headerLength.writeUInt32LE(header.length);
   const hash = createHash("sha256");
   for (const part of [headerLength, header, o.weights, contents]) hash.update(part);
-  return Buffer.concat([Buffer.from(MAGIC), hash.digest(), headerLength, header, o.weights, contents]);
+  return Buffer.concat([
+    Buffer.from(MAGIC),
+    hash.digest(),
+    headerLength,
+    header,
+    o.weights,
+    contents,
+  ]);
 }
 
 export function decodeMemory(data: Uint8Array): MemoryContents {
   const buffer = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (buffer.length < HEADER_AT) throw damaged(`it has ${buffer.length} bytes`);
-  if (buffer.toString("latin1", 0, MAGIC.length) !== MAGIC) throw damaged("it is no memory file of this version");
+  if (buffer.toString("latin1", 0, MAGIC.length) !== MAGIC)
+    throw damaged("it is no memory file of this version");
   const stored = buffer.subarray(MAGIC.length, MAGIC.length + HASH_BYTES);
-  const actual = createHash("sha256").update(buffer.subarray(MAGIC.length + HASH_BYTES)).digest();
+  const actual = createHash("sha256")
+    .update(buffer.subarray(MAGIC.length + HASH_BYTES))
+    .digest();
   if (!stored.equals(actual)) throw damaged("its checksum does not match");
   try {
     const headerEnd = HEADER_AT + buffer.readUInt32LE(MAGIC.length + HASH_BYTES);

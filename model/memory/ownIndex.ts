@@ -92,7 +92,8 @@ export class OwnIndex {
     }
     if (source < 0) return new Uint8Array(0);
     const copy = new Uint8Array(maxBytes);
-    for (let i = 0; i < maxBytes; i++) copy[i] = source + i < length ? text[source + i]! : copy[source + i - length]!;
+    for (let i = 0; i < maxBytes; i++)
+      copy[i] = source + i < length ? text[source + i]! : copy[source + i - length]!;
     return copy;
   }
 

@@ -84,7 +84,10 @@ export class RankedBlend {
   }
 
   /** Writes 256 probabilities that sum to 1. `last` is the byte before, or a line end at the beginning of a file. */
-  predict(o: { workspace: Levels; own: Levels | undefined; last: number }, out: Float64Array): void {
+  predict(
+    o: { workspace: Levels; own: Levels | undefined; last: number },
+    out: Float64Array,
+  ): void {
     const { workspace, own } = o;
     const { escape, candidate, candidateOf, levelOf, left, input, state, answer, summed } = this;
     const { belief, weight } = this.weights;
@@ -94,7 +97,8 @@ export class RankedBlend {
     if (own !== undefined) this.gatherCounts(own, LEVELS);
     this.chooseLevels(workspace, own);
     const ownLevels = own === undefined ? 0 : own.levels;
-    this.workspaceSet = (workspace.levels === 0 ? 0 : orderClass[workspace.order[0]!]!) * RANKS * INPUTS;
+    this.workspaceSet =
+      (workspace.levels === 0 ? 0 : orderClass[workspace.order[0]!]!) * RANKS * INPUTS;
     this.ownSet = OWN_SET + (ownLevels === 0 ? 0 : orderClass[own!.order[0]!]!) * RANKS * INPUTS;
     this.classSet = CLASS_SET + byteClass[o.last]! * RANKS * INPUTS;
 
@@ -142,7 +146,8 @@ export class RankedBlend {
     for (let i = rank; i < candidates; i++) candidateOf[candidate[i]!] = -1;
     for (let byte = 0; byte < 256; byte++) if (candidateOf[byte]! < 0) rest += escape[byte]!;
     const scale = mass / rest;
-    for (let byte = 0; byte < 256; byte++) if (candidateOf[byte]! < 0) out[byte] = escape[byte]! * scale;
+    for (let byte = 0; byte < 256; byte++)
+      if (candidateOf[byte]! < 0) out[byte] = escape[byte]! * scale;
     for (let i = 0; i < rank; i++) candidateOf[candidate[i]!] = -1;
   }
 
@@ -229,7 +234,12 @@ export class RankedBlend {
     this.chooseOrders({ levels: own, orders: OWN_ORDERS, input: first + 1, firstLevel: LEVELS });
   }
 
-  private chooseOrders(o: { levels: Levels; orders: readonly number[]; input: number; firstLevel: number }): void {
+  private chooseOrders(o: {
+    levels: Levels;
+    orders: readonly number[];
+    input: number;
+    firstLevel: number;
+  }): void {
     let level = o.levels.levels - 1;
     for (let i = 0; i < o.orders.length; i++) {
       const order = o.orders[i]!;

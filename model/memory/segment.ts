@@ -118,7 +118,9 @@ export class Segment {
       }
       total++;
     }
-    const order = Array.from(tableByte.subarray(0, distinct)).sort((a, b) => tableCount[b]! - tableCount[a]! || a - b);
+    const order = Array.from(tableByte.subarray(0, distinct)).sort(
+      (a, b) => tableCount[b]! - tableCount[a]! || a - b,
+    );
     tables.reserve(distinct);
     const table = tables.tables++;
     tables.start[table] = tables.entries;

@@ -81,7 +81,9 @@ export class SegmentSet {
     }
     for (const [path] of large) this.waiting.delete(path);
     // Larger first. A segment less than twice as large as what is new is merged with it.
-    const shared = kept.filter((member) => !isLargeFile(member)).sort((a, b) => b.segment.rows - a.segment.rows);
+    const shared = kept
+      .filter((member) => !isLargeFile(member))
+      .sort((a, b) => b.segment.rows - a.segment.rows);
     while (this.waiting.size > 0 && shared.length > 0 && shared.at(-1)!.segment.rows < 2 * size) {
       const member = shared.pop()!;
       size += member.segment.rows - goneBytes(member);
@@ -92,7 +94,9 @@ export class SegmentSet {
     for (const file of large) this.makeMember(new Map([file]));
     this.waiting.clear();
     if (this.negativeIsStale) {
-      const gone = this.members.flatMap((member) => [...member.gone].map((path) => member.files.get(path)!));
+      const gone = this.members.flatMap((member) =>
+        [...member.gone].map((path) => member.files.get(path)!),
+      );
       this.negative = gone.length === 0 ? undefined : new Segment(gone);
       this.negativeIsStale = false;
     }
@@ -118,7 +122,8 @@ export class SegmentSet {
     let segment = this.exclusions.get(path);
     if (segment === undefined) {
       segment = new Segment([bytes]);
-      if (this.exclusions.size >= KEPT_EXCLUSIONS) this.exclusions.delete(this.exclusions.keys().next().value!);
+      if (this.exclusions.size >= KEPT_EXCLUSIONS)
+        this.exclusions.delete(this.exclusions.keys().next().value!);
       this.exclusions.set(path, segment);
     }
     return segment;

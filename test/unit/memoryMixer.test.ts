@@ -1,0 +1,156 @@
+/** The mixture of memory and network: normalized, blind to the byte to come, better than either side once fitted. */
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { CheckpointError } from "../../model/errors.ts";
+import { MIX_BUCKETS, Mixer, crossFitBits, type MixSample } from "../../model/memory/mixer.ts";
+
+/** Sums of 256 doubles. */
+const SUM_TOLERANCE = 1e-9;
+
+const distribution = fc
+  .array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: 256, maxLength: 256 })
+  .filter((values) => values.some((value) => value > 0.01))
+  .map((values) => {
+    const sum = values.reduce((a, b) => a + b, 0);
+    return Float64Array.from(values, (value) => value / sum);
+  });
+
+const samples = fc.array(
+  fc.record({
+    pNetwork: fc.double({ min: 1e-6, max: 1, noNaN: true }),
+    pMemory: fc.double({ min: 1e-6, max: 1, noNaN: true }),
+    bucket: fc.nat(MIX_BUCKETS - 1),
+  }),
+  { minLength: 1, maxLength: 60 },
+);
+
+const bitsOf = (mixer: Mixer, list: readonly MixSample[]) =>
+  list.reduce((sum, sample) => sum - Math.log2(mixer.probability(sample)), 0);
+
+describe("Mixer", () => {
+  test("gives a distribution that sums to 1, from float32 networks too", () => {
+    fc.assert(
+      fc.property(
+        distribution,
+        distribution,
+        fc.nat(32),
+        samples,
+        (network, memory, matchLength, list) => {
+          const mixer = new Mixer();
+          mixer.fit(list);
+          const out = new Float64Array(256);
+          for (const given of [network, Float32Array.from(network)]) {
+            mixer.mix({ network: given, memory, matchLength, total: 3 }, out);
+            const sum = out.reduce((a, b) => a + b, 0);
+            expect(Math.abs(sum - 1)).toBeLessThan(SUM_TOLERANCE);
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("gives the byte of a sample what `probability` says", () => {
+    fc.assert(
+      fc.property(
+        distribution,
+        distribution,
+        fc.nat(32),
+        fc.nat(255),
+        (network, memory, matchLength, byte) => {
+          const mixer = new Mixer();
+          const input = { network, memory, matchLength, total: 1 };
+          const out = new Float64Array(256);
+          mixer.mix(input, out);
+          const sample = {
+            pNetwork: network[byte]!,
+            pMemory: memory[byte]!,
+            bucket: mixer.bucketOf(input),
+          };
+          expect(out[byte]).toBeCloseTo(mixer.probability(sample), 9);
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("leans by default to the side that is surer", () => {
+    const mixer = new Mixer();
+    const flat = new Float64Array(256).fill(1 / 256);
+    const sure = new Float64Array(256).fill(0.002 / 255);
+    sure[65] = 0.998;
+    const lambda = (memory: Float64Array, network: Float64Array, matchLength: number) =>
+      mixer.lambda[mixer.bucketOf({ memory, network, matchLength, total: 1 })]!;
+    expect(lambda(sure, flat, 32)).toBeGreaterThan(0.8);
+    expect(lambda(flat, sure, 1)).toBeLessThan(0.2);
+  });
+
+  test("fitting all samples alike never loses to either side alone", () => {
+    fc.assert(
+      fc.property(samples, (list) => {
+        const oneBucket = list.map((sample) => ({ ...sample, bucket: 0 }));
+        const mixer = new Mixer();
+        mixer.fit(oneBucket);
+        const alone = (side: "pNetwork" | "pMemory") =>
+          oneBucket.reduce((sum, sample) => sum - Math.log2(sample[side]), 0);
+        // λ is kept off 0 and 1, which costs at most this much per sample.
+        const margin = -Math.log2(0.99) * list.length;
+        expect(bitsOf(mixer, oneBucket)).toBeLessThanOrEqual(
+          Math.min(alone("pNetwork"), alone("pMemory")) + margin,
+        );
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("learns which bucket to trust whom in", () => {
+    const list = Array.from({ length: 2000 }, (_, i) =>
+      i % 2 === 0
+        ? { pNetwork: 0.9, pMemory: 0.1, bucket: 3 }
+        : { pNetwork: 0.1, pMemory: 0.9, bucket: 7 },
+    );
+    const mixer = new Mixer();
+    mixer.fit(list);
+    expect(mixer.lambda[3]).toBeLessThan(0.05);
+    expect(mixer.lambda[7]).toBeGreaterThan(0.95);
+  });
+
+  test("cross-fitting never scores a group with its own weights", () => {
+    // Two groups that contradict each other: each is scored with what the other taught.
+    const group = (pMemory: number) =>
+      Array.from({ length: 500 }, () => ({ pNetwork: 1 - pMemory, pMemory, bucket: 5 }));
+    expect(crossFitBits([group(0.9), group(0.1)], 2)).toBeGreaterThan(-Math.log2(0.2));
+    expect(crossFitBits([group(0.9), group(0.9)], 2)).toBeLessThan(-Math.log2(0.85));
+  });
+
+  test("comes back from JSON as it was", () => {
+    fc.assert(
+      fc.property(samples, (list) => {
+        const mixer = new Mixer();
+        mixer.fit(list);
+        const back = Mixer.fromJSON(JSON.parse(JSON.stringify(mixer)));
+        expect(back.lambda).toEqual(mixer.lambda);
+        expect(back.fittedOn).toBe(list.length);
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test.each([
+    ["nothing", null],
+    ["another kind", { ...new Mixer().toJSON(), kind: "cubic" }],
+    ["too few weights", { ...new Mixer().toJSON(), lambda: [0.5] }],
+    ["a weight above 1", { ...new Mixer().toJSON(), lambda: new Array(MIX_BUCKETS).fill(1.5) }],
+    ["no number", { ...new Mixer().toJSON(), lambda: new Array(MIX_BUCKETS).fill("x") }],
+  ])("refuses %s with a hint", (_, value) => {
+    let error: unknown;
+    try {
+      Mixer.fromJSON(value);
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(error).toBeInstanceOf(CheckpointError);
+    expect((error as CheckpointError).hint).toBeTruthy();
+  });
+});
