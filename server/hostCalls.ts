@@ -1,0 +1,54 @@
+/** How the server talks about the model host: one place that binds each method to its parameters and result. */
+import type { TrainingPoint } from "./protocol.ts";
+
+export interface LoadedModel {
+  readonly params: number;
+  readonly preset: string;
+  readonly heldoutBpb: number | null;
+  readonly device: { readonly kind: "gpu" | "cpu"; readonly name: string; readonly reason: string };
+}
+
+export interface TrainParams {
+  readonly filesManifest: string;
+  readonly out: string;
+  readonly preset: "nano" | "small" | "base";
+  readonly minutes?: number;
+  readonly seed: number;
+  readonly device: "auto" | "gpu" | "cpu";
+  readonly lexiconPath?: string;
+  readonly symbolsPath?: string;
+  readonly resume: boolean;
+}
+
+export interface TrainOutcome {
+  readonly promoted: boolean;
+  readonly stopped: "done" | "aborted";
+  readonly heldoutBpb: number | null;
+}
+
+type Empty = Record<string, never>;
+
+export interface HostCalls {
+  hello: { params: Empty; result: { protocolVersion: number; pid: number } };
+  load: { params: { dir: string; device: "auto" | "gpu" | "cpu" }; result: { loaded: LoadedModel | null } };
+  train: { params: TrainParams; result: TrainOutcome };
+  pause: { params: Empty; result: unknown };
+  resume: { params: Empty; result: unknown };
+  stopTraining: { params: Empty; result: unknown };
+  complete: {
+    params: { path: string; before: string; after: string; maxBytes: number; singleLine: 0 | 1 };
+    result: { text: string; confidence: number; ms: number };
+  };
+  setFile: { params: { path: string; bytes: string }; result: unknown };
+  removeFile: { params: { path: string }; result: unknown };
+  embed: { params: { texts: string[] }; result: { vectors: number[][] } };
+  info: { params: Empty; result: unknown };
+  shutdown: { params: Empty; result: unknown };
+}
+
+export type HostMethod = keyof HostCalls;
+
+export type HostEvent =
+  | { event: "progress"; progress: TrainingPoint }
+  | { event: "log"; level: "trace" | "debug" | "info" | "warn" | "error"; message: string }
+  | { event: "checkpoint"; step: number };

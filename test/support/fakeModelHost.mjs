@@ -1,0 +1,120 @@
+/**
+ * A stand-in for the model host at the process boundary: speaks the same messages over the same IPC, computes
+ * nothing. Its first argument is JSON: { version, text, confidence, completeMs, steps, stepMs, promoted, silent }.
+ * A completion for the path "die" ends the process with SIGKILL, as a crashing driver would.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const options = {
+  version: 1,
+  text: "",
+  confidence: 0.9,
+  completeMs: 0,
+  steps: 10,
+  stepMs: 10,
+  promoted: true,
+  ...JSON.parse(process.argv[2] ?? "{}"),
+};
+
+const device = { kind: "cpu", name: "cpu (fake)", reason: "a test" };
+const cancelled = new Set();
+let paused = false;
+let stopped = false;
+
+const send = (message) => process.connected && process.send(message);
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function loadedModel(dir) {
+  if (!existsSync(join(dir, "manifest.json"))) return null;
+  const manifest = JSON.parse(readFileSync(join(dir, "manifest.json"), "utf8"));
+  return { params: 2e6, preset: "nano", heldoutBpb: manifest.heldoutBpb ?? null, device };
+}
+
+async function train(params) {
+  const checkpoint = join(params.out, "checkpoint.json");
+  mkdirSync(params.out, { recursive: true });
+  const files = JSON.parse(readFileSync(params.filesManifest, "utf8")).files;
+  let step =
+    params.resume && existsSync(checkpoint) ? JSON.parse(readFileSync(checkpoint, "utf8")).step : 0;
+  const from = step;
+  stopped = false;
+  while (step < options.steps && !stopped) {
+    await sleep(options.stepMs);
+    if (paused) continue;
+    step++;
+    writeFileSync(checkpoint, JSON.stringify({ step }));
+    send({
+      event: "progress",
+      progress: {
+        phase: "training",
+        step,
+        steps: options.steps,
+        bytes: step * 100,
+        totalBytes: options.steps * 100,
+        seconds: step,
+        secondsLeft: options.steps - step,
+        loss: 8 - step / options.steps,
+        heldoutBpb: step === options.steps ? 2.5 : null,
+        bytesPerSecond: 100,
+        device: device.name,
+      },
+    });
+  }
+  if (options.promoted)
+    writeFileSync(
+      join(params.out, "manifest.json"),
+      JSON.stringify({ heldoutBpb: 2.5, from, files: files.length }),
+    );
+  return { promoted: options.promoted, stopped: stopped ? "aborted" : "done", heldoutBpb: 2.5 };
+}
+
+async function answer({ id, method, params }) {
+  switch (method) {
+    case "hello":
+      return { protocolVersion: options.version, pid: process.pid };
+    case "load":
+      return { loaded: loadedModel(params.dir) };
+    case "train":
+      return train(params);
+    case "pause":
+      paused = true;
+      return {};
+    case "resume":
+      paused = false;
+      return {};
+    case "stopTraining":
+      stopped = true;
+      return {};
+    case "complete":
+      if (params.path === "die") process.kill(process.pid, "SIGKILL");
+      await sleep(options.completeMs);
+      if (cancelled.has(id)) return undefined;
+      return { text: options.text, confidence: options.confidence, ms: options.completeMs };
+    case "embed":
+      return { vectors: params.texts.map(() => [1, 0]) };
+    case "setFile":
+    case "removeFile":
+    case "info":
+      return {};
+    case "shutdown":
+      process.exit(0);
+      return {};
+    default:
+      throw Object.assign(new Error(`unknown method ${method}`), { code: "NG_UNKNOWN_METHOD" });
+  }
+}
+
+process.on("disconnect", () => process.exit(0));
+process.on("message", (message) => {
+  if (message.method === "cancel") {
+    cancelled.add(message.id);
+    return;
+  }
+  if (options.silent) return;
+  answer(message)
+    .then((result) => send({ id: message.id, result: result ?? null }))
+    .catch((error) =>
+      send({ id: message.id, error: { code: error.code ?? "NG_FAKE", message: error.message } }),
+    );
+});
