@@ -7,6 +7,9 @@ import * as add from "./kernels/add.ts";
 import * as embedBytes from "./kernels/embedBytes.ts";
 import * as gatherRows from "./kernels/gatherRows.ts";
 import * as sumSegments from "./kernels/sumSegments.ts";
+import * as crossEntropy from "./kernels/crossEntropy.ts";
+import * as probabilities from "./kernels/probabilities.ts";
+import * as columnSum from "./kernels/columnSum.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -16,6 +19,9 @@ const modules: readonly Record<string, unknown>[] = [
   embedBytes,
   gatherRows,
   sumSegments,
+  crossEntropy,
+  probabilities,
+  columnSum,
 ];
 
 function isOp(value: unknown): value is OpSpec {
