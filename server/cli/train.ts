@@ -1,0 +1,165 @@
+/**
+ * `narrowgauge train`: the files of a folder, what language servers know about them, a model. The model keeps
+ * its own held-out files and reports on them; an interrupted training keeps its last checkpoint.
+ */
+import { readdir, stat } from "node:fs/promises";
+import { join, relative, resolve, sep } from "node:path";
+import { CheckpointError, CorpusError, train } from "../../model/index.ts";
+import type { TrainOptions, TrainResult } from "../../model/index.ts";
+import { DEFAULT_MAX_FILE_KIB, walkCorpus } from "../corpus/walk.ts";
+import { splitHeldout } from "../corpus/split.ts";
+import { collectFacts } from "../facts/collect.ts";
+import { DEVICE_FLAG, JSON_FLAG, UsageError } from "./arguments.ts";
+import type { CommandSpec, ParsedFlags } from "./arguments.ts";
+import { corpusReport, leftOutSummary } from "./corpusReport.ts";
+import { bpb, clock, plural, ProgressLine, rate, size, terminalLogger } from "./terminal.ts";
+import type { Terminal } from "./terminal.ts";
+
+const PRESETS = ["nano", "small", "base"] as const;
+const DEFAULT_MINUTES = 5;
+const FACTS_BUDGET_MS = 60_000;
+
+export const TRAIN: CommandSpec = {
+  name: "train",
+  summary: "train a model on the files of a folder",
+  flags: {
+    workspace: { value: "DIR", required: true, help: "folder to learn from" },
+    out: { value: "MODEL", required: true, help: "folder for the model" },
+    preset: {
+      value: PRESETS.join("|"),
+      choices: PRESETS,
+      fallback: "nano",
+      help: "size of the model",
+    },
+    bytes: { value: "N", help: "how many bytes to train on, such as 39e6" },
+    minutes: {
+      value: "M",
+      help: `how long to train (${DEFAULT_MINUTES}, unless --bytes is given)`,
+    },
+    seed: { value: "S", fallback: "1", help: "seed of every random choice" },
+    device: DEVICE_FLAG,
+    facts: {
+      value: "auto|off",
+      choices: ["auto", "off"],
+      fallback: "auto",
+      help: "ask language servers what they know",
+    },
+    resume: { help: "go on from the checkpoint in --out" },
+    "max-file-kib": {
+      value: "N",
+      fallback: String(DEFAULT_MAX_FILE_KIB),
+      help: "leave out larger files",
+    },
+    json: JSON_FLAG,
+  },
+};
+
+export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<void> {
+  const bytes = flags.number("bytes", { min: 1 });
+  const minutes = flags.number("minutes", { min: 0.01, max: 10_000 });
+  if (bytes !== undefined && minutes !== undefined)
+    throw new UsageError("--bytes and --minutes exclude each other", "give one of them");
+  const seed = flags.number("seed", { min: 0, max: 2 ** 32 - 1, integer: true })!;
+  const maxFileKiB = flags.number("max-file-kib", { min: 1, max: 65_536 })!;
+  const root = resolve(flags.need("workspace"));
+  const out = resolve(flags.need("out"));
+
+  // A model inside the workspace must not learn from itself.
+  const inside = relative(root, out).split(sep).join("/");
+  const exclude = inside === "" || inside.startsWith("../") ? [] : [`/${inside}/`];
+  const walk = await walkCorpus({ root, maxFileKiB, exclude, signal: terminal.signal });
+  terminal.err(corpusReport(walk));
+  if (walk.files.length === 0) {
+    const left = leftOutSummary(walk);
+    throw new CorpusError(
+      "NG_CORPUS_EMPTY",
+      `there is nothing to learn from in ${root}${left === "" ? ": the folder is empty" : `: ${left}`}`,
+      left === ""
+        ? "name a folder that holds source files"
+        : "name another folder, or take files back in with !path in .narrowgaugeignore",
+    );
+  }
+  await checkOut(out, flags.has("resume") ? "resume" : "fresh");
+  const split = splitHeldout(walk.files);
+  if (split.heldout.length === 0)
+    terminal.err(
+      "one file only: nothing can be held out, so the quality stays unmeasured; memory of the file does most of the work\n",
+    );
+
+  const progress = new ProgressLine(terminal);
+  const logger = terminalLogger(terminal, progress);
+  const facts =
+    flags.need("facts") === "off"
+      ? undefined
+      : await collectFacts({
+          files: split.train,
+          root,
+          budgetMs: FACTS_BUDGET_MS,
+          onProgress: (p) => progress.show("facts", p.total > 0 ? p.done / p.total : 0, [p.source]),
+          signal: terminal.signal,
+          logger,
+        });
+  const options: TrainOptions = {
+    files: split.train,
+    heldout: split.heldout,
+    out,
+    preset: flags.need("preset") as TrainOptions["preset"],
+    seed,
+    device: flags.need("device") as TrainOptions["device"],
+    resume: flags.has("resume"),
+    onProgress: (p) => progress.update(p),
+    signal: terminal.signal,
+    logger,
+    ...(bytes === undefined ? { minutes: minutes ?? DEFAULT_MINUTES } : { bytes }),
+    ...(facts === undefined ? {} : { lexicon: facts.lexicon, symbols: facts.symbols }),
+  };
+  let result: TrainResult;
+  try {
+    result = await train(options);
+  } finally {
+    progress.close();
+  }
+  if (flags.has("json")) terminal.out(JSON.stringify(result));
+  else terminal.out(trainSummary(result, out));
+}
+
+/** Refuses to mix a model with other files, and says early when the place cannot be used. */
+async function checkOut(out: string, kind: "fresh" | "resume"): Promise<void> {
+  const entries = await readdir(out).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOTDIR" || (await stat(out).catch(() => undefined))?.isFile() === true)
+      throw new CheckpointError(
+        "NG_CHECKPOINT_PLACE",
+        `${out} is a file, a model is a folder`,
+        "name another folder with --out",
+      );
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  const holdsModel =
+    entries !== undefined &&
+    (await stat(join(out, "manifest.json")).catch(() => undefined)) !== undefined;
+  if (kind === "resume" && !holdsModel)
+    throw new CheckpointError(
+      "NG_CHECKPOINT_MISSING",
+      `there is no model in ${out} to resume`,
+      "leave --resume out to start a new one",
+    );
+  if (kind === "fresh" && entries !== undefined && entries.length > 0 && !holdsModel)
+    throw new CheckpointError(
+      "NG_CHECKPOINT_PLACE",
+      `${out} holds other files and no model`,
+      "name an empty or new folder with --out",
+    );
+}
+
+function trainSummary(result: TrainResult, out: string): string {
+  return [
+    result.stopped === "aborted"
+      ? `stopped early, the model so far is in ${out}`
+      : `model in ${out}`,
+    `${(result.params / 1e6).toFixed(2)} M parameters, ${size(result.bytes)} trained in ${clock(result.seconds)} (${rate(result.bytes_per_s)}) on ${result.device}: ${result.deviceReason}`,
+    result.heldout_bpb === null
+      ? `held out: nothing, the workspace has ${plural(1, "file")}`
+      : `held out: ${bpb(result.heldout_bpb)} (network alone ${bpb(result.heldout_bpb_network)}, memory alone ${bpb(result.heldout_bpb_memory)})`,
+  ].join("\n");
+}
