@@ -4,6 +4,8 @@
  *  transform, here of the reversed text). Contexts end at the beginning of a file; that beginning is itself a context.
  *  Counts of several segments add up exactly, which is what leaving a file out relies on. */
 
+import { sortSuffixes } from "./suffixSort.ts";
+
 export const MAX_ORDER = 32;
 
 /** Ranges of more rows than this get a cached table of followers; smaller ones are scanned. */
@@ -66,32 +68,36 @@ export class Segment {
     for (const bytes of files) rows += bytes.length + 1;
     this.rows = rows;
     this.fileCount = files.length;
-    // Bytes are 1..256 here; 0 is the end of a file and, seen from the next position, the start of one.
-    const text = new Uint16Array(rows);
-    const heads = new Uint32Array(258);
-    let at = 0;
+    // The files from back to front: a suffix of this is a context, nearest byte first. Bytes are 2..257 here, 1 is the
+    // end of a file (seen from the next position: the beginning of one), and the 0 that sorting needs comes last.
+    const reversed = new Uint16Array(rows + 1);
+    const head = new Uint32Array(257);
+    let at = rows;
     for (const bytes of files) {
       for (let i = 0; i < bytes.length; i++) {
-        const symbol = bytes[i]! + 1;
-        text[at++] = symbol;
-        heads[symbol + 1]!++;
+        const byte = bytes[i]!;
+        reversed[--at] = byte + 2;
+        head[byte + 1]!++;
       }
-      heads[1]!++;
-      at++;
+      reversed[--at] = 1;
     }
-    for (let symbol = 0; symbol < 257; symbol++) heads[symbol + 1]! += heads[symbol]!;
-    const sorted = sortByContext(text, heads);
-    const head = heads.slice(0, 257);
+    head[0] = files.length;
+    for (let byte = 0; byte < 256; byte++) head[byte + 1]! += head[byte]!;
+    const sorted = new Int32Array(rows + 1);
+    sortSuffixes(reversed, sorted, 258);
     this.next = new Uint8Array(rows);
-    // The sorted positions are not needed any more: their memory becomes `follow`.
-    this.follow = new Int32Array(sorted.buffer);
-    for (let row = 0; row < rows; row++) {
-      const symbol = text[sorted[row]!]!;
-      if (symbol === 0) {
-        this.follow[row] = NO_ROW;
+    // The sorted positions are not needed any more: their memory becomes `follow`, a row never after its source.
+    this.follow = sorted.subarray(0, rows);
+    let row = 0;
+    for (let i = 0; i <= rows; i++) {
+      const suffix = sorted[i]!;
+      if (suffix === 0) continue; // the position after all files
+      const symbol = reversed[suffix - 1]!;
+      if (symbol === 1) {
+        this.follow[row++] = NO_ROW;
       } else {
-        this.next[row] = symbol - 1;
-        this.follow[row] = head[symbol]!++;
+        this.next[row] = symbol - 2;
+        this.follow[row++] = head[symbol - 2]!++;
       }
     }
     this.rootTable = this.makeTable(0, rows);
@@ -139,30 +145,6 @@ export class Segment {
 const tableCount = new Uint32Array(256);
 const tableByte = new Uint8Array(256);
 const tableLow = new Uint32Array(256);
-
-/** Positions sorted by the MAX_ORDER symbols before them: one stable counting pass per symbol of context, each of which
- *  turns "sorted by k symbols" into "sorted by k + 1" by moving every position one to the right. */
-function sortByContext(text: Uint16Array, bucketStart: Uint32Array): Uint32Array {
-  const rows = text.length;
-  let from = new Uint32Array(rows);
-  let to = new Uint32Array(rows);
-  for (let position = 0; position < rows; position++) from[position] = position;
-  const head = new Uint32Array(257);
-  for (let order = 1; order <= MAX_ORDER; order++) {
-    head.set(bucketStart.subarray(0, 257));
-    for (let row = 0; row < rows; row++) {
-      const position = from[row]!;
-      const symbol = text[position]!;
-      const slot = head[symbol]!;
-      head[symbol] = slot + 1;
-      to[slot] = position + 1 === rows ? 0 : position + 1;
-    }
-    const swap = from;
-    from = to;
-    to = swap;
-  }
-  return from;
-}
 
 /** The state of one reader in one segment: the distinct row ranges of its contexts, from order 0 to the longest match.
  *  Entry e stands for all orders above topOrder[e - 1] up to topOrder[e]. */
