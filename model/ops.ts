@@ -10,6 +10,8 @@ import * as sumSegments from "./kernels/sumSegments.ts";
 import * as crossEntropy from "./kernels/crossEntropy.ts";
 import * as probabilities from "./kernels/probabilities.ts";
 import * as columnSum from "./kernels/columnSum.ts";
+import * as streamExpand from "./kernels/streamExpand.ts";
+import * as streamRead from "./kernels/streamRead.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -22,6 +24,8 @@ const modules: readonly Record<string, unknown>[] = [
   crossEntropy,
   probabilities,
   columnSum,
+  streamExpand,
+  streamRead,
 ];
 
 function isOp(value: unknown): value is OpSpec {
