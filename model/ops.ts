@@ -12,6 +12,7 @@ import * as probabilities from "./kernels/probabilities.ts";
 import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
 import * as streamRead from "./kernels/streamRead.ts";
+import * as streamCollapse from "./kernels/streamCollapse.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -26,6 +27,7 @@ const modules: readonly Record<string, unknown>[] = [
   columnSum,
   streamExpand,
   streamRead,
+  streamCollapse,
 ];
 
 function isOp(value: unknown): value is OpSpec {
