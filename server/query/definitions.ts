@@ -43,7 +43,7 @@ const MODIFIERS =
   "(?:(?:export|default|declare|public|private|protected|internal|static|final|abstract|async|pub(?:\\([a-z]+\\))?|unsafe|extern|inline|virtual|override|sealed|open|suspend|readonly|partial)\\s+)*";
 
 const KEYWORD = new RegExp(
-  `^\\s*${MODIFIERS}(function\\*?|class|interface|type|enum|struct|trait|impl|mod|module|namespace|def|fn|func|fun|sub|proc|macro|object|record|union|protocol|const|let|var|val|static)\\s+(?:\\([^)]*\\)\\s*)?([A-Za-z_$\\x80-\\xff][\\w$\\x80-\\xff]*)`,
+  `^\\s*${MODIFIERS}(function\\*?|class|interface|type|enum|struct|trait|impl|mod|module|namespace|def|fn|func|fun|sub|proc|macro|object|record|union|protocol|const|let|var|val|static(?=\\s+(?:mut\\s+)?\\w+\\s*:))\\s+(?:\\([^)]*\\)\\s*)?([A-Za-z_$\\x80-\\xff][\\w$\\x80-\\xff]*)`,
 );
 /** A call looks the same until its end: a method has a body on the line, or a modifier before it. */
 const METHOD =
@@ -102,6 +102,10 @@ export function definitionOnLine(
     const rule = RULE.exec(line);
     return rule === null ? undefined : { name: rule[1]!.replace(/^[.#@%]/, ""), kind: "rule" };
   }
+  if (C_FAMILY.test(path)) {
+    const c = C_FUNCTION.exec(line);
+    if (c !== null && !NOT_METHODS.has(c[1]!)) return { name: c[1]!, kind: "function" };
+  }
   const keyword = KEYWORD.exec(line);
   if (keyword !== null) {
     const word = keyword[1]!;
@@ -115,10 +119,6 @@ export function definitionOnLine(
   if (field !== null) return { name: field[1]!, kind: "method" };
   const method = METHOD.exec(line) ?? MODIFIED_METHOD.exec(line);
   if (method !== null && !NOT_METHODS.has(method[1]!)) return { name: method[1]!, kind: "method" };
-  if (C_FAMILY.test(path)) {
-    const c = C_FUNCTION.exec(line);
-    if (c !== null && !NOT_METHODS.has(c[1]!)) return { name: c[1]!, kind: "function" };
-  }
   const assignment = ASSIGNMENT.exec(line);
   if (assignment !== null) return { name: assignment[1]!, kind: "constant" };
   return undefined;
@@ -137,7 +137,12 @@ export function indentOf(line: string): number {
 
 const COMMENT_LINE = /^\s*(?:\/\/|\/\*|\*|#(?!\s*(?:define|if|include))|--|;|"""|''')/;
 
-/** All definitions of a file. Symbols, when given, replace the guesses; `lines` are the file's lines. */
+/** Reads a latin1 string of UTF-8 bytes as text; plain ASCII is returned as it is. */
+export function utf8(latin1: string): string {
+  return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, "latin1").toString("utf8") : latin1;
+}
+
+/** All definitions of a file. Symbols, when given, replace the guesses; `lines` are the file's lines as latin1. */
 export function findDefinitions(
   path: string,
   lines: readonly string[],
@@ -164,21 +169,21 @@ export function findDefinitions(
     if (COMMENT_LINE.test(line) && !MARKDOWN.test(path)) continue;
     const one = definitionOnLine(path, line);
     if (one === undefined) continue;
+    const name = utf8(one.name);
     const indent = indentOf(line);
     while (open.length > 0 && open[open.length - 1]!.indent >= indent) open.pop();
     const container = open[open.length - 1]?.name;
     const kind =
       one.kind === "function" && container !== undefined && indent > 0 ? "method" : one.kind;
     found.push({
-      name: one.name,
+      name,
       kind,
       container,
       line: i,
       endLine: bodyEnd(lines, i, indent),
       indent,
     });
-    if (!["constant", "variable", "macro"].includes(one.kind))
-      open.push({ name: one.name, indent });
+    if (!["constant", "variable", "macro"].includes(one.kind)) open.push({ name, indent });
   }
   return found;
 }

@@ -83,7 +83,7 @@ export function searchExact(
         column: Math.max(0, columnOf(file, definition.line, spelling)),
         rank:
           100 +
-          (KIND_RANK[definition.kind] ?? 6) * priorOf(file.path, "") -
+          (KIND_RANK[definition.kind] ?? 6) * priorOf(file) -
           definition.indent / 4 -
           typed * 3 +
           (inside && container !== undefined ? 20 : 0),
@@ -122,7 +122,7 @@ function findReferences(
     ? index.filesWith(needle.toString("latin1"))
     : index.files.filter((file) => file.alive);
   const ordered = files
-    .map((file) => ({ file, prior: priorOf(file.path, "") }))
+    .map((file) => ({ file, prior: priorOf(file) }))
     .sort((a, b) => b.prior - a.prior);
   for (const { file, prior } of ordered) {
     if (hits.length >= MAX_REFERENCES) break;
@@ -194,7 +194,7 @@ function findFiles(index: TextIndex, name: string): ExactHit[] {
       startLine: 0,
       endLine: 0,
       column: 0,
-      rank: (end ? 20 : 10) + priorOf(path, ""),
+      rank: (end ? 20 : 10) + priorOf(file),
       why: "the file of this name",
     });
   }

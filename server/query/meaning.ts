@@ -3,7 +3,7 @@
  * path weigh more, question words also look for what programmers write instead, and a chunk that covers more
  * of the question beats one that repeats a single word. Source of the formula: Robertson & Zaragoza 2009.
  */
-import type { IndexedChunk, TextIndex } from "./textIndex.ts";
+import type { IndexedChunk, IndexedFile, TextIndex } from "./textIndex.ts";
 import { questionTerms } from "./terms.ts";
 import type { QuestionTerms } from "./terms.ts";
 
@@ -57,11 +57,26 @@ const PRIORS: readonly {
   },
 ];
 
-export function priorOf(path: string, question: string): number {
+/** Which rules a path falls under never changes, and a query asks for thousands of chunks. */
+const rulesOf = new WeakMap<IndexedFile, readonly number[]>();
+
+/** How likely a file is what the question asks for, before its words are looked at. */
+export function priorOf(file: IndexedFile, lifted: ReadonlySet<number> = NONE_LIFTED): number {
+  let rules = rulesOf.get(file);
+  if (rules === undefined) {
+    rules = PRIORS.flatMap((rule, at) => (rule.path.test(file.path) ? [at] : []));
+    rulesOf.set(file, rules);
+  }
   let prior = 1;
-  for (const rule of PRIORS)
-    if (rule.path.test(path) && !rule.lifted.test(question)) prior *= rule.prior;
+  for (const at of rules) if (!lifted.has(at)) prior *= PRIORS[at]!.prior;
   return prior;
+}
+
+const NONE_LIFTED: ReadonlySet<number> = new Set();
+
+/** The rules that a word of the question suspends: who asks about tests wants tests. */
+function liftedBy(question: string): ReadonlySet<number> {
+  return new Set(PRIORS.flatMap((rule, at) => (rule.lifted.test(question) ? [at] : [])));
 }
 
 export function searchMeaning(
@@ -72,6 +87,7 @@ export function searchMeaning(
   const terms = questionTerms(question);
   if (terms.terms.length === 0 || index.livingChunks === 0) return { hits: [], terms };
   const nWords = terms.words.length;
+  const lifted = liftedBy(question);
   const meanLength = index.totalLength / index.livingChunks;
   /** Per chunk, the best evidence for each word: synonyms and joined forms do not add up. */
   const evidence = new Map<number, Float64Array>();
@@ -118,7 +134,7 @@ export function searchMeaning(
       if (row[w]! > 0) covered += rarity[w]! > 0 ? rarity[w]! : typical;
     }
     const { file, barrel } = index.chunks[chunkId]!;
-    const prior = priorOf(file.path, question) * (barrel ? BARREL_PRIOR : 1);
+    const prior = priorOf(file, lifted) * (barrel ? BARREL_PRIOR : 1);
     const score = sum * Math.sqrt(covered / possible) * prior;
     scored.push({ chunkId, score });
     const best = bestOfFile.get(file.path);

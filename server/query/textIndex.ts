@@ -6,7 +6,7 @@
  */
 import type { CorpusFile } from "../../model/index.ts";
 import { cutChunks } from "./chunks.ts";
-import { findDefinitions } from "./definitions.ts";
+import { findDefinitions, utf8 } from "./definitions.ts";
 import type { Definition, SymbolEntry } from "./definitions.ts";
 import { identifierTerms } from "./terms.ts";
 
@@ -175,7 +175,7 @@ export class TextIndex {
   #identifier(identifier: string, fileIdx: number): Identifier {
     let known = this.#identifiers.get(identifier);
     if (known === undefined) {
-      known = { terms: this.#terms(identifier), inFiles: [] };
+      known = { terms: this.#terms(utf8(identifier)), inFiles: [] };
       this.#identifiers.set(identifier, known);
       const lower = identifier.toLowerCase();
       const spellings = this.#spellings.get(lower);
@@ -189,7 +189,7 @@ export class TextIndex {
 
   #terms(name: string): number[] {
     const ids: number[] = [];
-    for (const term of identifierTerms(utf8(name))) {
+    for (const term of identifierTerms(name)) {
       let id = this.#termIds.get(term);
       if (id === undefined) {
         id = this.postings.length;
@@ -228,11 +228,6 @@ function isBarrel(lines: readonly string[]): boolean {
     }
   }
   return code > 0 && imports / code > 0.7;
-}
-
-/** Reads a latin1 string of UTF-8 bytes as text; plain ASCII is returned as it is. */
-export function utf8(latin1: string): string {
-  return /[\x80-\xff]/.test(latin1) ? Buffer.from(latin1, "latin1").toString("utf8") : latin1;
 }
 
 /** The bytes of lines [start, end) of a file. */
