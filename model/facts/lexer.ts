@@ -161,6 +161,11 @@ export class Lexer {
     return this.#state.mode;
   }
 
+  /** Whether the last byte belongs to a word that may go on. */
+  get inName(): boolean {
+    return this.#state.mode === MODE.name;
+  }
+
   push(byte: number): void {
     const s = this.#state;
     if (!this.#continues(s, byte)) this.#start(s, byte);

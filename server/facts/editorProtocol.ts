@@ -1,0 +1,57 @@
+/**
+ * What the server asks the editor about one document: the editor's own providers know it already, so no
+ * second language server is started. The server sends it, the extension answers from
+ * `vscode.executeDocumentSymbolProvider`, `vscode.provideDocumentSemanticTokens(Legend)` and
+ * `vscode.executeDefinitionProvider`. Nothing here imports anything: both ends include this file.
+ */
+
+export interface DocumentFactsPosition {
+  readonly line: number;
+  /** UTF-16 units. */
+  readonly character: number;
+}
+
+export interface DocumentFactsParams {
+  readonly uri: string;
+  /** After this time the answer is sent with what is there. */
+  readonly budgetMs: number;
+  /** Places whose definitions are wanted, most wanted first. */
+  readonly definitionsAt: readonly DocumentFactsPosition[];
+}
+
+export interface DocumentFactsSymbol {
+  readonly name: string;
+  /** LSP SymbolKind, which is the editor's kind plus one. */
+  readonly kind: number;
+  readonly range: { readonly start: DocumentFactsPosition; readonly end: DocumentFactsPosition };
+  readonly selectionRange: {
+    readonly start: DocumentFactsPosition;
+    readonly end: DocumentFactsPosition;
+  };
+  readonly children?: readonly DocumentFactsSymbol[];
+}
+
+export interface DocumentFactsDefinition {
+  readonly uri: string;
+  /** The name's own range, where the provider tells it. */
+  readonly start: DocumentFactsPosition;
+  readonly end: DocumentFactsPosition;
+}
+
+export interface DocumentFactsResult {
+  readonly legend?: {
+    readonly tokenTypes: readonly string[];
+    readonly tokenModifiers: readonly string[];
+  };
+  /** LSP's relative encoding. */
+  readonly semanticTokens?: readonly number[];
+  /** Absent when no provider answered: not ready yet, or none. */
+  readonly symbols?: readonly DocumentFactsSymbol[];
+  /** As long as `definitionsAt` or shorter; null where nothing was found. */
+  readonly definitions: readonly (DocumentFactsDefinition | null)[];
+}
+
+/** Server → client. The result is null when the document cannot be opened. */
+export const DocumentFactsRequest = {
+  method: "narrowgauge/documentFacts",
+} as const satisfies { readonly method: `narrowgauge/${string}` };
