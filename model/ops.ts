@@ -13,6 +13,8 @@ import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
 import * as streamRead from "./kernels/streamRead.ts";
 import * as streamCollapse from "./kernels/streamCollapse.ts";
+import * as streamWrite from "./kernels/streamWrite.ts";
+import * as dropout from "./kernels/dropout.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -28,6 +30,8 @@ const modules: readonly Record<string, unknown>[] = [
   streamExpand,
   streamRead,
   streamCollapse,
+  streamWrite,
+  dropout,
 ];
 
 function isOp(value: unknown): value is OpSpec {
