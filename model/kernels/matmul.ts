@@ -1,0 +1,153 @@
+/**
+ * Dense f32 matrix product. The launcher picks a tile by shape; where k is long and out is small (a weight's
+ * gradient) it splits k into parts that a second node adds in order. Only transposeA forms are split, so a row
+ * of a forward product never depends on how many rows there are.
+ */
+import { expectSize, gridFor, type Floats, type Graph, type GpuKernel, type OpSpec, type Params, type Tensor } from "../graph.ts";
+import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
+import partsCode from "./matmulParts.wgsl";
+import { tileSource, type Tile, type Vectors } from "./matmulTile.ts";
+
+/** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
+const tiles: readonly (Tile & { readonly rate: number })[] = [
+  { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 8, rate: 1 },
+  { tileM: 128, tileN: 64, tileK: 16, perM: 8, perN: 8, rate: 0.9 },
+  { tileM: 64, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.75 },
+  { tileM: 128, tileN: 32, tileK: 16, perM: 8, perN: 4, rate: 0.65 },
+  { tileM: 32, tileN: 64, tileK: 16, perM: 4, perN: 4, rate: 0.5 },
+  { tileM: 32, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.4 },
+  { tileM: 16, tileN: 64, tileK: 32, perM: 4, perN: 4, rate: 0.35 },
+  { tileM: 16, tileN: 16, tileK: 32, perM: 4, perN: 4, rate: 0.15 },
+];
+/** Workgroups that keep a large GPU busy. */
+const BUSY_GROUPS = 264;
+/** A part of k is at least this long, so that summing the parts stays cheap. */
+const SHORTEST_CHUNK = 256;
+
+function pickTile(m: number, n: number, layers: number): Tile {
+  let best = tiles[0]!;
+  let bestCost = Infinity;
+  for (const t of tiles) {
+    const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
+    // Work per wave of groups; a wave costs the same full or not.
+    const cost = (Math.ceil(groups / BUSY_GROUPS) * t.tileM * t.tileN) / t.rate;
+    if (cost < bestCost) {
+      best = t;
+      bestCost = cost;
+    }
+  }
+  return best;
+}
+
+const vectors = (p: Params): Vectors => {
+  const quad = (x: number): 0 | 1 => (x % 4 === 0 ? 1 : 0);
+  // The other operand of a quad's row may start anywhere, so the batch stride must be a multiple too: it is, as
+  // a product with the contiguous dimension. Ranges of k start at multiples of tileK.
+  return {
+    a: quad(p["transposeA"] === 1 ? p["m"]! : p["k"]!),
+    b: quad(p["transposeB"] === 1 ? p["k"]! : p["n"]!),
+    out: quad(p["n"]!),
+  };
+};
+
+function kernel(p: Params): GpuKernel {
+  const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
+  const tile = pickTile(m, n, batch * splits);
+  const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
+  const constants: Record<string, number> = {};
+  for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB", "accumulate"])
+    constants[name] = p[name]!;
+  return { code: tileSource(tile, vectors(p)), entryPoint: "main", constants, workgroups: gridFor(groups, 1) };
+}
+
+const shape = (p: Params): MatmulShape => p as unknown as MatmulShape;
+
+export const matmulOp: OpSpec = {
+  name: "matmul",
+  access: ["read", "read", "write"],
+  units: (p) => p["batch"]! * p["m"]!,
+  cpu: (b, p, start, end) =>
+    matmulTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, shape(p), start, end),
+  gpu: kernel,
+};
+
+export const matmulAccumulateOp: OpSpec = {
+  ...matmulOp,
+  name: "matmulAccumulate",
+  access: ["read", "read", "readWrite"],
+};
+
+/** Parts [splits, batch, m, n]. The CPU needs no split: it leaves the whole product in the first part. */
+export const matmulPartsOp: OpSpec = { ...matmulOp, name: "matmulParts" };
+
+export const sumPartsOp: OpSpec = {
+  name: "sumParts",
+  access: ["read", "write"],
+  units: (p) => p["size"]!,
+  cpu: (b, p, start, end) =>
+    sumPartsTwin(
+      b[0] as Floats,
+      b[1] as Floats,
+      { size: p["size"]!, splits: 1, accumulate: p["accumulate"]! },
+      start,
+      end,
+    ),
+  gpu: (p) => ({
+    code: partsCode,
+    entryPoint: "sumParts",
+    constants: { size: p["size"]!, splits: p["splits"]!, accumulate: p["accumulate"]! },
+    workgroups: gridFor(p["size"]!, 256),
+  }),
+};
+
+export const sumPartsAccumulateOp: OpSpec = {
+  ...sumPartsOp,
+  name: "sumPartsAccumulate",
+  access: ["read", "readWrite"],
+};
+
+export interface Matmul {
+  /** [batch, m, k], or [batch, k, m] with transposeA. */
+  readonly a: Tensor;
+  /** [batch, k, n], or [batch, n, k] with transposeB. */
+  readonly b: Tensor;
+  /** [batch, m, n]. */
+  readonly out: Tensor;
+  readonly m: number;
+  readonly k: number;
+  readonly n: number;
+  readonly transposeA?: 0 | 1;
+  readonly transposeB?: 0 | 1;
+  /** 1 adds to out. */
+  readonly accumulate?: 0 | 1;
+  readonly batch?: number;
+}
+
+/** out (+)= op(a)·op(b), f32. Every entry is one fma chain over ascending k (in parts for long transposeA forms);
+ *  throws where a tensor's size does not fit m, k, n and batch. */
+export function matmul(g: Graph, x: Matmul): void {
+  const { m, k, n } = x;
+  const batch = x.batch ?? 1;
+  const transposeA = x.transposeA ?? 0;
+  const transposeB = x.transposeB ?? 0;
+  const accumulate = x.accumulate ?? 0;
+  expectSize("matmul", "a", x.a, batch * m * k);
+  expectSize("matmul", "b", x.b, batch * k * n);
+  expectSize("matmul", "out", x.out, batch * m * n);
+  const common = { m, k, n, batch, transposeA, transposeB };
+  const tileCount = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
+  const wanted =
+    transposeA === 1 ? Math.min(Math.floor(BUSY_GROUPS / tileCount), Math.floor(k / SHORTEST_CHUNK)) : 1;
+  if (wanted < 2) {
+    const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
+    g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, accumulate });
+    return;
+  }
+  const chunk = Math.ceil(k / wanted / 32) * 32;
+  const splits = Math.ceil(k / chunk);
+  const parts = g.temp("matmul parts", [splits, batch, m, n]);
+  g.add(matmulPartsOp, [x.a, x.b, parts], { ...common, splits, chunk, accumulate: 0 });
+  const sum = accumulate === 1 ? sumPartsAccumulateOp : sumPartsOp;
+  g.add(sum, [parts, x.out], { size: x.out.size, splits, accumulate });
+}
+

@@ -1,0 +1,196 @@
+/**
+ * WGSL text of one matmul tile variant: constants, bindings and the unrolled register block around matmul.wgsl.
+ * Text, because a register block must be named variables: an indexed array may land in slow local memory.
+ */
+import common from "./matmul.wgsl";
+
+export interface Tile {
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly tileK: number;
+  /** Entries per thread; multiples of 4. */
+  readonly perM: number;
+  readonly perN: number;
+}
+
+export interface Vectors {
+  /** 1: the operand's contiguous dimension is a multiple of 4, so it is bound as vec4. */
+  readonly a: 0 | 1;
+  readonly b: 0 | 1;
+  readonly out: 0 | 1;
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** readX(at, limit, column): the quad at element `at`, whose columns at or beyond limit read as zero. */
+function reader(name: "A" | "B", binding: number, vector: 0 | 1): string {
+  const buffer = name.toLowerCase();
+  if (vector === 1)
+    return `@group(0) @binding(${binding}) var<storage, read> ${buffer}: array<vec4f>;
+fn read${name}(at: u32, limit: u32, column: u32) -> vec4f {
+  if (column >= limit) { return vec4f(); }
+  return ${buffer}[at / 4u];
+}`;
+  return `@group(0) @binding(${binding}) var<storage, read> ${buffer}: array<f32>;
+fn read${name}(at: u32, limit: u32, column: u32) -> vec4f {
+  var quad = vec4f();
+  if (column < limit) { quad.x = ${buffer}[at]; }
+  if (column + 1u < limit) { quad.y = ${buffer}[at + 1u]; }
+  if (column + 2u < limit) { quad.z = ${buffer}[at + 2u]; }
+  if (column + 3u < limit) { quad.w = ${buffer}[at + 3u]; }
+  return quad;
+}`;
+}
+
+function writer(vector: 0 | 1): string {
+  if (vector === 1)
+    return `@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+fn put(at: u32, column: u32, value: vec4f) {
+  if (column >= n) { return; }
+  if (accumulate == 1u) { out[at / 4u] += value; } else { out[at / 4u] = value; }
+}`;
+  return `@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+fn putOne(at: u32, column: u32, value: f32) {
+  if (column >= n) { return; }
+  if (accumulate == 1u) { out[at] += value; } else { out[at] = value; }
+}
+fn put(at: u32, column: u32, value: vec4f) {
+  putOne(at, column, value.x);
+  putOne(at + 1u, column + 1u, value.y);
+  putOne(at + 2u, column + 2u, value.z);
+  putOne(at + 3u, column + 3u, value.w);
+}`;
+}
+
+export const tileThreads = (t: Tile): number => (t.tileM / t.perM) * (t.tileN / t.perN);
+
+/** The whole module; entry point `main`. */
+export function tileSource(tile: Tile, vectors: Vectors): string {
+  const { tileM, tileN, tileK, perM, perN } = tile;
+  const threads = tileThreads(tile);
+  const quadsM = tileM / 4;
+  const quadsN = tileN / 4;
+  const threadsN = tileN / perN;
+  const threadsM = tileM / perM;
+  const jobsA = (quadsM * tileK) / 4;
+  const jobs = jobsA + (quadsN * tileK) / 4;
+  const slots = range(Math.ceil(jobs / threads));
+  const blocksM = range(perM / 4);
+  const blocksN = range(perN / 4);
+  const rows = range(4);
+
+  const load = slots
+    .map((s) => `    if (job${s} < ${jobs}u) { held${s} = load(job${s}, aBase, bBase, mFirst, nFirst, kAt, kEnd); }`)
+    .join("\n");
+  const store = slots.map((s) => `    if (job${s} < ${jobs}u) { store(job${s}, held${s}); }`).join("\n");
+  const fetch = [
+    ...blocksM.map((i) => `      let a${i} = tileA[kk * ${quadsM}u + ${i * threadsM}u + ty];`),
+    ...blocksN.map((j) => `      let b${j} = tileB[kk * ${quadsN}u + ${j * threadsN}u + tx];`),
+  ].join("\n");
+  const multiply = blocksM
+    .flatMap((i) =>
+      rows.flatMap((r) =>
+        blocksN.map(
+          (j) => `      c${i}_${r}_${j} = fma(vec4f(a${i}.${"xyzw"[r]}), b${j}, c${i}_${r}_${j});`,
+        ),
+      ),
+    )
+    .join("\n");
+  const accumulators = blocksM
+    .flatMap((i) => rows.flatMap((r) => blocksN.map((j) => `  var c${i}_${r}_${j} = vec4f();`)))
+    .join("\n");
+  const put = blocksM
+    .flatMap((i) =>
+      rows.map((r) => {
+        const row = `mFirst + ${i * threadsM * 4}u + ty * 4u + ${r}u`;
+        const columns = blocksN
+          .map((j) => {
+            const column = `nFirst + ${j * threadsN * 4}u + tx * 4u`;
+            return `put(outBase + (${row}) * n + ${column}, ${column}, c${i}_${r}_${j});`;
+          })
+          .join(" ");
+        return `  if (${row} < m) { ${columns} }`;
+      }),
+    )
+    .join("\n");
+
+  return `const tileM = ${tileM}u;
+const tileN = ${tileN}u;
+const tileK = ${tileK}u;
+${common}
+${reader("A", 0, vectors.a)}
+${reader("B", 1, vectors.b)}
+${writer(vectors.out)}
+
+fn load(job: u32, aBase: u32, bBase: u32, mFirst: u32, nFirst: u32, kAt: u32, kEnd: u32) -> Block {
+  if (job < ${jobsA}u) {
+    let at = jobAt(job, ${quadsM}u, 1u - transposeA);
+    return loadA(aBase, mFirst + at.x * 4u, kAt + at.y * 4u, kEnd);
+  }
+  let at = jobAt(job - ${jobsA}u, ${quadsN}u, transposeB);
+  return loadB(bBase, nFirst + at.x * 4u, kAt + at.y * 4u, kEnd);
+}
+
+fn store(job: u32, x: Block) {
+  if (job < ${jobsA}u) {
+    let at = jobAt(job, ${quadsM}u, 1u - transposeA);
+    let to = at.y * 4u * ${quadsM}u + at.x;
+    tileA[to] = x.r0;
+    tileA[to + ${quadsM}u] = x.r1;
+    tileA[to + ${2 * quadsM}u] = x.r2;
+    tileA[to + ${3 * quadsM}u] = x.r3;
+    return;
+  }
+  let at = jobAt(job - ${jobsA}u, ${quadsN}u, transposeB);
+  let to = at.y * 4u * ${quadsN}u + at.x;
+  tileB[to] = x.r0;
+  tileB[to + ${quadsN}u] = x.r1;
+  tileB[to + ${2 * quadsN}u] = x.r2;
+  tileB[to + ${3 * quadsN}u] = x.r3;
+}
+
+@compute @workgroup_size(${threads})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tilesM = (m + tileM - 1u) / tileM;
+  let tilesN = (n + tileN - 1u) / tileN;
+  let index = group.y * groups.x + group.x;
+  if (index >= tilesM * tilesN * batch * splits) { return; }
+  let nFirst = (index % tilesN) * tileN;
+  let mFirst = ((index / tilesN) % tilesM) * tileM;
+  let z = index / (tilesN * tilesM);
+  let aBase = (z % batch) * m * k;
+  let bBase = (z % batch) * k * n;
+  let outBase = z * m * n;
+  let kFirst = (z / batch) * chunk;
+  let kEnd = min(k, kFirst + chunk);
+  let tx = lane % ${threadsN}u;
+  let ty = lane / ${threadsN}u;
+${slots.map((s) => `  let job${s} = lane + ${s * threads}u;\n  var held${s}: Block;`).join("\n")}
+${accumulators}
+  {
+    let kAt = kFirst;
+${load}
+  }
+  for (var kNow = kFirst; kNow < kEnd; kNow += tileK) {
+${store}
+    workgroupBarrier();
+    // The next tile's loads are under way while this one is multiplied.
+    let kAt = kNow + tileK;
+    if (kAt < kEnd) {
+${load}
+    }
+    let steps = min(tileK, kEnd - kNow);
+    for (var kk = 0u; kk < steps; kk++) {
+${fetch}
+${multiply}
+    }
+    workgroupBarrier();
+  }
+${put}
+}
+`;
+}

@@ -1,0 +1,113 @@
+import { describe, expect, test } from "vitest";
+import { createCpuDevice } from "../../model/cpu/device.ts";
+import type { Device } from "../../model/device.ts";
+import { Graph } from "../../model/graph.ts";
+import { matmul } from "../../model/kernels/matmul.ts";
+import { Random } from "../../model/random.ts";
+import { checkOp } from "../support/checkOp.ts";
+import { testGpu } from "../support/gpu.ts";
+
+/** Rounding of a chain of k fused steps on unit normals grows like its square root; 1e-6 per step is ample. */
+const tolerance = (k: number): { atol: number; rtol: number } => ({ atol: 1e-6 * Math.sqrt(k) * 4 + 1e-6, rtol: 1e-5 });
+
+const shapes = [
+  { m: 1, k: 1, n: 1 },
+  { m: 3, k: 5, n: 7 },
+  { m: 1, k: 64, n: 96 },
+  { m: 130, k: 33, n: 36 },
+  { m: 65, k: 100, n: 272 },
+  { m: 300, k: 64, n: 20 },
+  { m: 200, k: 48, n: 260 },
+] as const;
+const forms = [
+  { transposeA: 0, transposeB: 0 },
+  { transposeA: 0, transposeB: 1 },
+  { transposeA: 1, transposeB: 0 },
+  { transposeA: 1, transposeB: 1 },
+] as const;
+
+describe("matmul", () => {
+  for (const s of shapes)
+    for (const f of forms)
+      test(`matches its twin for ${s.m}×${s.k}×${s.n}, transposes ${f.transposeA}${f.transposeB}`, async () => {
+        await checkOp({
+          inputs: { a: { shape: [s.m * s.k] }, b: { shape: [s.k * s.n] } },
+          outputs: { out: [s.m * s.n] },
+          forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, ...f }),
+          ...tolerance(s.k),
+        });
+      });
+
+  test("splits a long reduction over k without losing a row", async () => {
+    const s = { m: 40, k: 5001, n: 36, transposeA: 1 } as const;
+    await checkOp({
+      inputs: { a: { shape: [s.k, s.m] }, b: { shape: [s.k, s.n] } },
+      outputs: { out: [s.m, s.n] },
+      forward: (g, t) => {
+        matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s });
+        matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, accumulate: 1 });
+      },
+      ...tolerance(s.k * 4),
+    });
+  });
+
+  test("multiplies every matrix of a batch and adds to what is there", async () => {
+    const s = { m: 9, k: 20, n: 12, batch: 5 } as const;
+    await checkOp({
+      inputs: { a: { shape: [5, 9, 20] }, b: { shape: [5, 20, 12] } },
+      outputs: { out: [5, 9, 12] },
+      forward: (g, t) => {
+        matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s });
+        matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, accumulate: 1 });
+      },
+      ...tolerance(s.k),
+    });
+  });
+
+  test("gradients by its own transposed forms match central differences", async () => {
+    const s = { m: 6, k: 10, n: 7 } as const;
+    await checkOp({
+      inputs: { a: { shape: [6, 10] }, b: { shape: [10, 7] } },
+      outputs: { out: [6, 7] },
+      forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s }),
+      backward: (g, t) => {
+        matmul(g, { a: t["dOut"]!, b: t["b"]!, out: t["dA"]!, m: 6, k: 7, n: 10, transposeB: 1 });
+        matmul(g, { a: t["a"]!, b: t["dOut"]!, out: t["dB"]!, m: 10, k: 6, n: 7, transposeA: 1 });
+      },
+    });
+  });
+});
+
+async function rowsOf(device: Device, o: { m: number; k: number; n: number; transposeB: 0 | 1 }): Promise<ArrayLike<number>> {
+  const random = new Random(5);
+  const b = device.tensor("b", [o.k, o.n]);
+  device.write(b, Float32Array.from({ length: b.size }, () => random.normal()));
+  const a = device.tensor("a", [o.m, o.k]);
+  const other = new Random(6);
+  device.write(a, Float32Array.from({ length: a.size }, () => other.normal()));
+  const out = device.tensor("out", [o.m, o.n]);
+  const g = new Graph();
+  matmul(g, { a, b, out, ...o });
+  const program = await device.compile(g, "rows");
+  await program.run();
+  const got = await device.read(out, 0, o.n);
+  program.dispose();
+  for (const t of [a, b, out]) device.free(t);
+  return got;
+}
+
+describe("a row of a matmul", () => {
+  for (const transposeB of [0, 1] as const)
+    test(`has the same bits however many rows there are, transposeB ${transposeB}`, async () => {
+      const gpu = await testGpu();
+      const devices: Device[] = [await createCpuDevice({ threads: 0 }), ...(gpu === undefined ? [] : [gpu])];
+      for (const device of devices) {
+        const shape = { k: 300, n: 68, transposeB };
+        const one = await rowsOf(device, { m: 1, ...shape });
+        for (const m of [2, 5, 17, 33, 70, 200, 520]) {
+          const many = await rowsOf(device, { m, ...shape });
+          expect(Array.from(many), `${device.name}, ${m} rows`).toEqual(Array.from(one));
+        }
+      }
+    });
+});
