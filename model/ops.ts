@@ -15,6 +15,8 @@ import * as streamRead from "./kernels/streamRead.ts";
 import * as streamCollapse from "./kernels/streamCollapse.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as dropout from "./kernels/dropout.ts";
+import * as tauAttention from "./kernels/tauAttention.ts";
+import * as attentionRows from "./kernels/attentionRows.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -31,8 +33,7 @@ const modules: readonly Record<string, unknown>[] = [
   streamRead,
   streamCollapse,
   streamWrite,
-  dropout,
-];
+  dropout, tauAttention, attentionRows];
 
 function isOp(value: unknown): value is OpSpec {
   return (

@@ -1,0 +1,161 @@
+/**
+ * Reference twin of tauAttention and the CPU device's path. Units are (batch, head, row), rows innermost, so a
+ * thread's share stays in few heads. One pass of the forward computes lse and out together.
+ */
+import type { Buffer, Floats, Params } from "../graph.ts";
+
+/** Weights of one row; grows to the longest row of this thread. */
+let weights = new Float64Array(0);
+const sums = new Float64Array(64);
+
+export function tauAttentionForward(
+  buffers: readonly Buffer[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [a, b, c, slope, , lse, v, out] = buffers as [
+    Floats, Floats, Floats, Floats, Uint32Array, Floats, Floats, Floats,
+  ];
+  const offset = buffers[4]![0]!;
+  const rows = p["rows"]!;
+  const capacity = p["capacity"]!;
+  const nHeads = p["nHeads"]!;
+  const m = p["bands"]!;
+  const headDim = p["headDim"]!;
+  const window = p["window"]!;
+  if (weights.length < capacity) weights = new Float64Array(capacity);
+  const w = weights;
+  for (let u = start; u < end; u++) {
+    const i = u % rows;
+    const h = Math.floor(u / rows) % nHeads;
+    const n = Math.floor(u / (rows * nHeads));
+    const position = offset + i;
+    const first = window === 0 ? 0 : Math.max(0, position - window + 1);
+    const last = Math.min(position, capacity - 1);
+    const gamma = slope[h]!;
+    const rowAt = (n * rows + i) * nHeads + h;
+    const queryAt = rowAt * m;
+    let top = -Infinity;
+    for (let j = first; j <= last; j++) {
+      const keyAt = (n * capacity + j) * nHeads + h;
+      let score = c[keyAt]! - gamma * (position - j);
+      for (let k = 0; k < m; k++) score -= Math.abs(a[queryAt + k]! - b[keyAt * m + k]!);
+      w[j] = score;
+      if (score > top) top = score;
+    }
+    let total = 0;
+    for (let j = first; j <= last; j++) {
+      const e = Math.exp(w[j]! - top);
+      w[j] = e;
+      total += e;
+    }
+    lse[rowAt] = top + Math.log(total);
+    const scale = 1 / total;
+    for (let d = 0; d < headDim; d++) sums[d] = 0;
+    for (let j = first; j <= last; j++) {
+      const weight = w[j]! * scale;
+      const valueAt = ((n * capacity + j) * nHeads + h) * headDim;
+      for (let d = 0; d < headDim; d++) sums[d] = sums[d]! + weight * v[valueAt + d]!;
+    }
+    const outAt = rowAt * headDim;
+    for (let d = 0; d < headDim; d++) out[outAt + d] = sums[d]!;
+  }
+}
+
+export function tauAttentionKeysBackward(
+  buffers: readonly Floats[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [a, b, c, slope, stats, v, dOut, dV, dB, dC] = buffers as [
+    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+  ];
+  const rows = p["rows"]!;
+  const nHeads = p["nHeads"]!;
+  const m = p["bands"]!;
+  const headDim = p["headDim"]!;
+  const window = p["window"]!;
+  const bandSums = new Float64Array(m);
+  for (let u = start; u < end; u++) {
+    const j = u % rows;
+    const h = Math.floor(u / rows) % nHeads;
+    const n = Math.floor(u / (rows * nHeads));
+    const keyAt = (n * rows + j) * nHeads + h;
+    const valueAt = keyAt * headDim;
+    const gamma = slope[h]!;
+    const salience = c[keyAt]!;
+    const last = window === 0 ? rows - 1 : Math.min(rows - 1, j + window - 1);
+    let salienceSum = 0;
+    bandSums.fill(0);
+    for (let d = 0; d < headDim; d++) sums[d] = 0;
+    for (let i = j; i <= last; i++) {
+      const rowAt = (n * rows + i) * nHeads + h;
+      let score = salience - gamma * (i - j) - stats[2 * rowAt]!;
+      for (let k = 0; k < m; k++) score -= Math.abs(a[rowAt * m + k]! - b[keyAt * m + k]!);
+      const weight = Math.exp(score);
+      if (weight === 0) continue;
+      const outAt = rowAt * headDim;
+      let dP = 0;
+      for (let d = 0; d < headDim; d++) {
+        const o = dOut[outAt + d]!;
+        dP += o * v[valueAt + d]!;
+        sums[d] = sums[d]! + weight * o;
+      }
+      const dS = weight * (dP - stats[2 * rowAt + 1]!);
+      salienceSum += dS;
+      for (let k = 0; k < m; k++)
+        bandSums[k] = bandSums[k]! + dS * Math.sign(a[rowAt * m + k]! - b[keyAt * m + k]!);
+    }
+    dC[keyAt] = salienceSum;
+    for (let k = 0; k < m; k++) dB[keyAt * m + k] = bandSums[k]!;
+    for (let d = 0; d < headDim; d++) dV[valueAt + d] = sums[d]!;
+  }
+}
+
+export function tauAttentionQueriesBackward(
+  buffers: readonly Floats[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [a, b, c, slope, stats, v, dOut, dA, slopePartial] = buffers as [
+    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+  ];
+  const rows = p["rows"]!;
+  const nHeads = p["nHeads"]!;
+  const m = p["bands"]!;
+  const headDim = p["headDim"]!;
+  const window = p["window"]!;
+  const bandSums = new Float64Array(m);
+  for (let u = start; u < end; u++) {
+    const i = u % rows;
+    const h = Math.floor(u / rows) % nHeads;
+    const n = Math.floor(u / (rows * nHeads));
+    const rowAt = (n * rows + i) * nHeads + h;
+    const outAt = rowAt * headDim;
+    const gamma = slope[h]!;
+    const lse = stats[2 * rowAt]!;
+    const delta = stats[2 * rowAt + 1]!;
+    const first = window === 0 ? 0 : Math.max(0, i - window + 1);
+    let distanceSum = 0;
+    bandSums.fill(0);
+    for (let j = first; j <= i; j++) {
+      const keyAt = (n * rows + j) * nHeads + h;
+      let score = c[keyAt]! - gamma * (i - j) - lse;
+      for (let k = 0; k < m; k++) score -= Math.abs(a[rowAt * m + k]! - b[keyAt * m + k]!);
+      const weight = Math.exp(score);
+      if (weight === 0) continue;
+      const valueAt = keyAt * headDim;
+      let dP = 0;
+      for (let d = 0; d < headDim; d++) dP += dOut[outAt + d]! * v[valueAt + d]!;
+      const dS = weight * (dP - delta);
+      distanceSum += dS * (i - j);
+      for (let k = 0; k < m; k++)
+        bandSums[k] = bandSums[k]! + dS * Math.sign(a[rowAt * m + k]! - b[keyAt * m + k]!);
+    }
+    slopePartial[rowAt] = distanceSum;
+    for (let k = 0; k < m; k++) dA[rowAt * m + k] = -bandSums[k]!;
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * Tau attention: a key is m scalars and a salience, a score is minus the L1 distance to the query's scalars.
+ * Query i of a window stands at position span + i and sees the keys at max(0, position − window + 1) … position.
+ * Source: Tauformer §3.2 is the case m = 1; several bands, salience and the distance slope are ours.
+ */
+import {
+  expectSize,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Params,
+  type Tensor,
+} from "../graph.ts";
+import { invariant } from "../errors.ts";
+import * as twin from "../cpu/tauAttention.ts";
+import forwardCode from "./tauAttention.wgsl";
+import backwardCode from "./tauAttentionBackward.wgsl";
+import { attentionRowStats, attentionSlopeReduce } from "./attentionRows.ts";
+
+/** Sizes of an attention op: B = batch windows, `rows` queries and `capacity` keys in each. */
+export interface TauAttentionShape {
+  readonly batch: number;
+  readonly rows: number;
+  /** Training: rows. Decoding: the length of the caches behind b, c and v. */
+  readonly capacity: number;
+  readonly nHeads: number;
+  /** Scalars per query and key (m), 1 to 8. */
+  readonly bands: number;
+  /** D, a multiple of 4 up to 64. */
+  readonly headDim: number;
+  /** Keys a query sees, itself included; 0 = all before it. */
+  readonly window: number;
+}
+
+const TILE = 64;
+const constantsOf = (p: Params): Record<string, number> => ({
+  rows: p["rows"]!,
+  capacity: p["capacity"]!,
+  nHeads: p["nHeads"]!,
+  bands: p["bands"]!,
+  headDim: p["headDim"]!,
+  window: p["window"]!,
+});
+const tiles = (p: Params): [number, number, number] => [
+  Math.ceil(p["rows"]! / TILE),
+  p["nHeads"]!,
+  p["batch"]!,
+];
+const rowHeads = (p: Params): number => p["batch"]! * p["rows"]! * p["nHeads"]!;
+
+/** On the CPU the next op computes the normalizers along the way, so this one has no units there. */
+export const tauAttentionNormalizersOp: OpSpec = {
+  name: "tauAttentionNormalizers",
+  access: ["read", "read", "read", "read", "read", "write"],
+  units: () => 0,
+  cpu: () => undefined,
+  gpu: (p) => ({
+    code: forwardCode,
+    entryPoint: "rowNormalizers",
+    constants: constantsOf(p),
+    workgroups: tiles(p),
+  }),
+};
+
+export const tauAttentionForwardOp: OpSpec = {
+  name: "tauAttentionForward",
+  access: ["read", "read", "read", "read", "read", "readWrite", "read", "write"],
+  units: rowHeads,
+  cpu: twin.tauAttentionForward,
+  gpu: (p) => ({ code: forwardCode, entryPoint: "forward", constants: constantsOf(p), workgroups: tiles(p) }),
+};
+
+export const tauAttentionKeysBackwardOp: OpSpec = {
+  name: "tauAttentionKeysBackward",
+  access: ["read", "read", "read", "read", "read", "read", "read", "write", "write", "write"],
+  units: rowHeads,
+  cpu: (b, p, start, end) => twin.tauAttentionKeysBackward(b as readonly Floats[], p, start, end),
+  gpu: (p) => ({
+    code: backwardCode,
+    entryPoint: "keysBackward",
+    constants: constantsOf(p),
+    workgroups: tiles(p),
+  }),
+};
+
+export const tauAttentionQueriesBackwardOp: OpSpec = {
+  name: "tauAttentionQueriesBackward",
+  access: ["read", "read", "read", "read", "read", "read", "read", "write", "write"],
+  units: rowHeads,
+  cpu: (b, p, start, end) => twin.tauAttentionQueriesBackward(b as readonly Floats[], p, start, end),
+  gpu: (p) => ({
+    code: backwardCode,
+    entryPoint: "queriesBackward",
+    constants: constantsOf(p),
+    workgroups: tiles(p),
+  }),
+};
+
+function paramsOf(op: string, s: TauAttentionShape): Params {
+  invariant(
+    s.bands >= 1 && s.bands <= 8 && s.headDim >= 4 && s.headDim <= 64 && s.headDim % 4 === 0,
+    `${op}: ${s.bands} bands and head dimension ${s.headDim}; 1 to 8 and a multiple of 4 up to 64 are supported`,
+  );
+  invariant(
+    s.nHeads <= 65535 && s.batch <= 65535 && s.window >= 0,
+    `${op}: ${s.nHeads} heads, batch ${s.batch} or window ${s.window} is out of range`,
+  );
+  return {
+    batch: s.batch,
+    rows: s.rows,
+    capacity: s.capacity,
+    nHeads: s.nHeads,
+    bands: s.bands,
+    headDim: s.headDim,
+    window: s.window,
+  };
+}
+
+export interface TauAttentionForward {
+  readonly shape: TauAttentionShape;
+  /** [batch, rows, H, m] */
+  readonly a: Tensor;
+  /** [batch, capacity, H, m] */
+  readonly b: Tensor;
+  /** [batch, capacity, H] */
+  readonly c: Tensor;
+  /** [H], ≥ 0, used as given. */
+  readonly slope: Tensor;
+  /** [batch, capacity, H, D] */
+  readonly v: Tensor;
+  /** u32 [1]: position of row 0. */
+  readonly span: Tensor;
+  /** [batch, rows, H, D] */
+  readonly out: Tensor;
+  /** [batch, rows, H]: log of the softmax denominators, for the backward pass. */
+  readonly lse: Tensor;
+}
+
+/** out_i = Σ_j softmax_j(−Σ_k |a_ik − b_jk| + c_j − slope·(i − j)) v_j over the allowed keys.
+ *  Every query's own position must hold a key: span + rows ≤ capacity. Throws ShapeError on other sizes. */
+export function tauAttentionForward(g: Graph, t: TauAttentionForward): void {
+  const op = "tauAttentionForward";
+  const s = t.shape;
+  const params = paramsOf(op, s);
+  const queries = s.batch * s.rows * s.nHeads;
+  const keys = s.batch * s.capacity * s.nHeads;
+  expectSize(op, "a", t.a, queries * s.bands);
+  expectSize(op, "b", t.b, keys * s.bands);
+  expectSize(op, "c", t.c, keys);
+  expectSize(op, "slope", t.slope, s.nHeads);
+  expectSize(op, "v", t.v, keys * s.headDim);
+  expectSize(op, "span", t.span, 1);
+  expectSize(op, "out", t.out, queries * s.headDim);
+  expectSize(op, "lse", t.lse, queries);
+  g.add(tauAttentionNormalizersOp, [t.a, t.b, t.c, t.slope, t.span, t.lse], params);
+  g.add(tauAttentionForwardOp, [t.a, t.b, t.c, t.slope, t.span, t.lse, t.v, t.out], params);
+}
+
+export interface TauAttentionBackward {
+  readonly shape: TauAttentionShape;
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly c: Tensor;
+  readonly slope: Tensor;
+  readonly v: Tensor;
+  readonly out: Tensor;
+  readonly lse: Tensor;
+  readonly dOut: Tensor;
+  readonly dA: Tensor;
+  readonly dB: Tensor;
+  readonly dC: Tensor;
+  readonly dSlope: Tensor;
+  readonly dV: Tensor;
+}
+
+/** Gradients of every input in the training layout (capacity = rows, span = 0); each is overwritten in full.
+ *  Recomputes the weights from lse; the subgradient of |x| at 0 is 0. Throws ShapeError on other sizes. */
+export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
+  const op = "tauAttentionBackward";
+  const s = t.shape;
+  const params = paramsOf(op, s);
+  invariant(s.capacity === s.rows, `${op}: ${s.capacity} keys for ${s.rows} rows; the backward pass needs as many`);
+  const rowCount = s.batch * s.rows;
+  const n = rowCount * s.nHeads;
+  for (const [name, tensor] of Object.entries({ a: t.a, b: t.b, dA: t.dA, dB: t.dB }))
+    expectSize(op, name, tensor, n * s.bands);
+  for (const [name, tensor] of Object.entries({ c: t.c, lse: t.lse, dC: t.dC })) expectSize(op, name, tensor, n);
+  for (const [name, tensor] of Object.entries({ v: t.v, out: t.out, dOut: t.dOut, dV: t.dV }))
+    expectSize(op, name, tensor, n * s.headDim);
+  expectSize(op, "slope", t.slope, s.nHeads);
+  expectSize(op, "dSlope", t.dSlope, s.nHeads);
+  const stats = g.temp("attention row stats", [s.batch, s.rows, s.nHeads, 2]);
+  const slopePartial = g.temp("attention slope partial", [s.batch, s.rows, s.nHeads]);
+  attentionRowStats(g, { dOut: t.dOut, out: t.out, lse: t.lse, stats, headDim: s.headDim });
+  g.add(
+    tauAttentionKeysBackwardOp,
+    [t.a, t.b, t.c, t.slope, stats, t.v, t.dOut, t.dV, t.dB, t.dC],
+    params,
+  );
+  g.add(
+    tauAttentionQueriesBackwardOp,
+    [t.a, t.b, t.c, t.slope, stats, t.v, t.dOut, t.dA, slopePartial],
+    params,
+  );
+  attentionSlopeReduce(g, { partial: slopePartial, dSlope: t.dSlope });
+}
