@@ -88,17 +88,20 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
 
   const progress = new ProgressLine(terminal);
   const logger = terminalLogger(terminal, progress);
-  const facts =
-    flags.need("facts") === "off"
-      ? undefined
-      : await collectFacts({
-          files: split.train,
-          root,
-          budgetMs: FACTS_BUDGET_MS,
-          onProgress: (p) => progress.show("facts", p.total > 0 ? p.done / p.total : 0, [p.source]),
-          signal: terminal.signal,
-          logger,
-        });
+  const facts = await collectFacts({
+    files: split.train,
+    root,
+    budgetMs: FACTS_BUDGET_MS,
+    sources: flags.need("facts") as "auto" | "off",
+    onProgress: (p) => progress.show("facts", p.done / Math.max(1, p.total), [p.languageId]),
+    signal: terminal.signal,
+    logger,
+  });
+  progress.close();
+  for (const one of facts.report)
+    terminal.err(
+      `facts: ${one.languageId} from ${one.source}, ${one.answered} of ${plural(one.files, "file")}, ${(one.ms / 1000).toFixed(1)} s${one.why === "" ? "" : ` (${one.why})`}\n`,
+    );
   const options: TrainOptions = {
     files: split.train,
     heldout: split.heldout,
@@ -111,7 +114,8 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     signal: terminal.signal,
     logger,
     ...(bytes === undefined ? { minutes: minutes ?? DEFAULT_MINUTES } : { bytes }),
-    ...(facts === undefined ? {} : { lexicon: facts.lexicon, symbols: facts.symbols }),
+    lexicon: facts.lexicon,
+    symbols: facts.symbols,
   };
   let result: TrainResult;
   try {

@@ -13,6 +13,8 @@ export interface SymbolEntry {
   readonly startLine: number;
   readonly startCharacter: number;
   readonly endLine: number;
+  /** Inside a function: not to be seen from other files. */
+  readonly local?: true;
 }
 
 export interface Definition {
@@ -26,6 +28,7 @@ export interface Definition {
   readonly endLine: number;
   /** Indentation of the line in columns. */
   readonly indent: number;
+  readonly local?: true;
 }
 
 /** LSP SymbolKind, one-based. */
@@ -158,6 +161,7 @@ export function findDefinitions(
         line: symbol.startLine,
         endLine: Math.min(symbol.endLine, lines.length - 1),
         indent: indentOf(lines[symbol.startLine]!),
+        ...(symbol.local === true ? { local: true as const } : {}),
       }))
       .sort((a, b) => a.line - b.line || b.endLine - a.endLine);
   const found: Definition[] = [];

@@ -72,7 +72,8 @@ export function searchExact(
     const typed = spelling === last ? 0 : 1;
     const defined = new Set<string>();
     for (const { file, definition } of o.symbolsOf(spelling)) {
-      const inside = container === undefined || definition.container === container;
+      const inside =
+        container === undefined || definition.container?.split(".").at(-1) === container;
       defined.add(`${file.path}:${definition.line}`);
       if (!inside && container !== undefined && definition.container !== undefined) continue;
       definitions.push({
@@ -85,6 +86,7 @@ export function searchExact(
           100 +
           (KIND_RANK[definition.kind] ?? 6) * priorOf(file) -
           definition.indent / 4 -
+          (definition.local === true ? 4 : 0) -
           typed * 3 +
           (inside && container !== undefined ? 20 : 0),
         why: `definition of ${definition.kind} ${

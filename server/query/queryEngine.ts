@@ -39,6 +39,7 @@ export interface QueryOptions {
 
 export interface QueryEngine {
   query(text: string, o?: QueryOptions): Promise<QueryAnswer[]>;
+  /** Symbols of the path are dropped when its bytes change; `setSymbols` gives new ones. */
   setFile(path: string, bytes: Uint8Array): void;
   removeFile(path: string): void;
   /** Replaces what language servers say about one file. */
@@ -95,6 +96,9 @@ class Engine implements QueryEngine {
   }
 
   setFile(path: string, bytes: Uint8Array): void {
+    const old = this.#pending.get(path) ?? this.#index.file(path)?.bytes;
+    // What language servers said about the old text may point at other lines now.
+    if (old != null && Buffer.compare(old, bytes) !== 0) this.#symbols.delete(path);
     this.#pending.set(path, bytes);
   }
 

@@ -143,7 +143,8 @@ export class TextIndex {
       for (; definitionIdx < definitions.length; definitionIdx++) {
         const definition = definitions[definitionIdx]!;
         if (definition.line >= cut.endLine) break;
-        if (definition.kind !== "variable" && definition.kind !== "parameter")
+        const minor = definition.kind === "variable" || definition.kind === "parameter";
+        if (!minor && definition.local !== true)
           count(this.#terms(definition.name), DEFINED_NAME_WEIGHT);
       }
       const steps = path.split("/");
