@@ -23,10 +23,12 @@ export function escapeBlend(workspace: Levels, own: Levels | undefined, out: Flo
     const levels = useOwn ? own! : workspace;
     const level = useOwn ? ownLevel++ : workspaceLevel++;
     const discount = useOwn ? OWN_DISCOUNT : WORKSPACE_DISCOUNT;
+    const bytes = levels.byteOf[level]!;
+    const counts = levels.countOf[level]!;
     const from = levels.start[level]!;
     const end = from + levels.size[level]!;
     const share = mass / levels.total[level]!;
-    for (let i = from; i < end; i++) out[levels.byte[i]!]! += share * (levels.count[i]! - discount);
+    for (let i = from; i < end; i++) out[bytes[i]!]! += share * (counts[i]! - discount);
     mass = share * discount * (end - from);
   }
   const floor = mass / 256;

@@ -11,11 +11,15 @@ export class Levels {
   levels = 0;
   /** Longest order with these counts. */
   readonly order = new Uint8Array(MAX_ORDER + 1);
-  readonly start = new Uint16Array(MAX_ORDER + 1);
+  readonly start = new Uint32Array(MAX_ORDER + 1);
   readonly size = new Uint16Array(MAX_ORDER + 1);
   readonly total = new Float64Array(MAX_ORDER + 1);
-  readonly byte = new Uint8Array(CAPACITY);
-  readonly count = new Int32Array(CAPACITY);
+  /** Level l's bytes and counts are entries start[l] .. start[l] + size[l] of byteOf[l] and countOf[l]: this object's
+   *  own arrays, or a segment's follower table. */
+  readonly byteOf: Uint8Array[] = [];
+  readonly countOf: Int32Array[] = [];
+  private readonly ownByte = new Uint8Array(CAPACITY);
+  private readonly ownCount = new Int32Array(CAPACITY);
   private used = 0;
   private readonly dense = new Int32Array(256);
   private readonly touched = new Uint8Array(256);
@@ -37,14 +41,16 @@ export class Levels {
     if (total === 0 || (this.levels > 0 && this.total[this.levels - 1] === total)) return;
     const level = this.levels++;
     this.order[level] = order;
+    this.byteOf[level] = this.ownByte;
+    this.countOf[level] = this.ownCount;
     this.start[level] = this.used;
     this.total[level] = total;
     for (let i = 0; i < this.touchedCount; i++) {
       const byte = this.touched[i]!;
       const count = this.dense[byte]!;
       if (count === 0) continue;
-      this.byte[this.used] = byte;
-      this.count[this.used++] = count;
+      this.ownByte[this.used] = byte;
+      this.ownCount[this.used++] = count;
     }
     this.size[level] = this.used - this.start[level];
   }
@@ -88,16 +94,12 @@ export class Levels {
       const mass = tables.total[table]!;
       if (mass === 0 || (this.levels > 0 && this.total[this.levels - 1] === mass)) continue;
       const level = this.levels++;
-      const from = tables.start[table]!;
-      const size = tables.size[table]!;
       this.order[level] = walk.topOrder[entry]!;
-      this.start[level] = this.used;
-      this.size[level] = size;
+      this.byteOf[level] = tables.byte;
+      this.countOf[level] = tables.count;
+      this.start[level] = tables.start[table]!;
+      this.size[level] = tables.size[table]!;
       this.total[level] = mass;
-      for (let i = from; i < from + size; i++) {
-        this.byte[this.used] = tables.byte[i]!;
-        this.count[this.used++] = tables.count[i]!;
-      }
     }
   }
 

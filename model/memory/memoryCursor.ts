@@ -112,8 +112,8 @@ export class WalkCursor implements MemoryCursor {
       let best = 0;
       let bestCount = 0;
       for (let i = 0; i < levels.size[0]!; i++) {
-        const byte = levels.byte[i]!;
-        const count = levels.count[i]!;
+        const byte = levels.byteOf[0]![levels.start[0]! + i]!;
+        const count = levels.countOf[0]![levels.start[0]! + i]!;
         if (count > bestCount || (count === bestCount && byte < best)) {
           best = byte;
           bestCount = count;

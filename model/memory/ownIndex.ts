@@ -6,31 +6,32 @@ import type { Levels } from "./levels.ts";
 import { MAX_ORDER } from "./segment.ts";
 
 const WINDOW = 384;
+/** Row of the followers of anything. */
+const ANY = 256;
 
 export class OwnIndex {
-  private text = new Uint8Array(1024);
-  private previous = new Int32Array(1024);
   length = 0;
+  private text = new Uint8Array(1024);
+  /** Earlier position with the same two bytes before it. */
+  private previous = new Int32Array(1024);
   private readonly newest = new Int32Array(65536).fill(-1);
-  private readonly pairs = new Uint32Array(65536);
-  private readonly singles = new Uint32Array(256);
+  /** Followers of each byte, and in row 256 of nothing: which, and how often. */
+  private readonly follower = new Uint8Array(257 * 256);
+  private readonly followers = new Uint16Array(257);
+  private readonly count = new Uint32Array(257 * 256);
   private readonly byLength = new Int32Array(MAX_ORDER + 1);
   private readonly matchLink = new Int32Array(WINDOW);
   private readonly matchByte = new Uint8Array(WINDOW);
+  /** Match lengths of the last `levels`, and for which length of the text they hold. */
+  private lengthAt = new Uint8Array(1024);
+  private measuredAt = new Int32Array(1024);
 
   push(byte: number): void {
     const at = this.length;
-    if (at + 1 >= this.text.length) {
-      const text = new Uint8Array(this.text.length * 2);
-      text.set(this.text);
-      this.text = text;
-      const previous = new Int32Array(text.length);
-      previous.set(this.previous);
-      this.previous = previous;
-    }
+    if (at + 1 >= this.text.length) this.grow();
     // Position `at` becomes an occurrence of the context before it only now, when its byte is known.
-    this.singles[byte]!++;
-    if (at >= 1) this.pairs[this.text[at - 1]! * 256 + byte]!++;
+    this.countFollower(ANY * 256, byte);
+    if (at >= 1) this.countFollower(this.text[at - 1]! * 256, byte);
     if (at >= 2) {
       const key = this.text[at - 2]! * 256 + this.text[at - 1]!;
       this.previous[at] = this.newest[key]!;
@@ -45,34 +46,9 @@ export class OwnIndex {
     into.clear();
     const { text, length } = this;
     if (length === 0) return;
-    let total = 0;
-    if (length >= 2) {
-      const { byLength, matchLink, matchByte, previous } = this;
-      byLength.fill(-1);
-      let matches = 0;
-      let longest = 0;
-      let position = this.newest[text[length - 2]! * 256 + text[length - 1]!]!;
-      while (position >= 0 && matches < WINDOW) {
-        const same = this.matchAt(position);
-        matchByte[matches] = text[position]!;
-        matchLink[matches] = byLength[same]!;
-        byLength[same] = matches++;
-        if (same > longest) longest = same;
-        position = previous[position]!;
-      }
-      for (let order = longest; order >= 2; order--) {
-        let match = byLength[order]!;
-        if (match < 0) continue;
-        for (; match >= 0; match = matchLink[match]!) {
-          into.add(matchByte[match]!, 1);
-          total++;
-        }
-        into.emit(order, total);
-      }
-      into.reset();
-    }
-    this.emitDense({ into, order: 1, counts: this.pairs, from: text[length - 1]! * 256 });
-    this.emitDense({ into, order: 0, counts: this.singles, from: 0 });
+    if (length >= 2) this.addMatches(into);
+    this.emitFollowers({ into, order: 1, row: text[length - 1]! });
+    this.emitFollowers({ into, order: 0, row: ANY });
   }
 
   /** The bytes after the latest of the longest earlier matches; runs on into itself where it reaches the end. */
@@ -97,6 +73,39 @@ export class OwnIndex {
     return copy;
   }
 
+  private addMatches(into: Levels): void {
+    const { text, length, previous, byLength, matchLink, matchByte, lengthAt, measuredAt } = this;
+    byLength.fill(-1);
+    let matches = 0;
+    let longest = 0;
+    let position = this.newest[text[length - 2]! * 256 + text[length - 1]!]!;
+    while (position >= 0 && matches < WINDOW) {
+      // One more than the neighbour's, if that was measured one byte ago.
+      const same =
+        measuredAt[position - 1] === length - 1
+          ? Math.min(MAX_ORDER, lengthAt[position - 1]! + 1)
+          : this.matchAt(position);
+      lengthAt[position] = same;
+      measuredAt[position] = length;
+      matchByte[matches] = text[position]!;
+      matchLink[matches] = byLength[same]!;
+      byLength[same] = matches++;
+      if (same > longest) longest = same;
+      position = previous[position]!;
+    }
+    let total = 0;
+    for (let order = longest; order >= 2; order--) {
+      let match = byLength[order]!;
+      if (match < 0) continue;
+      for (; match >= 0; match = matchLink[match]!) {
+        into.add(matchByte[match]!, 1);
+        total++;
+      }
+      into.emit(order, total);
+    }
+    into.reset();
+  }
+
   /** How many bytes before `position` equal the last ones; at least 2 on a chain. */
   private matchAt(position: number): number {
     const { text, length } = this;
@@ -106,15 +115,37 @@ export class OwnIndex {
     return same;
   }
 
-  private emitDense(o: { into: Levels; order: number; counts: Uint32Array; from: number }): void {
+  private countFollower(row: number, byte: number): void {
+    if (this.count[row + byte]!++ === 0) this.follower[row + this.followers[row >> 8]!++] = byte;
+  }
+
+  private emitFollowers(o: { into: Levels; order: number; row: number }): void {
+    const { follower, count } = this;
+    const row = o.row * 256;
+    const end = row + this.followers[o.row]!;
     let total = 0;
-    for (let byte = 0; byte < 256; byte++) {
-      const count = o.counts[o.from + byte]!;
-      if (count === 0) continue;
-      o.into.add(byte, count);
-      total += count;
+    for (let i = row; i < end; i++) {
+      const byte = follower[i]!;
+      o.into.add(byte, count[row + byte]!);
+      total += count[row + byte]!;
     }
     o.into.emit(o.order, total);
     o.into.reset();
+  }
+
+  private grow(): void {
+    const size = this.text.length * 2;
+    const text = new Uint8Array(size);
+    text.set(this.text);
+    this.text = text;
+    const previous = new Int32Array(size);
+    previous.set(this.previous);
+    this.previous = previous;
+    const lengthAt = new Uint8Array(size);
+    lengthAt.set(this.lengthAt);
+    this.lengthAt = lengthAt;
+    const measuredAt = new Int32Array(size);
+    measuredAt.set(this.measuredAt);
+    this.measuredAt = measuredAt;
   }
 }

@@ -209,10 +209,12 @@ export class RankedBlend {
     counts.fill(0, firstLevel * CANDIDATES, (firstLevel + levels.levels) * CANDIDATES);
     for (let level = 0; level < levels.levels; level++) {
       const row = (firstLevel + level) * CANDIDATES;
+      const levelByte = levels.byteOf[level]!;
+      const levelCount = levels.countOf[level]!;
       const end = levels.start[level]! + levels.size[level]!;
       for (let i = levels.start[level]!; i < end; i++) {
-        const rank = candidateOf[levels.byte[i]!]!;
-        if (rank >= 0) counts[row + rank] = levels.count[i]!;
+        const rank = candidateOf[levelByte[i]!]!;
+        if (rank >= 0) counts[row + rank] = levelCount[i]!;
       }
     }
   }

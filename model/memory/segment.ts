@@ -20,7 +20,7 @@ class FollowerTables {
   total = new Uint32Array(1024);
   tables = 1; // 0 means "not made yet"
   byte = new Uint8Array(4096);
-  count = new Uint32Array(4096);
+  count = new Int32Array(4096);
   childLow = new Uint32Array(4096);
   childTable = new Uint32Array(4096);
   entries = 0;
@@ -35,7 +35,7 @@ class FollowerTables {
     if (this.entries + more > this.byte.length) {
       const length = this.byte.length * 2;
       this.byte = grown(this.byte, new Uint8Array(length));
-      this.count = grown(this.count, new Uint32Array(length));
+      this.count = grown(this.count, new Int32Array(length));
       this.childLow = grown(this.childLow, new Uint32Array(length));
       this.childTable = grown(this.childTable, new Uint32Array(length));
     }
@@ -46,7 +46,7 @@ class FollowerTables {
   }
 }
 
-function grown<T extends Uint8Array | Uint16Array | Uint32Array>(from: T, to: T): T {
+function grown<T extends Uint8Array | Uint16Array | Uint32Array | Int32Array>(from: T, to: T): T {
   to.set(from);
   return to;
 }

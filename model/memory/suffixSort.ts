@@ -63,11 +63,11 @@ export function sortSuffixes(text: Text, suffixes: Int32Array, symbols: number):
 function valleys(text: Text): Uint8Array {
   const isValley = new Uint8Array(text.length);
   isValley[text.length - 1] = 1;
-  let rising = false; // the suffix at i + 1 is smaller than the one at i + 2
+  let rising: boolean = false; // the suffix at i + 1 is smaller than the one at i + 2
   for (let i = text.length - 2; i >= 0; i--) {
     const here = text[i]!;
     const next = text[i + 1]!;
-    const risingHere = here < next || (here === next && rising);
+    const risingHere: boolean = here < next || (here === next && rising);
     if (rising && !risingHere) isValley[i + 1] = 1;
     rising = risingHere;
   }
