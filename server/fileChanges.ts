@@ -2,7 +2,7 @@
  * Keeps the model's memory and the query index in step with the files: edits in the editor (unsaved too) and
  * changes on disk are collected, and each file is passed on once it has rested.
  */
-import type { Logger } from "../model/logger.ts";
+import type { Logger } from "../model/index.ts";
 
 export interface FileSink {
   setFile(path: string, bytes: Uint8Array): void;

@@ -11,7 +11,7 @@ import {
   type Range,
 } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
-import type { Logger } from "../model/logger.ts";
+import type { Logger } from "../model/index.ts";
 import { CompletionCache, type CachePlace } from "./completionCache.ts";
 import { CONTEXT_BUDGET, contextAround } from "./context.ts";
 import { DocumentText, byteOffset, utf16Offset, type DocumentBytes } from "./documents.ts";

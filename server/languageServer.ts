@@ -19,8 +19,7 @@ import {
 } from "vscode-languageserver";
 import { TextDocument } from "vscode-languageserver-textdocument";
 import { URI } from "vscode-uri";
-import { HostExitError, NarrowError } from "../model/errors.ts";
-import type { CorpusFile } from "../model/index.ts";
+import { HostExitError, NarrowError, type CorpusFile } from "../model/index.ts";
 import { DocumentBytes } from "./documents.ts";
 import { FileChanges, type FileSink } from "./fileChanges.ts";
 import type { HostEvent, LoadedModel } from "./hostCalls.ts";
@@ -106,6 +105,8 @@ class LanguageServer {
   private pullsSettings = false;
   private watchesFiles = false;
   private disposed = false;
+  /** Requests may arrive while the server still looks for a model. */
+  private begun: Promise<void> = Promise.resolve();
 
   constructor(
     connection: Connection,
@@ -155,7 +156,7 @@ class LanguageServer {
     const { connection, documents } = this;
     connection.onInitialize((params) => this.initialize(params));
     connection.onInitialized(() => {
-      this.begin().catch((error: unknown) => this.fail(error));
+      this.begun = this.begin().catch((error: unknown) => this.fail(error));
     });
     connection.onDidChangeConfiguration(() => this.settingsChanged());
     connection.onDidChangeWatchedFiles(({ changes }) => {
@@ -244,7 +245,7 @@ class LanguageServer {
     this.scheduler = scheduler;
     await this.loadAndShow();
     const unfinished = this.consented ? await scheduler.unfinished() : undefined;
-    if (unfinished === "running") await scheduler.start({ resume: true });
+    if (unfinished === "running" && !scheduler.running) await scheduler.start({ resume: true });
     else if (unfinished === "paused")
       this.status.set({
         kind: "paused",
@@ -479,6 +480,7 @@ class LanguageServer {
   private async training(
     act: (scheduler: TrainScheduler) => Promise<protocol.StartOutcome>,
   ): Promise<protocol.StartOutcome> {
+    await this.begun;
     if (this.scheduler === undefined)
       return { outcome: "refused", message: "no folder is open", hint: "open a folder to train on" };
     return act(this.scheduler);

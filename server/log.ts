@@ -1,5 +1,5 @@
 /** A Logger over the LSP connection: lines travel to the extension's one log channel, tagged with their source. */
-import type { Logger, LogFields } from "../model/logger.ts";
+import type { Logger, LogFields } from "../model/index.ts";
 import { LogNotification, type LogLevel } from "./protocol.ts";
 
 export interface LogSink {

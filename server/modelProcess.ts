@@ -5,8 +5,13 @@
  * turns into the CPU device. A native crash of the GPU driver therefore costs seconds, never the editor.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import { HostExitError, NarrowError, ProtocolError, type NarrowCode } from "../model/errors.ts";
-import type { Logger } from "../model/logger.ts";
+import {
+  HostExitError,
+  NarrowError,
+  ProtocolError,
+  type Logger,
+  type NarrowCode,
+} from "../model/index.ts";
 import type { HostCalls, HostEvent, HostMethod } from "./hostCalls.ts";
 
 export interface ModelProcessOptions {

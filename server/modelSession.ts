@@ -5,8 +5,7 @@
  */
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { NarrowError } from "../model/errors.ts";
-import type { Logger } from "../model/logger.ts";
+import { NarrowError, type Logger } from "../model/index.ts";
 import type { LoadedModel } from "./hostCalls.ts";
 import type { CompletionEngine } from "./inlineCompletion.ts";
 import type { ModelProcess } from "./modelProcess.ts";

@@ -5,8 +5,7 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { HostExitError, NarrowError } from "../model/errors.ts";
-import type { Logger } from "../model/logger.ts";
+import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
 import type { TrainOutcome, TrainParams } from "./hostCalls.ts";
 import type { ModelProcess } from "./modelProcess.ts";
 import type { DeviceSummary, ModelState, StartOutcome, TrainingPoint } from "./protocol.ts";
