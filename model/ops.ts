@@ -14,9 +14,12 @@ import * as streamExpand from "./kernels/streamExpand.ts";
 import * as streamRead from "./kernels/streamRead.ts";
 import * as streamCollapse from "./kernels/streamCollapse.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
+import * as columns from "./kernels/columns.ts";
+import * as softcap from "./kernels/softcap.ts";
 import * as dropout from "./kernels/dropout.ts";
 import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
+import * as streamGates from "./kernels/streamGates.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   matmul,
@@ -33,7 +36,11 @@ const modules: readonly Record<string, unknown>[] = [
   streamRead,
   streamCollapse,
   streamWrite,
-  dropout, tauAttention, attentionRows];
+  dropout,
+  tauAttention,
+  attentionRows,
+  streamGates,
+];
 
 function isOp(value: unknown): value is OpSpec {
   return (
