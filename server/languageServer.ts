@@ -63,6 +63,8 @@ export interface ServerParts {
   };
   readonly createQuery: (o: {
     readonly root: string;
+    /** Private folder of the workspace; facts are kept there. */
+    readonly folder: string;
     readonly files: readonly CorpusFile[];
     /** Rejects while no model is loaded. */
     readonly embed: (texts: readonly Uint8Array[]) => Promise<readonly Float32Array[]>;
@@ -286,6 +288,9 @@ class LanguageServer {
         void this.connection.sendNotification(protocol.TrainingPointNotification.method, point);
       },
       onSettled: async (outcome) => {
+        // The symbols were collected anew; the next query builds on them.
+        this.query = undefined;
+        this.queryNow = undefined;
         if (outcome !== undefined)
           this.logger.info(
             outcome.promoted
@@ -419,6 +424,7 @@ class LanguageServer {
     const { files } = await corpus.walk();
     const engine = await this.parts.createQuery({
       root: corpus.root,
+      folder: this.storage,
       // An open document counts as it is now, not as it was saved.
       files: files.map((file) => ({ ...file, bytes: this.openBytes(file.path) ?? file.bytes })),
       embed: (texts) => this.embed(texts),

@@ -8,6 +8,7 @@ import { createConnection, ProposedFeatures } from "vscode-languageserver/node";
 import { createLanguageServer, type QueryPort } from "./languageServer.ts";
 import { createLogger } from "./log.ts";
 import { createQueryEngine } from "./query/queryEngine.ts";
+import { factsFromEditor, readSymbols } from "./workspaceFacts.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -30,8 +31,9 @@ createLanguageServer(connection, {
     execPath: process.execPath,
     protocolVersion: 1,
   },
-  createQuery: async ({ root, files, embed }): Promise<QueryPort> => {
-    const engine = createQueryEngine({ files, embed });
+  createQuery: async ({ root, folder, files, embed }): Promise<QueryPort> => {
+    const symbols = await readSymbols(folder);
+    const engine = createQueryEngine({ files, symbols, embed });
     return {
       setFile: (path, bytes) => engine.setFile(path, bytes),
       removeFile: (path) => engine.removeFile(path),
@@ -46,5 +48,5 @@ createLanguageServer(connection, {
       },
     };
   },
-  collectFacts: () => Promise.resolve({}),
+  collectFacts: factsFromEditor(logger),
 });

@@ -1,8 +1,17 @@
 /**
  * The wire between the extension and the language server: every message that LSP does not define.
- * Each says who sends it to whom and why. Both ends import this file, and nothing here imports anything,
- * so that neither side can drift. Parameters are always one plain object, even when empty.
+ * Each says who sends it to whom and why. Both ends import this file, so that
+ * neither side can drift; what the editor is asked about documents stands in facts/editorProtocol.ts. Parameters are always one plain object, even when empty.
  */
+
+export {
+  DocumentFactsRequest,
+  type DocumentFactsDefinition,
+  type DocumentFactsParams,
+  type DocumentFactsPosition,
+  type DocumentFactsResult,
+  type DocumentFactsSymbol,
+} from "./facts/editorProtocol.ts";
 
 export interface RequestMessage<Params, Result> {
   readonly method: `narrowgauge/${string}`;

@@ -1,0 +1,57 @@
+/**
+ * What the editor's language servers know of the workspace, collected within a budget before training and written
+ * to files: a lexicon for the model host, a table of symbols for it and for the query engine.
+ */
+import { readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "../model/index.ts";
+import { collectFacts } from "./facts/collect.ts";
+import { createEditorSource } from "./facts/editorSource.ts";
+import type { FactsPort } from "./languageServer.ts";
+import type { SymbolEntry } from "./query/queryEngine.ts";
+
+/** Training waits for this at most; files beyond it train without facts. */
+const BUDGET_MS = 45_000;
+const SYMBOLS = "symbols.json";
+
+export function factsFromEditor(logger: Logger): FactsPort {
+  return async ({ connection, root, files, folder, signal, onPhase }) => {
+    const bytes = new Map(files.map((file) => [file.path, file.bytes]));
+    const editor = createEditorSource({
+      connection,
+      root,
+      bytesOf: (path) => bytes.get(path),
+    });
+    const { lexicon, symbols, report } = await collectFacts({
+      files,
+      root,
+      budgetMs: BUDGET_MS,
+      sources: "auto",
+      editor,
+      signal,
+      logger,
+      onProgress: ({ done, total }) =>
+        onPhase(`asking language servers ${Math.floor((100 * done) / Math.max(1, total))} %`),
+    });
+    logger.info("language servers were asked", { languages: report });
+    const lexiconPath = join(folder, "lexicon.json");
+    const symbolsPath = join(folder, SYMBOLS);
+    await writeWhole(lexiconPath, JSON.stringify(lexicon.serialize()));
+    await writeWhole(symbolsPath, JSON.stringify(symbols));
+    return { lexiconPath, symbolsPath };
+  };
+}
+
+/** The symbols of the last collection, or none. */
+export async function readSymbols(folder: string): Promise<readonly SymbolEntry[]> {
+  try {
+    return JSON.parse(await readFile(join(folder, SYMBOLS), "utf8")) as SymbolEntry[];
+  } catch {
+    return [];
+  }
+}
+
+async function writeWhole(path: string, text: string): Promise<void> {
+  await writeFile(`${path}.new`, text);
+  await rename(`${path}.new`, path);
+}
