@@ -9,6 +9,7 @@ import {
   readFileSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -50,7 +51,8 @@ export interface EditorOptions {
   /** Scratch folder: profile, extensions and logs. Emptied first. */
   readonly folder: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly env: Readonly<Record<string, string>>;
+  /** Where netWatch.cjs writes what our background processes do on the network. */
+  readonly networkLog: string;
 }
 
 export class Editor {
@@ -91,13 +93,15 @@ export class Editor {
       extensions,
     ];
     // An empty gallery: the editor must not look anything up.
-    const env = { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":""}', ...o.env };
+    const env = { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":""}' };
     const install = spawnSync(process.execPath, [...common, "--install-extension", o.vsix], {
       encoding: "utf8",
-      env: { ...env, NODE_OPTIONS: "" },
+      env,
     });
     if (install.status !== 0)
       throw new Error(`the VSIX was not installed:\n${install.stdout}${install.stderr}`);
+
+    watchNetwork(join(extensions, installedFolder(extensions)), o.networkLog);
 
     const port = await freePort();
     const log = openSync(join(o.folder, "server.log"), "w");
@@ -161,6 +165,32 @@ export class Editor {
     await gone;
     clearTimeout(late);
   }
+}
+
+export function installedFolder(extensions: string): string {
+  const found = readdirSync(extensions).filter((name) => name.startsWith("narrowgauge."));
+  if (found.length !== 1) throw new Error(`expected one extension, found ${found.join(", ")}`);
+  return found[0]!;
+}
+
+/**
+ * Puts a script in front of the installed Node that preloads netWatch.cjs. The editor removes
+ * NODE_OPTIONS from what it passes to extensions, so the environment alone does not reach that far.
+ */
+function watchNetwork(extension: string, networkLog: string): void {
+  const node = join(extension, "dist", "node", "node");
+  renameSync(node, `${node}.shipped`);
+  writeFileSync(
+    node,
+    [
+      "#!/bin/sh",
+      `export NARROWGAUGE_TEST_NETWORK_LOG='${networkLog}'`,
+      `export NODE_OPTIONS='--require=${join(import.meta.dirname, "netWatch.cjs")}'`,
+      `exec '${node}.shipped' "$@"`,
+      "",
+    ].join("\n"),
+    { mode: 0o755 },
+  );
 }
 
 /** Remote ends of the sockets that a process holds, other than loopback and UNIX sockets. */

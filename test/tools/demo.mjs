@@ -50,8 +50,8 @@ function cuts(paths) {
       number++;
       const indent = line.length - line.trimStart().length;
       const code = /\.(ts|mjs)$/.test(path) && !/^\s*(\*|\/[/*])/.test(line);
-      // The cursor stands behind the first word boundary after the middle of the line.
-      const cut = indent + line.trimStart().slice(0, 12 + line.trim().length / 3).length;
+      // Far enough into the line that there is something to go on from.
+      const cut = indent + 12 + Math.floor(line.trim().length / 3);
       if (code && line.trim().length >= 30) places.push({ path, number, line, cut, start, text });
       start += line.length + 1;
     }

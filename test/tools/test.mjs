@@ -41,7 +41,7 @@ async function gate(name, args, env = {}) {
 }
 
 /** One vitest project; its JSON report is what counts, a run that leaves none counts as a failure. */
-async function project(name, { label = name, env = {}, filter = [] } = {}) {
+async function project(name, { label = name, env = {}, flags = [] } = {}) {
   if (only && !only.includes(label)) return;
   const began = performance.now();
   const file = join(cache, "test", `${label}.json`);
@@ -59,7 +59,7 @@ async function project(name, { label = name, env = {}, filter = [] } = {}) {
       "--reporter=default",
       "--reporter=json",
       `--outputFile.json=${file}`,
-      ...filter,
+      ...flags,
     ],
     env,
   );
@@ -112,6 +112,8 @@ if (swiftShader)
 if (existsSync(codeServerEntry())) {
   if (await gate("package", [tools("package.mjs"), "--target", "linux-x64"]))
     await project("e2e", {
+      // Its steps build on each other.
+      flags: ["--bail=1"],
       env: { ...base, ...lavapipe, NARROWGAUGE_TEST_EDITOR: codeServerEntry() },
     });
 } else if (process.env.CI) {
