@@ -91,7 +91,8 @@ export function parseFlags(spec: CommandSpec, argv: readonly string[]): ParsedFl
       values.set(token.name, true);
       continue;
     }
-    if (token.value === undefined || token.value === "")
+    const swallowed = token.inlineValue === false && token.value.startsWith("--");
+    if (token.value === undefined || token.value === "" || swallowed)
       throw new UsageError(`--${token.name} needs a value`, `write --${token.name} ${flag.value}`);
     if (flag.choices !== undefined && !flag.choices.includes(token.value))
       throw new UsageError(

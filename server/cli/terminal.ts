@@ -21,7 +21,8 @@ export interface Terminal {
 /** Plain lines come this often where there is no terminal. */
 const PLAIN_EVERY_MS = 5_000;
 const REDRAW_EVERY_MS = 100;
-const BAR_CELLS = 24;
+/** The figures matter more than the bar where the line is short. */
+const BAR_CELLS = { wide: 24, narrow: 8, from: 100 };
 
 export class ProgressLine {
   readonly #terminal: Terminal;
@@ -56,8 +57,9 @@ export class ProgressLine {
       this.#terminal.err(`${phase} ${percent.trim()}${tail === "" ? "" : `  ${tail}`}\n`);
       return;
     }
-    const full = Math.round(share * BAR_CELLS);
-    const bar = `[${"#".repeat(full)}${".".repeat(BAR_CELLS - full)}]`;
+    const cells = this.#terminal.columns >= BAR_CELLS.from ? BAR_CELLS.wide : BAR_CELLS.narrow;
+    const full = Math.round(share * cells);
+    const bar = `[${"#".repeat(full)}${".".repeat(cells - full)}]`;
     const line = `${phase.padEnd(10)} ${bar} ${percent}  ${tail}`;
     this.#terminal.err(`\r\x1b[K${line.slice(0, Math.max(20, this.#terminal.columns - 1))}`);
     this.#open = true;
