@@ -38,7 +38,7 @@ export class ProgressLine {
     const share = progress.totalBytes > 0 ? progress.bytes / progress.totalBytes : 0;
     this.show(progress.phase, Math.min(1, share), [
       progress.bytesPerSecond > 0 ? rate(progress.bytesPerSecond) : "",
-      progress.loss > 0 ? `loss ${progress.loss.toFixed(3)} bpb` : "",
+      progress.loss > 0 ? `loss ${progress.loss.toFixed(3)}` : "",
       progress.heldoutBpb === undefined ? "" : `held out ${progress.heldoutBpb.toFixed(3)}`,
       progress.secondsLeft > 0 ? `${clock(progress.secondsLeft)} left` : "",
     ]);

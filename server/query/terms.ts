@@ -88,7 +88,7 @@ export function stem(word: string): string {
   return w;
 }
 
-const PARTS = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\x00-\x7f]+/g;
+const PARTS = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^ -~]+/g;
 
 /** `getHTTPResponse_2` → ["get", "http", "response", "2"]. */
 export function splitIdentifier(identifier: string): string[] {

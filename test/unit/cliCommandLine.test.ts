@@ -191,7 +191,7 @@ describe("progress", () => {
     line.update(point);
     line.close();
     expect(terminal.stderr).toBe(
-      "\r\x1b[Ktraining   [####....]  50 %  1.23 MB/s  loss 2.346 bpb  held out 2.500  1:02 left\n",
+      "\r\x1b[Ktraining   [####....]  50 %  1.23 MB/s  loss 2.346  held out 2.500  1:02 left\n",
     );
   });
 
@@ -201,7 +201,7 @@ describe("progress", () => {
     for (let i = 0; i < 50; i++) line.update({ ...point, bytes: 500_000 + i });
     line.close();
     expect(terminal.stderr).toBe(
-      "training 50 %  1.23 MB/s  loss 2.346 bpb  held out 2.500  1:02 left\n",
+      "training 50 %  1.23 MB/s  loss 2.346  held out 2.500  1:02 left\n",
     );
   });
 
