@@ -25,6 +25,8 @@ export interface Tensor {
 
 /** What kernels may rely on; smaller devices get the plain variants. */
 export interface GpuCaps {
+  /** A rasterizer on the CPU: it takes long to compile large kernels. */
+  readonly software: boolean;
   readonly f16: boolean;
   readonly subgroups: boolean;
   readonly subgroupMatrix: boolean;

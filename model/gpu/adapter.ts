@@ -125,6 +125,7 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
   });
   held.push(device);
   const caps: GpuCaps = {
+    software,
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups"),
     subgroupMatrix: features.includes("chromium-experimental-subgroup-matrix"),

@@ -3,21 +3,22 @@
  * gradient) it splits k into parts that a second node adds in order. Only transposeA forms are split, so a row
  * of a forward product never depends on how many rows there are.
  */
-import { expectSize, gridFor, type Floats, type Graph, type GpuKernel, type OpSpec, type Params, type Tensor } from "../graph.ts";
+import { expectSize, gridFor, type Floats, type GpuCaps, type Graph, type GpuKernel, type OpSpec, type Params, type Tensor } from "../graph.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
+import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
 import { tileSource, type Tile, type Vectors } from "./matmulTile.ts";
 
 /** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
-const tiles: readonly (Tile & { readonly rate: number })[] = [
+export const tiles: readonly (Tile & { readonly rate: number })[] = [
   { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 8, rate: 1 },
-  { tileM: 128, tileN: 64, tileK: 16, perM: 8, perN: 8, rate: 0.9 },
+  { tileM: 128, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.85 },
   { tileM: 64, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.75 },
-  { tileM: 128, tileN: 32, tileK: 16, perM: 8, perN: 4, rate: 0.65 },
+  { tileM: 128, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.55 },
   { tileM: 32, tileN: 64, tileK: 16, perM: 4, perN: 4, rate: 0.5 },
   { tileM: 32, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.4 },
-  { tileM: 16, tileN: 64, tileK: 32, perM: 4, perN: 4, rate: 0.35 },
-  { tileM: 16, tileN: 16, tileK: 32, perM: 4, perN: 4, rate: 0.15 },
+  { tileM: 16, tileN: 64, tileK: 8, perM: 4, perN: 4, rate: 0.3 },
+  { tileM: 16, tileN: 16, tileK: 8, perM: 4, perN: 4, rate: 0.1 },
 ];
 /** Workgroups that keep a large GPU busy. */
 const BUSY_GROUPS = 264;
@@ -50,13 +51,18 @@ const vectors = (p: Params): Vectors => {
   };
 };
 
-function kernel(p: Params): GpuKernel {
+function kernel(p: Params, caps: GpuCaps): GpuKernel {
   const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
-  const tile = pickTile(m, n, batch * splits);
-  const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   const constants: Record<string, number> = {};
   for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB", "accumulate"])
     constants[name] = p[name]!;
+  // Software GPUs need tens of seconds to compile a tile; the plain kernel makes the same fma chains.
+  if (caps.software && p["tile"] === undefined) {
+    const workgroups = gridFor(m * n * batch * splits, 64);
+    return { code: plainCode, entryPoint: "plain", constants, workgroups };
+  }
+  const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits) : tiles[p["tile"]]!;
+  const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return { code: tileSource(tile, vectors(p)), entryPoint: "main", constants, workgroups: gridFor(groups, 1) };
 }
 
@@ -121,6 +127,8 @@ export interface Matmul {
   /** 1 adds to out. */
   readonly accumulate?: 0 | 1;
   readonly batch?: number;
+  /** For tests and benches: which entry of the tile table to use. */
+  readonly tile?: number;
 }
 
 /** out (+)= op(a)·op(b), f32. Every entry is one fma chain over ascending k (in parts for long transposeA forms);
@@ -134,7 +142,8 @@ export function matmul(g: Graph, x: Matmul): void {
   expectSize("matmul", "a", x.a, batch * m * k);
   expectSize("matmul", "b", x.b, batch * k * n);
   expectSize("matmul", "out", x.out, batch * m * n);
-  const common = { m, k, n, batch, transposeA, transposeB };
+  const forced = x.tile === undefined ? {} : { tile: x.tile };
+  const common = { m, k, n, batch, transposeA, transposeB, ...forced };
   const tileCount = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
   const wanted =
     transposeA === 1 ? Math.min(Math.floor(BUSY_GROUPS / tileCount), Math.floor(k / SHORTEST_CHUNK)) : 1;

@@ -2,6 +2,7 @@
  * WGSL text of one matmul tile variant: constants, bindings and the unrolled register block around matmul.wgsl.
  * Text, because a register block must be named variables: an indexed array may land in slow local memory.
  */
+import { invariant } from "../errors.ts";
 import common from "./matmul.wgsl";
 
 export interface Tile {
@@ -74,15 +75,11 @@ export function tileSource(tile: Tile, vectors: Vectors): string {
   const threadsM = tileM / perM;
   const jobsA = (quadsM * tileK) / 4;
   const jobs = jobsA + (quadsN * tileK) / 4;
-  const slots = range(Math.ceil(jobs / threads));
+  invariant(jobs <= threads, `a ${tileM} × ${tileN} tile of depth ${tileK} has ${jobs} blocks to load and ${threads} threads`);
   const blocksM = range(perM / 4);
   const blocksN = range(perN / 4);
   const rows = range(4);
 
-  const load = slots
-    .map((s) => `    if (job${s} < ${jobs}u) { held${s} = load(job${s}, aBase, bBase, mFirst, nFirst, kAt, kEnd); }`)
-    .join("\n");
-  const store = slots.map((s) => `    if (job${s} < ${jobs}u) { store(job${s}, held${s}); }`).join("\n");
   const fetch = [
     ...blocksM.map((i) => `      let a${i} = tileA[kk * ${quadsM}u + ${i * threadsM}u + ty];`),
     ...blocksN.map((j) => `      let b${j} = tileB[kk * ${quadsN}u + ${j * threadsN}u + tx];`),
@@ -169,25 +166,21 @@ fn main(
   let kEnd = min(k, kFirst + chunk);
   let tx = lane % ${threadsN}u;
   let ty = lane / ${threadsN}u;
-${slots.map((s) => `  let job${s} = lane + ${s * threads}u;\n  var held${s}: Block;`).join("\n")}
 ${accumulators}
-  {
-    let kAt = kFirst;
-${load}
-  }
-  for (var kNow = kFirst; kNow < kEnd; kNow += tileK) {
-${store}
-    workgroupBarrier();
-    // The next tile's loads are under way while this one is multiplied.
-    let kAt = kNow + tileK;
-    if (kAt < kEnd) {
-${load}
-    }
-    let steps = min(tileK, kEnd - kNow);
-    for (var kk = 0u; kk < steps; kk++) {
+  // Round r loads tile r into registers while tile r − 1 is multiplied out of workgroup memory. One loading site:
+  // software GPUs take long to compile two.
+  let rounds = (kEnd - kFirst + tileK - 1u) / tileK;
+  for (var round = 0u; round <= rounds; round++) {
+    var held: Block;
+    if (lane < ${jobs}u) { held = load(lane, aBase, bBase, mFirst, nFirst, kFirst + round * tileK, kEnd); }
+    if (round > 0u) {
+      for (var kk = 0u; kk < tileK; kk++) {
 ${fetch}
 ${multiply}
+      }
     }
+    workgroupBarrier();
+    if (lane < ${jobs}u) { store(lane, held); }
     workgroupBarrier();
   }
 ${put}

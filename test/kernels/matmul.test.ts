@@ -38,6 +38,18 @@ describe("matmul", () => {
         });
       });
 
+  // Software GPUs take a while to compile one of these; the plain kernel above makes the same fma chains.
+  for (const tile of [0, 2, 7])
+    test(`tile ${tile} of the table matches the twin`, async () => {
+      const s = { m: 37, k: 21, n: 40, tile } as const;
+      await checkOp({
+        inputs: { a: { shape: [s.m, s.k] }, b: { shape: [s.k, s.n] } },
+        outputs: { out: [s.m, s.n] },
+        forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s }),
+        ...tolerance(s.k),
+      });
+    });
+
   test("splits a long reduction over k without losing a row", async () => {
     const s = { m: 40, k: 5001, n: 36, transposeA: 1 } as const;
     await checkOp({
