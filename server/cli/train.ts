@@ -16,7 +16,6 @@ import { bpb, clock, plural, ProgressLine, rate, size, terminalLogger } from "./
 import type { Terminal } from "./terminal.ts";
 
 const PRESETS = ["nano", "small", "base"] as const;
-const DEFAULT_MINUTES = 5;
 const FACTS_BUDGET_MS = 60_000;
 
 export const TRAIN: CommandSpec = {
@@ -50,6 +49,10 @@ export const TRAIN: CommandSpec = {
       fallback: String(DEFAULT_MAX_FILE_KIB),
       help: "leave out larger files",
     },
+    set: {
+      value: "NAME=VALUE,…",
+      help: "change parts of the preset, such as attention=dot,residual=plain",
+    },
     json: JSON_FLAG,
   },
 };
@@ -61,6 +64,7 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     throw new UsageError("--bytes and --minutes exclude each other", "give one of them");
   const seed = flags.number("seed", { min: 0, max: 2 ** 32 - 1, integer: true })!;
   const maxFileKiB = flags.number("max-file-kib", { min: 1, max: 65_536 })!;
+  const overrides = parseOverrides(flags.text("set"));
   const root = resolve(flags.need("workspace"));
   const out = resolve(flags.need("out"));
 
@@ -113,7 +117,9 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     onProgress: (p) => progress.update(p),
     signal: terminal.signal,
     logger,
-    ...(bytes === undefined ? { minutes: minutes ?? DEFAULT_MINUTES } : { bytes }),
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(minutes === undefined ? {} : { minutes }),
+    ...(overrides === undefined ? {} : { overrides }),
     lexicon: facts.lexicon,
     symbols: facts.symbols,
   };
@@ -125,6 +131,19 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
   }
   if (flags.has("json")) terminal.out(JSON.stringify(result));
   else terminal.out(trainSummary(result, out));
+}
+
+/** "attention=dot,streams=2" → { attention: "dot", streams: 2 }; the model checks names and values. */
+function parseOverrides(text: string | undefined): TrainOptions["overrides"] {
+  if (text === undefined) return undefined;
+  const entries = text.split(",").map((part) => {
+    const [, name, value] = /^\s*([A-Za-z]\w*)=(.+?)\s*$/.exec(part) ?? [];
+    if (name === undefined || value === undefined)
+      throw new UsageError(`--set cannot read "${part}"`, "write name=value, separated by commas");
+    const number = Number(value);
+    return [name, Number.isFinite(number) ? number : value] as const;
+  });
+  return Object.fromEntries(entries) as NonNullable<TrainOptions["overrides"]>;
 }
 
 /** Refuses to mix a model with other files, and says early when the place cannot be used. */

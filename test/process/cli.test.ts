@@ -1,0 +1,484 @@
+/**
+ * The command line as people run it: the built bundle in its own process. One nano model is trained on the
+ * CPU for a few seconds and then evaluated, completed with, queried and broken in every way that is listed.
+ */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { runCli } from "../support/cli.ts";
+import type { CliResult } from "../support/cli.ts";
+
+let dir: string;
+let workspace: string;
+let heldout: string;
+let model: string;
+let trained: CliResult;
+
+const CPU = ["--device", "cpu"];
+const FAST = ["--minutes", "0.1", "--seed", "1", "--facts", "off", ...CPU];
+
+async function put(root: string, files: Record<string, string | Uint8Array>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), content);
+  }
+}
+
+function sourceFile(i: number): string {
+  return [
+    `import { register } from "./registry";`,
+    "",
+    `/** Handles messages of kind ${i}. */`,
+    `export class Handler${i} {`,
+    `  constructor(private readonly queue: MessageQueue) {}`,
+    "",
+    `  handle(message: Message): HandlerResult {`,
+    `    const payload = this.queue.decodePayload(message.body);`,
+    `    if (payload === undefined) return { status: "ignored", code: ${i} };`,
+    `    return { status: "handled", code: payload.code + ${i} };`,
+    `  }`,
+    `}`,
+    "",
+    `register("kind${i}", (queue) => new Handler${i}(queue));`,
+    "",
+  ].join("\n");
+}
+
+const sources = (from: number, to: number): Record<string, string> =>
+  Object.fromEntries(
+    Array.from({ length: to - from }, (_, k) => [
+      `src/handler${from + k}.ts`,
+      sourceFile(from + k),
+    ]),
+  );
+
+/** Standard output is one line of JSON and nothing else. */
+function json(result: CliResult): Record<string, unknown> {
+  expect(result.stdout.split("\n").length, result.stderr).toBe(2);
+  return JSON.parse(result.stdout) as Record<string, unknown>;
+}
+
+/** One sentence, one hint, the given status, nothing on standard output. */
+function expectRefusal(result: CliResult, status: 1 | 2, message: RegExp): void {
+  expect(result.stderr).toMatch(message);
+  expect(result.stderr).toMatch(/^narrowgauge: [^\n]+\nhint: [^\n]+\n$/m);
+  expect(result.stderr).not.toMatch(/\n\s+at /);
+  expect(result).toMatchObject({ status, stdout: "" });
+}
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "narrowgauge-"));
+  workspace = join(dir, "workspace");
+  heldout = join(dir, "heldout");
+  model = join(dir, "model");
+  await put(workspace, {
+    ...sources(0, 24),
+    "latin.txt": new Uint8Array([0x63, 0x61, 0x66, 0xe9, 0x0a, 0xff, 0xfe, 0x0a]),
+    "windows.cs": "\uFEFFclass Crlf {\r\n  int field;\r\n}\r\n",
+    "data/huge.csv": "",
+    "image.bin": new Uint8Array([0, 1, 2, 3]),
+    ".env": "TOKEN=1\n",
+  });
+  await truncate(join(workspace, "data/huge.csv"), 50 * 2 ** 20);
+  await put(heldout, sources(40, 43));
+  trained = await runCli(["train", "--workspace", workspace, "--out", model, ...FAST, "--json"]);
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+describe("train", () => {
+  test("prints one line of JSON with the figures, progress on standard error", () => {
+    expect(trained.status, trained.stderr).toBe(0);
+    const result = json(trained);
+    for (const key of ["params", "bytes", "seconds", "bytes_per_s", "heldout_bpb"])
+      expect(result[key], key).toBeTypeOf("number");
+    expect(result["device"]).toMatch(/cpu/i);
+    expect(result["params"]).toBeGreaterThan(1e5);
+    expect(result["heldout_bpb"]).toBeGreaterThan(0);
+    expect(result["heldout_bpb"]).toBeLessThan(8);
+    expect(trained.stderr).toMatch(/training\s+\d+ %/);
+  });
+
+  test("says what it read and what it left out, the 50 MB file among it", () => {
+    expect(trained.stderr).toContain("26 files");
+    expect(trained.stderr).toContain("data/huge.csv (51,200 KiB, the limit is 256 KiB)");
+    expect(trained.stderr).toContain(".env (an environment file by its name)");
+  });
+
+  test("leaves a complete model and nothing half-written", async () => {
+    expect((await readdir(model)).sort()).toEqual(
+      expect.arrayContaining(["manifest.json", "memory.bin", "weights.safetensors"]),
+    );
+    expect((await readdir(dir)).sort()).toEqual(["heldout", "model", "workspace"]);
+  });
+
+  test("works on one tiny file and says that memory does the work", async () => {
+    const tiny = join(dir, "tiny");
+    await put(tiny, { "a.ts": "export const answer = 42;\n" });
+    const out = join(dir, "tiny-model");
+    const result = await runCli(["train", "--workspace", tiny, "--out", out, ...FAST, "--json"]);
+    expect(result.status, result.stderr).toBe(0);
+    expect(json(result)["heldout_bpb"]).toBeNull();
+    expect(result.stderr).toMatch(/one file only.*memory/);
+  });
+
+  test("keeps its checkpoint when it is interrupted, and resumes from it", async () => {
+    const out = join(dir, "interrupted");
+    let sent = 0;
+    const stopped = await runCli(
+      [
+        "train",
+        "--workspace",
+        workspace,
+        "--out",
+        out,
+        "--minutes",
+        "5",
+        "--seed",
+        "1",
+        "--facts",
+        "off",
+        ...CPU,
+        "--json",
+      ],
+      {
+        onStderr: (text, kill) => {
+          if (/training\s+\d+ %/.test(text) && sent++ === 0)
+            setTimeout(() => kill("SIGINT"), 2_000);
+        },
+      },
+    );
+    expect(stopped).toMatchObject({ status: 0, signal: null });
+    expect(json(stopped)["stopped"]).toBe("aborted");
+    expect(await readdir(out)).toContain("manifest.json");
+    const resumed = await runCli([
+      "train",
+      "--workspace",
+      workspace,
+      "--out",
+      out,
+      ...FAST,
+      "--resume",
+      "--json",
+    ]);
+    expect(resumed.status, resumed.stderr).toBe(0);
+  });
+
+  test.each([
+    ["no such folder", "nowhere", /there is no folder .*nowhere/],
+    ["an empty folder", "empty", /there is nothing to learn from in .*empty: the folder is empty/],
+    ["binary files only", "binary", /there is nothing to learn from in .*binary: 2 binary/],
+  ])("refuses %s", async (_, name, message) => {
+    await mkdir(join(dir, "empty"), { recursive: true });
+    await put(join(dir, "binary"), { "a.bin": new Uint8Array(9), "b/c.bin": new Uint8Array(5) });
+    const out = join(dir, `out-${name}`);
+    const result = await runCli(["train", "--workspace", join(dir, name), "--out", out, ...FAST]);
+    expectRefusal(result, 1, message);
+    expect(await readdir(dir)).not.toContain(`out-${name}`);
+  });
+
+  test("refuses an unknown preset with status 2", async () => {
+    const result = await runCli([
+      "train",
+      "--workspace",
+      workspace,
+      "--out",
+      join(dir, "x"),
+      "--preset",
+      "huge",
+    ]);
+    expectRefusal(result, 2, /--preset cannot be "huge"/);
+  });
+
+  test("refuses the GPU where there is none, and leaves no folder", async () => {
+    const result = await runCli(
+      [
+        "train",
+        "--workspace",
+        workspace,
+        "--out",
+        join(dir, "gpu"),
+        "--device",
+        "gpu",
+        "--minutes",
+        "0.05",
+        "--facts",
+        "off",
+      ],
+      { env: { NARROWGAUGE_DAWN_NODE: join(dir, "no", "dawn.node") } },
+    );
+    expectRefusal(result, 1, /gpu|dawn/i);
+    expect(await readdir(dir)).not.toContain("gpu");
+  });
+
+  test("on a full disk says so and keeps the older model as it was", async () => {
+    const copy = join(dir, "full");
+    await cp(model, copy, { recursive: true });
+    const before = await readFile(join(copy, "manifest.json"), "utf8");
+    // Files may not grow beyond 256 KiB: the weights do not fit.
+    const result = await runCli(["train", "--workspace", workspace, "--out", copy, ...FAST], {
+      before: "ulimit -f 256",
+    });
+    expectRefusal(result, 1, /a file would become larger than this system allows/);
+    expect(await readFile(join(copy, "manifest.json"), "utf8")).toBe(before);
+    const eval1 = await runCli([
+      "eval",
+      "--model",
+      copy,
+      "--files",
+      heldout,
+      "--lines",
+      "0",
+      ...CPU,
+      "--json",
+    ]);
+    expect(eval1.status, eval1.stderr).toBe(0);
+    expect(
+      (await readdir(dir)).filter((name) => name.startsWith("full") && name !== "full"),
+    ).toEqual([]);
+  });
+});
+
+describe("eval", () => {
+  const evaluate = (files: string, ...more: string[]): Promise<CliResult> =>
+    runCli(["eval", "--model", model, "--files", files, "--json", ...CPU, ...more]);
+
+  test("gives every figure, and per byte what they are made of", async () => {
+    const perByte = join(dir, "bits.f32");
+    const result = await evaluate(heldout, "--per-byte", perByte, "--lines", "8");
+    expect(result.status, result.stderr).toBe(0);
+    const figures = json(result);
+    for (const key of [
+      "bytes",
+      "bpb",
+      "bpb_network",
+      "bpb_memory",
+      "line_exact_match",
+      "identifier_top1",
+    ])
+      expect(figures[key], key).toBeTypeOf("number");
+    const index = JSON.parse(await readFile(`${perByte}.json`, "utf8")) as {
+      files: { path: string; offset: number; length: number }[];
+    };
+    expect(index.files.map((file) => file.path)).toEqual(
+      [...index.files.map((file) => file.path)].sort(),
+    );
+    const raw = await readFile(perByte);
+    const bits = new Float32Array(
+      raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength),
+    );
+    expect(bits.length).toBe(figures["bytes"]);
+    const last = index.files.at(-1)!;
+    expect(last.offset + last.length).toBe(bits.length);
+    const mean = bits.reduce((sum, value) => sum + value, 0) / bits.length;
+    expect(mean).toBeCloseTo(figures["bpb"] as number, 4);
+    expect(bits.every((value) => value >= 0 && Number.isFinite(value))).toBe(true);
+  });
+
+  test("does not let the end of a file change what stands before it", async () => {
+    const whole = sourceFile(41);
+    const cut = whole.indexOf("decodePayload") + 5;
+    const rest: Float32Array[] = [];
+    for (const [name, text] of [
+      ["whole", whole],
+      ["cut", whole.slice(0, cut)],
+    ] as const) {
+      const folder = join(dir, `leak-${name}`);
+      await put(folder, { "src/handler41.ts": text });
+      const perByte = join(dir, `leak-${name}.f32`);
+      expect((await evaluate(folder, "--per-byte", perByte, "--lines", "0")).status).toBe(0);
+      const raw = await readFile(perByte);
+      rest.push(
+        new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength)),
+      );
+    }
+    expect([...rest[0]!.subarray(0, cut)]).toEqual([...rest[1]!]);
+  });
+
+  test("switches memory and network off, but not both", async () => {
+    const noMemory = json(await evaluate(heldout, "--memory", "off", "--lines", "0"));
+    expect(noMemory["bpb"]).toBeCloseTo(noMemory["bpb_network"] as number, 5);
+    const noNetwork = json(await evaluate(heldout, "--network", "off", "--lines", "0"));
+    expect(noNetwork["bpb"]).toBeCloseTo(noNetwork["bpb_memory"] as number, 5);
+    expectRefusal(await evaluate(heldout, "--memory", "off", "--network", "off"), 2, /both off/);
+  });
+
+  test("absorbs each scored file in a session, which helps with the next", async () => {
+    const alike = join(dir, "alike");
+    const unusual = `const ${"zygotene"} = "${"pachytene diplotene diakinesis "}";\n`.repeat(3);
+    await put(alike, { "a.txt": unusual, "b.txt": unusual });
+    const alone = json(await evaluate(alike, "--lines", "0"));
+    const session = json(await evaluate(alike, "--lines", "0", "--session"));
+    expect(session["bpb"]).toBeLessThan(alone["bpb"] as number);
+  });
+
+  test.each([
+    ["no such folder", "nowhere", /there is no folder/],
+    ["binary files only", "binary", /there is nothing to score in .*2 binary/],
+  ])("refuses %s", async (_, name, message) => {
+    await put(join(dir, "binary"), { "a.bin": new Uint8Array(9), "b/c.bin": new Uint8Array(5) });
+    const result = await runCli(["eval", "--model", model, "--files", join(dir, name), ...CPU]);
+    expectRefusal(result, 1, message);
+  });
+});
+
+describe("complete", () => {
+  test("continues the file at the offset", async () => {
+    const file = join(heldout, "src/handler41.ts");
+    const text = await readFile(file, "utf8");
+    const offset = text.indexOf("decodePayload") + 3;
+    const result = await runCli([
+      "complete",
+      "--model",
+      model,
+      "--file",
+      file,
+      "--offset",
+      String(offset),
+      "--workspace",
+      heldout,
+      ...CPU,
+      "--json",
+    ]);
+    expect(result.status, result.stderr).toBe(0);
+    const answer = json(result);
+    expect(Object.keys(answer).sort()).toEqual(["confidence", "ms", "text"]);
+    expect(answer["text"]).toBeTypeOf("string");
+    expect(answer["text"]).not.toContain("\n");
+    expect(answer["confidence"]).toBeGreaterThanOrEqual(0);
+    expect(answer["confidence"]).toBeLessThanOrEqual(1);
+  });
+
+  test("refuses a missing file, and an offset behind the end", async () => {
+    const missing = await runCli([
+      "complete",
+      "--model",
+      model,
+      "--file",
+      join(dir, "no.ts"),
+      "--offset",
+      "0",
+      ...CPU,
+    ]);
+    expectRefusal(missing, 1, /there is no file .*no\.ts/);
+    const file = join(heldout, "src/handler41.ts");
+    const behind = await runCli([
+      "complete",
+      "--model",
+      model,
+      "--file",
+      file,
+      "--offset",
+      "999999",
+      ...CPU,
+    ]);
+    expectRefusal(behind, 2, /--offset 999999 is behind the end of the file/);
+  });
+});
+
+describe("query", () => {
+  test("answers an identifier with its definition first", async () => {
+    const result = await runCli([
+      "query",
+      "--model",
+      model,
+      "Handler7",
+      "--limit",
+      "3",
+      ...CPU,
+      "--json",
+    ]);
+    expect(result.status, result.stderr).toBe(0);
+    const answers = json(result) as unknown as Record<string, unknown>[];
+    expect(answers.length).toBeLessThanOrEqual(3);
+    expect(Object.keys(answers[0]!).sort()).toEqual([
+      "endLine",
+      "path",
+      "score",
+      "startLine",
+      "why",
+    ]);
+    expect(answers[0]).toMatchObject({ path: "src/handler7.ts", startLine: 4 });
+    expect(answers[0]!["why"]).toContain("definition of class Handler7");
+  });
+
+  test("answers a sentence for people too", async () => {
+    const result = await runCli([
+      "query",
+      "--model",
+      model,
+      "decode the payload of a message",
+      ...CPU,
+    ]);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout).toMatch(/src\/handler\d+\.ts:\d+-\d+ {2}“decode”/);
+  });
+});
+
+describe("a model that cannot be used", () => {
+  const every = (folder: string): string[][] => [
+    ["eval", "--model", folder, "--files", heldout, ...CPU],
+    ["query", "--model", folder, "Handler7", ...CPU],
+    [
+      "complete",
+      "--model",
+      folder,
+      "--file",
+      join(heldout, "src/handler41.ts"),
+      "--offset",
+      "5",
+      ...CPU,
+    ],
+  ];
+
+  test("because it is not there is named", async () => {
+    for (const argv of [...every(join(dir, "none")), ["info", "--model", join(dir, "none")]])
+      expectRefusal(await runCli(argv), 1, /there is no model in .*none/);
+  });
+
+  test("because a file of it is damaged is named, and stays as it is", async () => {
+    const broken = join(dir, "broken");
+    await cp(model, broken, { recursive: true });
+    const weights = await readFile(join(broken, "weights.safetensors"));
+    await writeFile(join(broken, "weights.safetensors"), weights.subarray(0, weights.length - 100));
+    for (const argv of every(broken)) expectRefusal(await runCli(argv), 1, /weights\.safetensors/);
+    await cp(join(model, "weights.safetensors"), join(broken, "weights.safetensors"));
+    const memory = await readFile(join(broken, "memory.bin"));
+    memory[memory.length >> 1]! ^= 0xff;
+    await writeFile(join(broken, "memory.bin"), memory);
+    expectRefusal(await runCli(every(broken)[0]!), 1, /memory\.bin/);
+    await writeFile(join(broken, "manifest.json"), "{");
+    for (const argv of [...every(broken), ["info", "--model", broken]])
+      expectRefusal(await runCli(argv), 1, /manifest\.json/);
+  });
+
+  test("because another version wrote it is named", async () => {
+    const other = join(dir, "other");
+    await cp(model, other, { recursive: true });
+    const manifest = JSON.parse(await readFile(join(other, "manifest.json"), "utf8")) as Record<
+      string,
+      unknown
+    >;
+    const key = ["format", "formatVersion", "version"].find(
+      (name) => typeof manifest[name] === "number",
+    );
+    expect(key, "the manifest has a version number").toBeDefined();
+    await writeFile(join(other, "manifest.json"), JSON.stringify({ ...manifest, [key!]: 9999 }));
+    expectRefusal(await runCli(every(other)[0]!), 1, /version|9999/);
+  });
+});
+
+describe("info and bench", () => {
+  test("info shows what the model is", async () => {
+    const result = json(await runCli(["info", "--model", model, "--json"]));
+    expect(result["bytes"]).toBeGreaterThan(1e5);
+    expect(result["manifest"]).toBeTypeOf("object");
+  });
+
+  test("bench measures operations on the CPU", async () => {
+    const result = await runCli(["bench", ...CPU, "--json"]);
+    expect(result.status, result.stderr).toBe(0);
+    const { ops } = json(result) as unknown as { ops: unknown[] };
+    expect(ops.length).toBeGreaterThan(0);
+  });
+});
