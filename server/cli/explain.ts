@@ -23,9 +23,10 @@ const SYSTEM: Readonly<Record<string, readonly [message: string, hint: string]>>
 
 export function explain(error: unknown): Explanation {
   if (error instanceof UsageError) return { message: error.message, hint: error.hint, status: 2 };
+  // Our own errors already say what it means for the person; the system's codes are for the rest.
+  if (error instanceof NarrowError) return { message: error.message, hint: error.hint, status: 1 };
   const system = systemError(error);
   if (system !== undefined) return system;
-  if (error instanceof NarrowError) return { message: error.message, hint: error.hint, status: 1 };
   const message = error instanceof Error ? error.message : String(error);
   return {
     message: `unexpected: ${message}`,

@@ -31,10 +31,7 @@ export const TRAIN: CommandSpec = {
       help: "size of the model",
     },
     bytes: { value: "N", help: "how many bytes to train on, such as 39e6" },
-    minutes: {
-      value: "M",
-      help: `how long to train (${DEFAULT_MINUTES}, unless --bytes is given)`,
-    },
+    minutes: { value: "M", help: "how long to train, instead of --bytes" },
     seed: { value: "S", fallback: "1", help: "seed of every random choice" },
     device: DEVICE_FLAG,
     facts: {

@@ -106,9 +106,9 @@ describe("train", () => {
   });
 
   test("leaves a complete model and nothing half-written", async () => {
-    expect((await readdir(model)).sort()).toEqual(
-      expect.arrayContaining(["manifest.json", "memory.bin", "weights.safetensors"]),
-    );
+    const names = await readdir(model);
+    expect(names).toContain("manifest.json");
+    expect(names.filter((name) => /\.(new|partial|tmp)$/.test(name))).toEqual([]);
     expect((await readdir(dir)).sort()).toEqual(["heldout", "model", "workspace"]);
   });
 
@@ -219,7 +219,7 @@ describe("train", () => {
     const result = await runCli(["train", "--workspace", workspace, "--out", copy, ...FAST], {
       before: "ulimit -f 256",
     });
-    expectRefusal(result, 1, /a file would become larger than this system allows/);
+    expectRefusal(result, 1, /could not be saved|larger than this system allows/);
     expect(await readFile(join(copy, "manifest.json"), "utf8")).toBe(before);
     const eval1 = await runCli([
       "eval",
@@ -439,14 +439,19 @@ describe("a model that cannot be used", () => {
   test("because a file of it is damaged is named, and stays as it is", async () => {
     const broken = join(dir, "broken");
     await cp(model, broken, { recursive: true });
-    const weights = await readFile(join(broken, "weights.safetensors"));
-    await writeFile(join(broken, "weights.safetensors"), weights.subarray(0, weights.length - 100));
-    for (const argv of every(broken)) expectRefusal(await runCli(argv), 1, /weights\.safetensors/);
-    await cp(join(model, "weights.safetensors"), join(broken, "weights.safetensors"));
-    const memory = await readFile(join(broken, "memory.bin"));
-    memory[memory.length >> 1]! ^= 0xff;
-    await writeFile(join(broken, "memory.bin"), memory);
-    expectRefusal(await runCli(every(broken)[0]!), 1, /memory\.bin/);
+    const names = await readdir(broken);
+    for (const part of ["weights", "memory"]) {
+      const name = names.find((one) => one.startsWith(part))!;
+      const bytes = await readFile(join(broken, name));
+      await writeFile(join(broken, name), bytes.subarray(0, bytes.length - 100));
+      for (const argv of part === "weights" ? every(broken) : every(broken).slice(0, 1))
+        expectRefusal(await runCli(argv), 1, new RegExp(`${part}.*(damaged|bytes)`));
+      const flipped = Buffer.from(bytes);
+      flipped[bytes.length >> 1]! ^= 0xff;
+      await writeFile(join(broken, name), flipped);
+      expectRefusal(await runCli(every(broken)[0]!), 1, new RegExp(`${part}.*damaged`));
+      await writeFile(join(broken, name), bytes);
+    }
     await writeFile(join(broken, "manifest.json"), "{");
     for (const argv of [...every(broken), ["info", "--model", broken]])
       expectRefusal(await runCli(argv), 1, /manifest\.json/);
@@ -459,11 +464,7 @@ describe("a model that cannot be used", () => {
       string,
       unknown
     >;
-    const key = ["format", "formatVersion", "version"].find(
-      (name) => typeof manifest[name] === "number",
-    );
-    expect(key, "the manifest has a version number").toBeDefined();
-    await writeFile(join(other, "manifest.json"), JSON.stringify({ ...manifest, [key!]: 9999 }));
+    await writeFile(join(other, "manifest.json"), JSON.stringify({ ...manifest, version: 9999 }));
     expectRefusal(await runCli(every(other)[0]!), 1, /version|9999/);
   });
 });
