@@ -14,6 +14,18 @@ const TRAIN = "Train";
 const SHOW_LIST = "Show list";
 const NOT_NOW: vscode.MessageItem = { title: "Not now", isCloseAffordance: true };
 
+/** The list is a read-only document of our own: closing it asks nothing. */
+const LIST = vscode.Uri.parse("narrowgauge-list:/Files for training.txt");
+const listChanged = new vscode.EventEmitter<vscode.Uri>();
+let shownList = "";
+
+export function registerList(): vscode.Disposable {
+  return vscode.workspace.registerTextDocumentContentProvider(LIST.scheme, {
+    onDidChange: listChanged.event,
+    provideTextDocumentContent: () => shownList,
+  });
+}
+
 export function hasConsent(context: vscode.ExtensionContext): boolean {
   return context.workspaceState.get<boolean>(KEY, false);
 }
@@ -77,6 +89,8 @@ function summary(preview: CorpusPreview): string {
 
 async function showList(client: Client): Promise<void> {
   const { text } = await client.request(CorpusListingRequest, {});
-  const document = await vscode.workspace.openTextDocument({ content: text, language: "plaintext" });
+  shownList = text;
+  listChanged.fire(LIST);
+  const document = await vscode.workspace.openTextDocument(LIST);
   await vscode.window.showTextDocument(document, { preview: true });
 }

@@ -5,7 +5,7 @@
 import * as vscode from "vscode";
 import { Client } from "./client.ts";
 import { registerCommands } from "./commands.ts";
-import { hasConsent } from "./consent.ts";
+import { hasConsent, registerList } from "./consent.ts";
 import { Log } from "./log.ts";
 import { StatusBar } from "./statusBar.ts";
 import { TrainingView } from "./trainingView.ts";
@@ -52,6 +52,7 @@ function build(context: vscode.ExtensionContext, log: Log): void {
   context.subscriptions.push(
     statusBar,
     trainingView,
+    registerList(),
     ...registerCommands({ extension: context, client: started, log, trainingView }),
     vscode.window.registerWebviewPanelSerializer(TrainingView.viewType, {
       deserializeWebviewPanel: (panel) => trainingView.adopt(panel),

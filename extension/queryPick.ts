@@ -38,6 +38,11 @@ class QueryPick {
   };
   private timer: NodeJS.Timeout | undefined;
   private pending: vscode.CancellationTokenSource | undefined;
+  private readonly highlight = vscode.window.createTextEditorDecorationType({
+    backgroundColor: new vscode.ThemeColor("editor.rangeHighlightBackground"),
+    isWholeLine: true,
+  });
+  private closed = false;
   private accepted = false;
   private previewed = false;
   /** The list makes its first entry active by itself; only a move by the person previews. */
@@ -122,9 +127,13 @@ class QueryPick {
     if (item.hit === undefined || item === this.settledItem) return;
     this.settledItem = item;
     this.previewed = true;
-    open(item.hit, { preserveFocus: true, preview: true }).catch((error: unknown) =>
-      this.log.error("preview failed", error),
-    );
+    this.preview(item.hit).catch((error: unknown) => this.log.error("preview failed", error));
+  }
+
+  private async preview(hit: QueryHit): Promise<void> {
+    const editor = await open(hit, { preserveFocus: true, preview: true });
+    // The selection would be hard to see without the focus.
+    if (!this.closed) editor.setDecorations(this.highlight, [rangeOf(hit)]);
   }
 
   private accept(): void {
@@ -140,6 +149,8 @@ class QueryPick {
   private hidden(): void {
     clearTimeout(this.timer);
     this.pending?.cancel();
+    this.closed = true;
+    this.highlight.dispose();
     this.pick.dispose();
     if (this.accepted || !this.previewed || this.originView === undefined) return;
     const { uri, selection, column } = this.originView;
@@ -159,21 +170,22 @@ function itemOf(hit: QueryHit): HitItem {
   };
 }
 
+/** Puts the cursor at the start of the place. */
 async function open(
   hit: QueryHit,
   how: { readonly preserveFocus: boolean; readonly preview: boolean },
-): Promise<void> {
-  const selection = new vscode.Range(
-    hit.startLine,
-    hit.startCharacter,
-    hit.endLine,
-    hit.endCharacter,
-  );
+): Promise<vscode.TextEditor> {
+  const start = new vscode.Position(hit.startLine, hit.startCharacter);
   const editor = await vscode.window.showTextDocument(vscode.Uri.parse(hit.uri), {
     ...how,
-    selection,
+    selection: new vscode.Range(start, start),
   });
-  editor.revealRange(selection, vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  editor.revealRange(rangeOf(hit), vscode.TextEditorRevealType.InCenterIfOutsideViewport);
+  return editor;
+}
+
+function rangeOf(hit: QueryHit): vscode.Range {
+  return new vscode.Range(hit.startLine, hit.startCharacter, hit.endLine, hit.endCharacter);
 }
 
 function messageOf(error: unknown): string {

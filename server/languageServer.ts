@@ -48,6 +48,8 @@ export type FactsPort = (o: {
   readonly root: string;
   readonly files: readonly CorpusFile[];
   readonly folder: string;
+  /** How long training may take. */
+  readonly minutes: number;
   readonly signal: AbortSignal;
   onPhase(phase: string): void;
 }) => Promise<{ readonly lexiconPath?: string; readonly symbolsPath?: string }>;
@@ -274,6 +276,7 @@ class LanguageServer {
             root: corpus.root,
             files,
             folder: this.storage,
+            minutes: (await this.settings())["training.budgetMinutes"],
             signal,
             onPhase,
           });

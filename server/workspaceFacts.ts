@@ -10,12 +10,14 @@ import { createEditorSource } from "./facts/editorSource.ts";
 import type { FactsPort } from "./languageServer.ts";
 import type { SymbolEntry } from "./query/queryEngine.ts";
 
-/** Training waits for this at most; files beyond it train without facts. */
-const BUDGET_MS = 45_000;
+/** Training waits this share of its own budget, within bounds; files beyond it train without facts. */
+const BUDGET_SHARE = 0.1;
+const MIN_BUDGET_MS = 5000;
+const MAX_BUDGET_MS = 45_000;
 const SYMBOLS = "symbols.json";
 
 export function factsFromEditor(logger: Logger): FactsPort {
-  return async ({ connection, root, files, folder, signal, onPhase }) => {
+  return async ({ connection, root, files, folder, minutes, signal, onPhase }) => {
     const bytes = new Map(files.map((file) => [file.path, file.bytes]));
     const editor = createEditorSource({
       connection,
@@ -25,7 +27,7 @@ export function factsFromEditor(logger: Logger): FactsPort {
     const { lexicon, symbols, report } = await collectFacts({
       files,
       root,
-      budgetMs: BUDGET_MS,
+      budgetMs: Math.max(MIN_BUDGET_MS, Math.min(MAX_BUDGET_MS, minutes * 60_000 * BUDGET_SHARE)),
       sources: "auto",
       editor,
       signal,
