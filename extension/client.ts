@@ -54,7 +54,8 @@ export class Client implements vscode.Disposable {
     params: Params,
     token?: vscode.CancellationToken,
   ): Promise<Result> {
-    if (this.client === undefined) return Promise.reject(new Error("the language server is not running"));
+    if (this.client === undefined)
+      return Promise.reject(new Error("the language server is not running"));
     return this.client.sendRequest<Result>(message.method, params, token);
   }
 
@@ -108,7 +109,9 @@ export class Client implements vscode.Disposable {
       if (newState === State.Stopped && this.client === client && this.restarting === undefined)
         this.fail("the language server stopped; the log has its last words");
     });
-    client.onNotification(StateNotification.method, (state: ModelState) => this.parts.onState(state));
+    client.onNotification(StateNotification.method, (state: ModelState) =>
+      this.parts.onState(state),
+    );
     client.onNotification(TrainingPointNotification.method, (point: TrainingPoint) =>
       this.parts.onPoint(point),
     );

@@ -3,7 +3,11 @@
  * The answer is remembered in the workspace's own state; "Not now" is not an answer and is not remembered.
  */
 import * as vscode from "vscode";
-import { CorpusListingRequest, CorpusPreviewRequest, type CorpusPreview } from "../server/protocol.ts";
+import {
+  CorpusListingRequest,
+  CorpusPreviewRequest,
+  type CorpusPreview,
+} from "../server/protocol.ts";
 import type { Client } from "./client.ts";
 import { size } from "./stateText.ts";
 

@@ -71,14 +71,16 @@ async function definitionsAt(
   const found: (DocumentFactsDefinition | null)[] = [];
   for (let first = 0; first < places.length && Date.now() < until; first += PARALLEL_DEFINITIONS) {
     const answers = await Promise.all(
-      places.slice(first, first + PARALLEL_DEFINITIONS).map((place) =>
-        ask<(vscode.Location | vscode.LocationLink)[]>(
-          until,
-          "vscode.executeDefinitionProvider",
-          uri,
-          new vscode.Position(place.line, place.character),
+      places
+        .slice(first, first + PARALLEL_DEFINITIONS)
+        .map((place) =>
+          ask<(vscode.Location | vscode.LocationLink)[]>(
+            until,
+            "vscode.executeDefinitionProvider",
+            uri,
+            new vscode.Position(place.line, place.character),
+          ),
         ),
-      ),
     );
     found.push(...answers.map((locations) => definitionOf(locations?.[0])));
   }

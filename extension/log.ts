@@ -28,7 +28,11 @@ export class Log implements vscode.Disposable {
   }
 
   error(message: string, error: unknown): void {
-    this.write("error", "editor", `${message}: ${error instanceof Error ? error.message : String(error)}`);
+    this.write(
+      "error",
+      "editor",
+      `${message}: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 
   dispose(): void {

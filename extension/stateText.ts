@@ -151,7 +151,9 @@ function bitsLines(heldoutBpb: number | null): string[] {
 }
 
 function count(value: number): string {
-  return value < 1e6 ? `${Math.round(value / 1e3)} thousand` : `${(value / 1e6).toFixed(1)} million`;
+  return value < 1e6
+    ? `${Math.round(value / 1e3)} thousand`
+    : `${(value / 1e6).toFixed(1)} million`;
 }
 
 function sentence(text: string): string {

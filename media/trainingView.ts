@@ -101,7 +101,10 @@ function renderState(): void {
   byId("headline").textContent = headline(state);
   const kind = state?.kind;
   const running = kind === "training" || kind === "preparing" || kind === "recovering";
-  byId("pause").hidden = !(kind === "training" || (kind === "paused" && state?.kind === "paused" && state.why === "you are typing"));
+  byId("pause").hidden = !(
+    kind === "training" ||
+    (kind === "paused" && state?.kind === "paused" && state.why === "you are typing")
+  );
   byId("resume").hidden = kind !== "paused";
   byId("train").hidden = running || kind === "paused" || kind === "starting";
   byId("train").textContent = kind === "ready" ? "Train again" : "Train";
@@ -148,7 +151,11 @@ function renderFigures(): void {
     last === undefined || last.bytesPerSecond <= 0 ? "–" : `${bytes(last.bytesPerSecond)}/s`;
   byId("seen").textContent = last === undefined ? "–" : bytes(last.bytes);
   byId("left").textContent =
-    state?.kind === "training" ? duration(state.secondsLeft) : state?.kind === "paused" ? "paused" : "–";
+    state?.kind === "training"
+      ? duration(state.secondsLeft)
+      : state?.kind === "paused"
+        ? "paused"
+        : "–";
   byId("device").textContent =
     state?.kind === "training" || state?.kind === "paused" || state?.kind === "ready"
       ? `${state.device.name}${state.device.safeMode ? " (safe mode)" : ""}`
@@ -218,8 +225,18 @@ function chartOptions(): uPlot.Options {
       { ...axis, size: 60 },
     ],
     series: [
-      { label: "Time", value: (_, value: number | null) => (value === null ? "–" : duration(value)) },
-      { label: "Batch", stroke: blue, width: 0.5, alpha: 0.4, points: { show: false }, value: figure },
+      {
+        label: "Time",
+        value: (_, value: number | null) => (value === null ? "–" : duration(value)),
+      },
+      {
+        label: "Batch",
+        stroke: blue,
+        width: 0.5,
+        alpha: 0.4,
+        points: { show: false },
+        value: figure,
+      },
       { label: "Batch, smoothed", stroke: blue, width: 2, points: { show: false }, value: figure },
       {
         label: "Held-out files",

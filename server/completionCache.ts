@@ -39,7 +39,10 @@ const decoder = new TextDecoder();
 export class CompletionCache {
   private readonly entries = new LRUCache<string, Entry>({ max: MAX_ENTRIES });
 
-  store(place: CachePlace, suggestion: { readonly text: string; readonly confidence: number }): void {
+  store(
+    place: CachePlace,
+    suggestion: { readonly text: string; readonly confidence: number },
+  ): void {
     const { bytes } = place.document;
     this.entries.set(keyOf(place.uri, place.offset), {
       // Copies, so that a cached suggestion does not keep a whole old document alive.

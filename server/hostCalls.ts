@@ -30,7 +30,10 @@ type Empty = Record<string, never>;
 
 export interface HostCalls {
   hello: { params: Empty; result: { protocolVersion: number; pid: number } };
-  load: { params: { dir: string; device: "auto" | "gpu" | "cpu" }; result: { loaded: LoadedModel | null } };
+  load: {
+    params: { dir: string; device: "auto" | "gpu" | "cpu" };
+    result: { loaded: LoadedModel | null };
+  };
   train: { params: TrainParams; result: TrainOutcome };
   pause: { params: Empty; result: unknown };
   resume: { params: Empty; result: unknown };

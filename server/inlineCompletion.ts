@@ -74,7 +74,8 @@ export class InlineCompletions {
   private readonly parts: InlineCompletionParts;
   private readonly cache = new CompletionCache();
   private newest = 0;
-  private inFlight: { readonly abort: AbortController; readonly done: Promise<unknown> } | undefined;
+  private inFlight:
+    { readonly abort: AbortController; readonly done: Promise<unknown> } | undefined;
 
   constructor(parts: InlineCompletionParts) {
     this.parts = parts;
@@ -140,7 +141,12 @@ export class InlineCompletions {
 
     const known = this.cache.find(place);
     if (known !== undefined)
-      return this.judge(known, params, settings, known.text === "" ? "cachedSilence" : "nothingLeft");
+      return this.judge(
+        known,
+        params,
+        settings,
+        known.text === "" ? "cachedSilence" : "nothingLeft",
+      );
 
     const invoked = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
     if (!invoked) await rest(settings["completion.debounceMs"], token);

@@ -6,14 +6,12 @@ import { isAbsolute, join, relative, sep } from "node:path";
 import {
   DidChangeConfigurationNotification,
   DidChangeWatchedFilesNotification,
-  InlineCompletionRequest,
   ResponseError,
   LSPErrorCodes,
   TextDocumentSyncKind,
   TextDocuments,
   type CancellationToken,
   type Connection,
-  type Disposable,
   type InitializeParams,
   type InitializeResult,
 } from "vscode-languageserver";
@@ -21,6 +19,7 @@ import { TextDocument } from "vscode-languageserver-textdocument";
 import { URI } from "vscode-uri";
 import { HostExitError, NarrowError, type CorpusFile } from "../model/index.ts";
 import { DocumentBytes } from "./documents.ts";
+import { CompletionRegistration } from "./completionRegistration.ts";
 import { FileChanges, type FileSink } from "./fileChanges.ts";
 import type { HostEvent, LoadedModel } from "./hostCalls.ts";
 import { InlineCompletions } from "./inlineCompletion.ts";
@@ -28,19 +27,12 @@ import { createLogger } from "./log.ts";
 import { ModelProcess, type BackOff } from "./modelProcess.ts";
 import { ModelSession } from "./modelSession.ts";
 import * as protocol from "./protocol.ts";
-import { settingsFrom, type Settings } from "./settings.ts";
+import { QueryService, type CreateQuery, type QueryPort } from "./queryService.ts";
+import type { Settings } from "./settings.ts";
+import { SettingsCache } from "./settingsCache.ts";
 import { Status } from "./status.ts";
 import { TrainScheduler } from "./trainScheduler.ts";
 import { WorkspaceCorpus } from "./workspaceCorpus.ts";
-
-/** The query engine of one workspace; built on the first query, then kept in step with the files. */
-export interface QueryPort extends FileSink {
-  query(o: {
-    readonly text: string;
-    readonly limit: number;
-    readonly signal: AbortSignal;
-  }): Promise<readonly protocol.QueryHit[]>;
-}
 
 /** Facts from the editor's language servers, written to files for the host. */
 export type FactsPort = (o: {
@@ -63,20 +55,12 @@ export interface ServerParts {
     readonly protocolVersion: number;
     readonly backOff?: BackOff;
   };
-  readonly createQuery: (o: {
-    readonly root: string;
-    /** Private folder of the workspace; facts are kept there. */
-    readonly folder: string;
-    readonly files: readonly CorpusFile[];
-    /** Rejects while no model is loaded. */
-    readonly embed: (texts: readonly Uint8Array[]) => Promise<readonly Float32Array[]>;
-  }) => Promise<QueryPort>;
+  readonly createQuery: CreateQuery;
   readonly collectFacts: FactsPort;
   readonly typingRestMs?: number;
 }
 
 export const ACCEPTED_COMMAND = "narrowgauge.suggestionAccepted";
-const MAX_QUERY_LIMIT = 200;
 
 export function createLanguageServer(connection: Connection, parts: ServerParts): void {
   const documents = new TextDocuments(TextDocument);
@@ -92,35 +76,31 @@ class LanguageServer {
   private readonly parts: ServerParts;
   private readonly logger;
   private readonly bytes = new DocumentBytes();
-  private readonly settingsByUri = new Map<string, Promise<Settings>>();
+  private readonly settingsCache: SettingsCache;
   private readonly status: Status;
   private readonly host: ModelProcess;
   private readonly session: ModelSession;
   private readonly completions: InlineCompletions;
   private readonly changes: FileChanges;
+  private readonly query = new QueryService(() => this.buildQuery());
+  private readonly registration: CompletionRegistration;
   private scheduler: TrainScheduler | undefined;
   private corpus: WorkspaceCorpus | undefined;
-  private query: Promise<QueryPort> | undefined;
-  private queryNow: QueryPort | undefined;
   private storage = "";
   private consented = false;
   private modelDirectory = "";
-  private registration: Promise<Disposable> | undefined;
-  private pullsSettings = false;
   private watchesFiles = false;
   private disposed = false;
   /** Requests may arrive while the server still looks for a model. */
   private begun: Promise<void> = Promise.resolve();
 
-  constructor(
-    connection: Connection,
-    documents: TextDocuments<TextDocument>,
-    parts: ServerParts,
-  ) {
+  constructor(connection: Connection, documents: TextDocuments<TextDocument>, parts: ServerParts) {
     this.connection = connection;
     this.documents = documents;
     this.parts = parts;
     this.logger = createLogger(connection, "server");
+    this.settingsCache = new SettingsCache(connection);
+    this.registration = new CompletionRegistration(connection, this.logger);
     const hostLogger = createLogger(connection, "model");
     this.status = new Status((state) => {
       void connection.sendNotification(protocol.StateNotification.method, state);
@@ -137,7 +117,9 @@ class LanguageServer {
       logger: this.logger,
       directory: () => this.modelDirectory,
       device: async () => (await this.settings())["device.backend"],
-      onAvailability: (available) => this.register(available),
+      onAvailability: (available) => {
+        if (!this.disposed) this.registration.set(available);
+      },
     });
     this.completions = new InlineCompletions({
       logger: this.logger,
@@ -189,7 +171,7 @@ class LanguageServer {
     connection.onRequest(
       protocol.QueryRequest.method,
       (params: { text: string; limit: number }, token: CancellationToken) =>
-        this.answerQuery(params, token),
+        this.query.answer(params, token),
     );
     connection.onNotification(
       protocol.CompletionAcceptedNotification.method,
@@ -202,7 +184,7 @@ class LanguageServer {
     });
     documents.onDidClose(({ document }) => {
       this.bytes.delete(document.uri);
-      this.settingsByUri.delete(document.uri);
+      this.settingsCache.delete(document.uri);
       this.touched(document.uri);
     });
     connection.onShutdown(() => this.dispose());
@@ -214,7 +196,7 @@ class LanguageServer {
     const root = folder === undefined ? undefined : URI.parse(folder).fsPath;
     this.storage = options.storagePath ?? "";
     this.consented = options.consented === true;
-    this.pullsSettings = params.capabilities.workspace?.configuration === true;
+    this.settingsCache.canPull = params.capabilities.workspace?.configuration === true;
     this.watchesFiles =
       params.capabilities.workspace?.didChangeWatchedFiles?.dynamicRegistration === true;
     if (root !== undefined && this.storage !== "") {
@@ -232,7 +214,7 @@ class LanguageServer {
   }
 
   private async begin(): Promise<void> {
-    if (this.pullsSettings)
+    if (this.settingsCache.canPull)
       await this.connection.client.register(DidChangeConfigurationNotification.type, {
         section: "narrowgauge",
       });
@@ -292,8 +274,7 @@ class LanguageServer {
       },
       onSettled: async (outcome) => {
         // The symbols were collected anew; the next query builds on them.
-        this.query = undefined;
-        this.queryNow = undefined;
+        this.query.forget();
         if (outcome !== undefined)
           this.logger.info(
             outcome.promoted
@@ -364,76 +345,20 @@ class LanguageServer {
     const training = this.scheduler?.running === true;
     this.session.lost();
     if (retryMs === null) this.fail(error);
-    else
-      this.status.set({ kind: "recovering", message: error.message, resumesTraining: training });
+    else this.status.set({ kind: "recovering", message: error.message, resumesTraining: training });
     this.scheduler?.onHostCrash({ error, givenUp: retryMs === null });
-  }
-
-  /** The editor learns of the completion capability only while a model can answer. */
-  private register(available: boolean): void {
-    if (available) {
-      this.registration ??= this.connection.client.register(InlineCompletionRequest.type, {
-        documentSelector: [
-          { scheme: "file" },
-          { scheme: "untitled" },
-          { scheme: "vscode-notebook-cell" },
-        ],
-      });
-      this.registration.catch((error: unknown) =>
-        this.logger.warn("completion could not be registered", { error: String(error) }),
-      );
-      return;
-    }
-    const registration = this.registration;
-    this.registration = undefined;
-    if (!this.disposed)
-      registration?.then((disposable) => disposable.dispose()).catch(() => undefined);
-  }
-
-  private async answerQuery(
-    params: { readonly text: string; readonly limit: number },
-    token: CancellationToken,
-  ): Promise<readonly protocol.QueryHit[]> {
-    const text = params.text.trim();
-    if (text === "") return [];
-    const abort = new AbortController();
-    const cancelled = token.onCancellationRequested(() => abort.abort());
-    try {
-      const engine = await this.queryEngine();
-      if (token.isCancellationRequested) return cancelledQuery();
-      return await engine.query({
-        text,
-        limit: Math.min(Math.max(1, params.limit), MAX_QUERY_LIMIT),
-        signal: abort.signal,
-      });
-    } catch (error) {
-      if (abort.signal.aborted) return cancelledQuery();
-      throw asResponseError(error);
-    } finally {
-      cancelled.dispose();
-    }
-  }
-
-  private queryEngine(): Promise<QueryPort> {
-    this.query ??= this.buildQuery();
-    this.query.catch(() => {
-      this.query = undefined;
-    });
-    return this.query;
   }
 
   private async buildQuery(): Promise<QueryPort> {
     const corpus = this.workspace();
     const { files } = await corpus.walk();
-    const engine = await this.parts.createQuery({
+    return this.parts.createQuery({
       root: corpus.root,
       folder: this.storage,
       // An open document counts as it is now, not as it was saved.
       files: files.map((file) => ({ ...file, bytes: this.openBytes(file.path) ?? file.bytes })),
       embed: (texts) => this.embed(texts),
     });
-    this.queryNow = engine;
-    return engine;
   }
 
   private async embed(texts: readonly Uint8Array[]): Promise<readonly Float32Array[]> {
@@ -447,7 +372,7 @@ class LanguageServer {
 
   private sinks(): readonly FileSink[] {
     const sinks: FileSink[] = [];
-    if (this.queryNow !== undefined) sinks.push(this.queryNow);
+    if (this.query.sink !== undefined) sinks.push(this.query.sink);
     if (this.session.loaded !== undefined)
       sinks.push({
         setFile: (path, bytes) =>
@@ -491,27 +416,21 @@ class LanguageServer {
   ): Promise<protocol.StartOutcome> {
     await this.begun;
     if (this.scheduler === undefined)
-      return { outcome: "refused", message: "no folder is open", hint: "open a folder to train on" };
+      return {
+        outcome: "refused",
+        message: "no folder is open",
+        hint: "open a folder to train on",
+      };
     return act(this.scheduler);
   }
 
   private settings(uri?: string): Promise<Settings> {
-    if (!this.pullsSettings) return Promise.resolve(settingsFrom({}));
-    const key = uri ?? "";
-    let settings = this.settingsByUri.get(key);
-    if (settings === undefined) {
-      settings = this.connection.workspace
-        .getConfiguration(uri === undefined ? { section: "narrowgauge" } : { scopeUri: uri, section: "narrowgauge" })
-        .then(settingsFrom, () => settingsFrom({}));
-      this.settingsByUri.set(key, settings);
-    }
-    return settings;
+    return this.settingsCache.of(uri);
   }
 
   /** The one place where a changed configuration takes effect. */
   private settingsChanged(): void {
-    const before = this.settingsByUri.get("");
-    this.settingsByUri.clear();
+    const before = this.settingsCache.clear();
     void Promise.all([before, this.settings()])
       .then(async ([old, now]) => {
         if (old === undefined || this.scheduler === undefined) return;
@@ -546,7 +465,8 @@ class LanguageServer {
   }
 
   private fail(error: unknown): void {
-    const known = error instanceof NarrowError ? error : new NarrowError("NG_SERVER", String(error));
+    const known =
+      error instanceof NarrowError ? error : new NarrowError("NG_SERVER", String(error));
     this.logger.error(known.message, { code: known.code });
     this.status.set({
       kind: "error",
@@ -569,17 +489,6 @@ class LanguageServer {
 
 function isNoGpu(error: NarrowError): boolean {
   return error.code.includes("GPU") || error.code.includes("DEVICE_UNAVAILABLE");
-}
-
-function cancelledQuery(): never {
-  throw new ResponseError(LSPErrorCodes.RequestCancelled, "a newer query replaced this one");
-}
-
-function asResponseError(error: unknown): ResponseError<unknown> {
-  if (error instanceof ResponseError) return error as ResponseError<unknown>;
-  const message = error instanceof Error ? error.message : String(error);
-  const hint = error instanceof NarrowError && error.hint !== undefined ? `; ${error.hint}` : "";
-  return new ResponseError(LSPErrorCodes.RequestFailed, `${message}${hint}`);
 }
 
 function fileName(uri: string): string {

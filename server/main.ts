@@ -5,9 +5,10 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { createConnection, ProposedFeatures } from "vscode-languageserver/node";
-import { createLanguageServer, type QueryPort } from "./languageServer.ts";
+import { createLanguageServer } from "./languageServer.ts";
 import { createLogger } from "./log.ts";
 import { createQueryEngine } from "./query/queryEngine.ts";
+import type { QueryPort } from "./queryService.ts";
 import { factsFromEditor, readSymbols } from "./workspaceFacts.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));

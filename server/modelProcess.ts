@@ -277,9 +277,14 @@ export class ModelProcess {
         const pending = running.pending.get(id);
         running.pending.delete(id);
         pending?.reject(
-          new HostExitError("NG_HOST_EXIT", `the model host could not be reached for ${method}`, undefined, {
-            cause: error,
-          }),
+          new HostExitError(
+            "NG_HOST_EXIT",
+            `the model host could not be reached for ${method}`,
+            undefined,
+            {
+              cause: error,
+            },
+          ),
         );
       });
     });

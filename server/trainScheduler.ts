@@ -120,8 +120,11 @@ export class TrainScheduler {
 
   /** A key was pressed in a document. On the CPU, training steps aside for a moment, visibly. */
   typed(): void {
-    if (!this.inHost || this.deviceNow?.kind !== "cpu" || this.lastPoint?.phase !== "training") return;
-    void this.stepAside().catch((error: unknown) => this.report("pausing for typing failed", error));
+    if (!this.inHost || this.deviceNow?.kind !== "cpu" || this.lastPoint?.phase !== "training")
+      return;
+    void this.stepAside().catch((error: unknown) =>
+      this.report("pausing for typing failed", error),
+    );
   }
 
   onProgress(point: TrainingPoint): void {
@@ -262,7 +265,10 @@ export class TrainScheduler {
   private async applyPause(): Promise<void> {
     this.show();
     if (!this.inHost) return;
-    await this.parts.host.request(this.pausedByPerson || this.pausedByTyping ? "pause" : "resume", {});
+    await this.parts.host.request(
+      this.pausedByPerson || this.pausedByTyping ? "pause" : "resume",
+      {},
+    );
   }
 
   private show(): void {
@@ -311,7 +317,9 @@ export class TrainScheduler {
   }
 
   private report(message: string, error: unknown): void {
-    this.parts.logger.warn(message, { error: error instanceof Error ? error.message : String(error) });
+    this.parts.logger.warn(message, {
+      error: error instanceof Error ? error.message : String(error),
+    });
   }
 }
 

@@ -10,7 +10,19 @@ import { DocumentBytes, DocumentText, byteOffset, utf16Offset } from "../../serv
 const anyText = fc
   .array(
     fc.oneof(
-      fc.constantFrom("\r\n", "\n", "\r", "\ufeff", "é", "漢", "😀", "\ud800", "\udc00", "\udfff", "a"),
+      fc.constantFrom(
+        "\r\n",
+        "\n",
+        "\r",
+        "\ufeff",
+        "é",
+        "漢",
+        "😀",
+        "\ud800",
+        "\udc00",
+        "\udfff",
+        "a",
+      ),
       fc.string({ unit: "binary", maxLength: 5 }),
       fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
     ),
@@ -79,7 +91,9 @@ describe("DocumentText", () => {
   });
 
   test("keeps a byte order mark and carriage returns as bytes", () => {
-    expect([...new DocumentText("\ufeffa\r\n").bytes]).toEqual([0xef, 0xbb, 0xbf, 0x61, 0x0d, 0x0a]);
+    expect([...new DocumentText("\ufeffa\r\n").bytes]).toEqual([
+      0xef, 0xbb, 0xbf, 0x61, 0x0d, 0x0a,
+    ]);
   });
 });
 

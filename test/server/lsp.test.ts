@@ -114,7 +114,9 @@ async function start(o: {
 
 const documentUri = (name: string) => URI.file(join(root, name)).toString();
 const reasons = (client: LspClient) =>
-  client.logs.filter((line) => line.message === "no suggestion").map((line) => line.fields?.["reason"]);
+  client.logs
+    .filter((line) => line.message === "no suggestion")
+    .map((line) => line.fields?.["reason"]);
 
 describe("before any training", () => {
   test("says so and offers no completion", async () => {
@@ -206,7 +208,12 @@ describe("completion", () => {
     ["modelSilent", "a = |", { text: "" }, {}],
     ["lowConfidence", "a = |", { text: "x()", confidence: 0.01 }, {}],
     ["nothingLeft", "f(|)", { text: ")" }, {}],
-    ["deadline", "a = |", { text: "x()", completeMs: 400 }, { completion: { debounceMs: 0, deadlineMs: 60 } }],
+    [
+      "deadline",
+      "a = |",
+      { text: "x()", completeMs: 400 },
+      { completion: { debounceMs: 0, deadlineMs: 60 } },
+    ],
   ])("is silent with the reason %s", async (reason, marked, host, settings) => {
     const client = await start({ trained: true, host, settings });
     await client.untilState("ready");
@@ -255,7 +262,9 @@ describe("completion", () => {
     await client.untilState("ready");
     const dying = await client.write(documentUri("die"), "a = |");
     expect(await client.complete(dying)).toBeNull();
-    await client.until("recovery", () => client.states.some((state) => state.kind === "recovering"));
+    await client.until("recovery", () =>
+      client.states.some((state) => state.kind === "recovering"),
+    );
     await client.untilState("ready");
     const cursor = await client.write(documentUri("src/new.ts"), "a = |");
     expect(await client.complete(cursor)).toHaveLength(1);
@@ -359,7 +368,9 @@ describe("training", () => {
     await client.request(StartTrainingRequest, {});
     await client.until("ten steps", () => client.points.length >= 10);
     await client.complete(await client.write(documentUri("die"), "a = |"));
-    await client.until("recovery", () => client.states.some((state) => state.kind === "recovering"));
+    await client.until("recovery", () =>
+      client.states.some((state) => state.kind === "recovering"),
+    );
     expect(client.states.find((state) => state.kind === "recovering")).toMatchObject({
       resumesTraining: true,
     });

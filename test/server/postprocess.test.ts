@@ -42,7 +42,9 @@ describe("the extent", () => {
 
   test("ends where the block ends", () => {
     expect(clean("    if a:|\n", "\n        b()\n    c()\n", "lines")).toBe("\n        b()");
-    expect(clean("  f(() => {|\n", "\n    x();\n  });\nnext();\n", "lines")).toBe("\n    x();\n  });");
+    expect(clean("  f(() => {|\n", "\n    x();\n  });\nnext();\n", "lines")).toBe(
+      "\n    x();\n  });",
+    );
   });
 });
 
@@ -111,7 +113,23 @@ describe("any suggestion", () => {
     fc.string({ unit: "binary", maxLength: 40 }),
     fc
       .array(
-        fc.constantFrom("foo", "(", ")", "[", "]", '"', ";", " ", "\n", "\r\n", "\t", "😀", "\ufffd", "\u0007", "é"),
+        fc.constantFrom(
+          "foo",
+          "(",
+          ")",
+          "[",
+          "]",
+          '"',
+          ";",
+          " ",
+          "\n",
+          "\r\n",
+          "\t",
+          "😀",
+          "\ufffd",
+          "\u0007",
+          "é",
+        ),
         { maxLength: 20 },
       )
       .map((parts) => parts.join("")),

@@ -1,7 +1,12 @@
 /** Settings are read totally, and the manifest's section says what the code does. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { configurationSection, SETTINGS, settingsFrom, type SettingKey } from "../../server/settings.ts";
+import {
+  configurationSection,
+  SETTINGS,
+  settingsFrom,
+  type SettingKey,
+} from "../../server/settings.ts";
 
 const keys = Object.keys(SETTINGS) as SettingKey[];
 
@@ -24,7 +29,12 @@ describe("settingsFrom", () => {
       enable: "yes",
     };
     const settings = settingsFrom(section);
-    for (const key of ["completion.debounceMs", "completion.maxBytes", "model.preset", "enable"] as const)
+    for (const key of [
+      "completion.debounceMs",
+      "completion.maxBytes",
+      "model.preset",
+      "enable",
+    ] as const)
       expect(settings[key]).toBe(SETTINGS[key].default);
     expect(settings["corpus.exclude"]).toEqual([]);
   });
@@ -32,15 +42,24 @@ describe("settingsFrom", () => {
   test("never throws and always yields values that its own schema accepts", () => {
     fc.assert(
       fc.property(fc.object({ maxDepth: 3 }), fc.anything(), (section, odd) => {
-        const settings = settingsFrom({ ...section, enable: odd, completion: odd, "model.preset": odd });
-        for (const key of keys) expect(SETTINGS[key].schema.safeParse(settings[key]).success).toBe(true);
+        const settings = settingsFrom({
+          ...section,
+          enable: odd,
+          completion: odd,
+          "model.preset": odd,
+        });
+        for (const key of keys)
+          expect(SETTINGS[key].schema.safeParse(settings[key]).success).toBe(true);
       }),
     );
   });
 });
 
 describe("the settings section", () => {
-  const properties = configurationSection()["properties"] as Record<string, Record<string, unknown>>;
+  const properties = configurationSection()["properties"] as Record<
+    string,
+    Record<string, unknown>
+  >;
 
   test("has at most sixteen settings", () => {
     expect(keys.length).toBeLessThanOrEqual(16);

@@ -7,14 +7,26 @@ import { duration, renderState, size } from "../../extension/stateText.ts";
 import type { DeviceSummary, ModelState } from "../../server/protocol.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const cpu: DeviceSummary = { kind: "cpu", name: "CPU, 8 threads", reason: "no GPU", safeMode: false };
+const cpu: DeviceSummary = {
+  kind: "cpu",
+  name: "CPU, 8 threads",
+  reason: "no GPU",
+  safeMode: false,
+};
 const gpu: DeviceSummary = { kind: "gpu", name: "Some GPU", reason: "found", safeMode: false };
 
 const states: readonly ModelState[] = [
   { kind: "starting" },
   { kind: "notTrained", reason: "no model of this workspace yet" },
   { kind: "preparing", phase: "reading files" },
-  { kind: "training", percent: 42, secondsLeft: 130, device: gpu, heldoutBpb: 2.345, answers: true },
+  {
+    kind: "training",
+    percent: 42,
+    secondsLeft: 130,
+    device: gpu,
+    heldoutBpb: 2.345,
+    answers: true,
+  },
   { kind: "paused", why: "you asked", percent: 42, device: cpu },
   { kind: "recovering", message: "the model host stopped (signal SIGKILL)", resumesTraining: true },
   { kind: "ready", device: gpu, model: { params: 2_100_000, heldoutBpb: 2.1, preset: "nano" } },
@@ -23,14 +35,17 @@ const states: readonly ModelState[] = [
 ];
 
 describe("the status text", () => {
-  test.each(states.map((state) => [state.kind, state] as const))("of %s is complete", (_, state) => {
-    const shown = renderState(state);
-    expect(shown.text).toMatch(/^\$\([a-z~-]+\) Narrowgauge/);
-    expect(shown.spoken).not.toContain("$(");
-    expect(shown.tooltip.length).toBeGreaterThan(0);
-    const source = readFileSync(join(root, "extension", "commands.ts"), "utf8");
-    expect(source).toContain(`"${shown.command}"`);
-  });
+  test.each(states.map((state) => [state.kind, state] as const))(
+    "of %s is complete",
+    (_, state) => {
+      const shown = renderState(state);
+      expect(shown.text).toMatch(/^\$\([a-z~-]+\) Narrowgauge/);
+      expect(shown.spoken).not.toContain("$(");
+      expect(shown.tooltip.length).toBeGreaterThan(0);
+      const source = readFileSync(join(root, "extension", "commands.ts"), "utf8");
+      expect(source).toContain(`"${shown.command}"`);
+    },
+  );
 
   test("says how far, why and on what", () => {
     const [training, paused, ready] = [states[3]!, states[4]!, states[6]!].map(renderState);

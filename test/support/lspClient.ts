@@ -109,7 +109,10 @@ export class LspClient {
     return this.until(`state ${kind}`, () => this.state?.kind === kind, timeoutMs);
   }
 
-  request<Params, Result>(message: RequestMessage<Params, Result>, params: Params): Promise<Result> {
+  request<Params, Result>(
+    message: RequestMessage<Params, Result>,
+    params: Params,
+  ): Promise<Result> {
     return this.connection.sendRequest<Result>(message.method, params);
   }
 
