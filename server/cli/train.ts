@@ -16,7 +16,10 @@ import { bpb, clock, plural, ProgressLine, rate, size, terminalLogger } from "./
 import type { Terminal } from "./terminal.ts";
 
 const PRESETS = ["nano", "small", "base"] as const;
-const FACTS_BUDGET_MS = 60_000;
+/** Language servers may take this share of the time that --minutes gives, within bounds. */
+const FACTS_SHARE = 0.25;
+const FACTS_MIN_MS = 5_000;
+const FACTS_MAX_MS = 60_000;
 
 export const TRAIN: CommandSpec = {
   name: "train",
@@ -92,7 +95,10 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
   const facts = await collectFacts({
     files: split.train,
     root,
-    budgetMs: FACTS_BUDGET_MS,
+    budgetMs:
+      minutes === undefined
+        ? FACTS_MAX_MS
+        : Math.min(FACTS_MAX_MS, Math.max(FACTS_MIN_MS, minutes * 60_000 * FACTS_SHARE)),
     sources: flags.need("facts") as "auto" | "off",
     onProgress: (p) => progress.show("facts", p.done / Math.max(1, p.total), [p.languageId]),
     signal: terminal.signal,
