@@ -4,8 +4,9 @@
  * says per language who answered, for how many files, in what time, and why not more.
  */
 
+import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { identityOf } from "../../model/facts/channels.ts";
+import { identityOf, tokenTypeOfSymbolKind } from "../../model/facts/channels.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
 import type { NameEvidence } from "../../model/facts/lexicon.ts";
 import { wordsOf } from "../../model/facts/words.ts";
@@ -47,6 +48,13 @@ export interface CollectedFacts {
   readonly report: readonly LanguageReport[];
 }
 
+interface Answer {
+  readonly evidence: FileEvidence;
+  readonly source: string;
+}
+
+export type FactsCache = Map<string, Answer>;
+
 export interface CollectOptions {
   readonly files: readonly CorpusFile[];
   /** Absolute path of the workspace. */
@@ -57,6 +65,8 @@ export interface CollectOptions {
   readonly editor?: FactSource;
   /** For tests: how the server for a language is made. Undefined: none is installed. */
   readonly createServer?: (languageId: string) => Promise<FactSource> | undefined;
+  /** Answers of earlier calls, by path and content: what has not changed is not asked again. */
+  readonly cache?: FactsCache;
   readonly onProgress?: (p: { done: number; total: number; languageId: string }) => void;
   readonly signal?: AbortSignal;
   readonly logger?: Logger;
@@ -65,13 +75,21 @@ export interface CollectOptions {
 /** Languages with markup and data hold no names worth asking for. */
 const MAX_FILE_BYTES = 1_000_000;
 const MAX_DEFINITIONS_PER_FILE = 400;
+/** A name that was asked about in so many files is known, or known to be ambiguous. */
+const MAX_ASKED_PER_NAME = 8;
 /** A file may take this many times its even share of what is left, as the first ones load the project. */
 const SHARE_FACTOR = 6;
 const MIN_FILE_MS = 250;
+/** Time for a file before one has been asked about. */
+const FIRST_GUESS_MS = 500;
 /** Share of the budget that is kept for tree-sitter, which needs little. */
 const FALLBACK_SHARE = 0.1;
 
-type Answers = Map<string, { evidence: FileEvidence; source: string }>;
+type Answers = Map<string, Answer>;
+
+/** Definitions lie in other files, whose change does not show here; within a run that is near enough. */
+const cacheKey = (file: SourceFile): string =>
+  `${file.path} ${createHash("sha256").update(file.bytes).digest("base64")}`;
 
 export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
   const empty = { lexicon: new FactLexicon(), symbols: [], report: [] };
@@ -80,8 +98,7 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
   const logger = o.logger ?? silentLogger;
   const deadline = performance.now() + o.budgetMs;
   const groups = byLanguage(o);
-  const frequency = fileFrequency(groups);
-  const priority = (name: string): number => frequency.get(name) ?? 0;
+  const wishes = new Wishes(groups);
   const total = [...groups.values()].reduce((sum, files) => sum + files.length, 0);
 
   const answers: Answers = new Map();
@@ -97,17 +114,28 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
       const share = ((deadline - start) * files.length) / Math.max(1, left);
       left -= files.length;
       const notes: string[] = [];
-      const source = await openSource(o, languageId, servers, notes, logger);
+      for (const file of files) {
+        const known = o.cache?.get(cacheKey(file));
+        if (known) answers.set(file.path, known);
+      }
+      const fresh = files.filter((file) => !answers.has(file.path));
+      done += files.length - fresh.length;
+      const source =
+        fresh.length === 0 ? undefined : await openSource(o, languageId, servers, notes, logger);
       const step = (): void => o.onProgress?.({ done: ++done, total, languageId });
       const askAll = (who: FactSource, until: number, pending: readonly SourceFile[]) =>
-        askFiles({ source: who, files: pending, until, priority, signal, answers, logger, step });
+        askFiles({ source: who, files: pending, until, wishes, signal, answers, logger, step });
       if (source)
-        notes.push(...(await askAll(source, start + share * (1 - FALLBACK_SHARE), files)));
-      const unanswered = files.filter((file) => !answers.has(file.path));
+        notes.push(...(await askAll(source, start + share * (1 - FALLBACK_SHARE), fresh)));
+      const unanswered = fresh.filter((file) => !answers.has(file.path));
       if (unanswered.length > 0 && hasGrammar(languageId)) {
         const until = Math.max(start + share, performance.now() + share * FALLBACK_SHARE);
         const said = await askAll(fallback, until, unanswered);
         notes.push(...said);
+      }
+      for (const file of fresh) {
+        const answer = answers.get(file.path);
+        if (answer) o.cache?.set(cacheKey(file), answer);
       }
       report.push(
         summary({ languageId, files, answers, ms: performance.now() - start, notes, signal }),
@@ -115,17 +143,15 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
     }
   } finally {
     const opened = [...new Set(servers.values())];
-    await Promise.all(
-      opened.map((server) =>
-        server?.then(
-          (source) => source.dispose(),
-          () => undefined,
-        ),
-      ),
-    );
+    await Promise.all(opened.map((server) => stop(server)));
     await fallback.dispose();
   }
   return { ...mergeAnswers(answers), report };
+}
+
+async function stop(server: Promise<FactSource> | undefined): Promise<void> {
+  const source = await server?.catch(() => undefined);
+  await source?.dispose();
 }
 
 /** Files by language, largest group first, in an order that spreads over the folders: if time runs out,
@@ -149,14 +175,31 @@ function byLanguage(o: CollectOptions): Map<string, SourceFile[]> {
   return new Map([...groups].sort((a, b) => b[1].length - a[1].length));
 }
 
-/** In how many files each name occurs: only what several files use is worth a question first. */
-function fileFrequency(groups: ReadonlyMap<string, readonly SourceFile[]>): Map<string, number> {
-  const frequency = new Map<string, number>();
-  for (const files of groups.values())
-    for (const file of files)
-      for (const name of new Set(wordsOf(file.path, file.bytes).map((word) => word.name)))
-        frequency.set(name, (frequency.get(name) ?? 0) + 1);
-  return frequency;
+/** Which names are worth a question. What several files use comes first; what one file alone uses, only
+ *  while there is more time than the other files need. */
+class Wishes {
+  readonly #frequency = new Map<string, number>();
+  readonly #asked = new Map<string, number>();
+
+  constructor(groups: ReadonlyMap<string, readonly SourceFile[]>) {
+    for (const files of groups.values())
+      for (const file of files)
+        for (const name of new Set(wordsOf(file.path, file.bytes).map((word) => word.name)))
+          this.#frequency.set(name, (this.#frequency.get(name) ?? 0) + 1);
+  }
+
+  forFile(o: { readonly isAhead: boolean }): Pick<EvidenceBudget, "priority" | "asked"> {
+    return {
+      priority: (name) => {
+        if ((this.#asked.get(name) ?? 0) >= MAX_ASKED_PER_NAME) return 0;
+        const files = this.#frequency.get(name) ?? 0;
+        return files > 1 || o.isAhead ? files : 0;
+      },
+      asked: (name) => {
+        this.#asked.set(name, (this.#asked.get(name) ?? 0) + 1);
+      },
+    };
+  }
 }
 
 /** The source for a language: the editor, else an installed server, one for all languages it serves. */
@@ -205,25 +248,33 @@ async function askFiles(o: {
   readonly source: FactSource;
   readonly files: readonly SourceFile[];
   readonly until: number;
-  readonly priority: (name: string) => number;
+  readonly wishes: Wishes;
   readonly signal: AbortSignal;
   readonly answers: Answers;
   readonly logger: Logger;
   readonly step: () => void;
 }): Promise<string[]> {
   const { source, files, until, signal } = o;
+  // Whoever stops the work does not wait for a request that is under way.
+  const stopped = new Promise<undefined>((resolve) => {
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  const start = performance.now();
   for (const [at, file] of files.entries()) {
     const left = until - performance.now();
     if (signal.aborted) return ["stopped"];
     if (left <= 0) return [`time was up after ${at} of ${files.length} files`];
+    const msPerFile = at === 0 ? FIRST_GUESS_MS : (performance.now() - start) / at;
     const share = Math.max(MIN_FILE_MS, (left * SHARE_FACTOR) / (files.length - at));
     const budget: EvidenceBudget = {
       deadline: performance.now() + Math.min(left, share),
       definitions: MAX_DEFINITIONS_PER_FILE,
-      priority: o.priority,
+      ...o.wishes.forFile({ isAhead: msPerFile * (files.length - at) < left / 2 }),
     };
     try {
-      const evidence = await source.evidence(file, budget, signal);
+      const asked = source.evidence(file, budget, signal);
+      asked.catch(() => undefined);
+      const evidence = await Promise.race([asked, stopped]);
       if (evidence) o.answers.set(file.path, { evidence, source: source.name });
     } catch (error) {
       if (error instanceof SourceGone) {
@@ -275,8 +326,8 @@ function mergeAnswers(answers: Answers): { lexicon: FactLexicon; symbols: Symbol
   const symbols: SymbolTable = [];
   /** Names that other files may see, by file. */
   const shared = new Map<string, Set<string>>();
-  /** For names without a resolved definition: the one file that declares them, if it is one. */
-  const declaredIn = new Map<string, string | undefined>();
+  /** For names without a resolved definition: the one symbol of that name, if no other file has one. */
+  const declaredIn = new Map<string, SymbolEntry | undefined>();
   for (const path of [...answers.keys()].sort()) {
     const own = new Set<string>();
     shared.set(path, own);
@@ -284,28 +335,27 @@ function mergeAnswers(answers: Answers): { lexicon: FactLexicon; symbols: Symbol
       symbols.push(symbol);
       if (symbol.local || own.has(symbol.name)) continue;
       own.add(symbol.name);
-      declaredIn.set(symbol.name, declaredIn.has(symbol.name) ? undefined : path);
+      declaredIn.set(symbol.name, declaredIn.has(symbol.name) ? undefined : symbol);
     }
   }
   const lexicon = new FactLexicon();
   for (const path of [...answers.keys()].sort()) {
     const { evidence, source } = answers.get(path)!;
-    const items = evidence.identifiers.map((one): NameEvidence => {
-      let place = one.definition;
+    const items: NameEvidence[] = [];
+    for (const { name, tokenType: said, modifiers, definition, count } of evidence.identifiers) {
+      let place = definition;
+      let tokenType = said;
       // Local names mean nothing elsewhere.
       if (place?.path === path && !shared.get(path)!.has(place.name)) place = undefined;
       else if (!place && source === "tree-sitter") {
-        const only = declaredIn.get(one.name);
-        if (only !== undefined) place = { path: only, name: one.name };
+        const only = declaredIn.get(name);
+        if (only) place = { path: only.path, name };
+        if (only && tokenType === 0) tokenType = tokenTypeOfSymbolKind(only.kind);
       }
-      return {
-        name: one.name,
-        tokenType: one.tokenType,
-        modifiers: one.modifiers,
-        identity: place ? identityOf(place.path, place.name) : 0,
-        count: one.count,
-      };
-    });
+      const identity = place ? identityOf(place.path, place.name) : 0;
+      if (tokenType !== 0 || identity !== 0)
+        items.push({ name, tokenType, modifiers, identity, count });
+    }
     lexicon.setFile(path, items);
   }
   return { lexicon, symbols };

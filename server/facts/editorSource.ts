@@ -1,7 +1,7 @@
 /**
  * Facts from the editor's own providers, asked through the client. The editor gives no sign when its
  * language servers are ready and answers with nothing until then, so the first files are asked again after
- * a pause; one that stays silent is passed over.
+ * a pause; a language that stays silent is passed over.
  */
 
 import { pathToFileURL } from "node:url";
@@ -36,7 +36,7 @@ const LIMITS: EditorSourceLimits = { documentMs: 4000, retryMs: [500, 2000] };
 
 /** Time over the budget that the answer may need on its way. */
 const GRACE_MS = 500;
-/** So many documents in a row without any answer, and the editor is not asked again. */
+/** So many documents of a language in a row without any answer, and it is not asked about again. */
 const MAX_SILENT = 5;
 
 export function createEditorSource(o: {
@@ -47,8 +47,9 @@ export function createEditorSource(o: {
   bytesOf(path: string): Uint8Array | undefined;
 }): FactSource {
   const limits = { ...LIMITS, ...o.limits };
-  let hasAnswered = false;
-  let silent = 0;
+  /** Languages whose providers have answered once; for the others, documents in a row without an answer. */
+  const answering = new Set<string>();
+  const silent = new Map<string, number>();
 
   async function ask(params: DocumentFactsParams): Promise<DocumentFactsResult | undefined> {
     let timer: NodeJS.Timeout | undefined;
@@ -71,9 +72,11 @@ export function createEditorSource(o: {
     signal: AbortSignal,
   ): Promise<FileEvidence | undefined> {
     // Without tokens yet, a name's last place is the likeliest to be a use.
-    const asked = groupNames(file, undefined, [], budget).slice(0, budget.definitions);
+    const asked = groupNames(file, undefined, [], budget)
+      .filter((group) => budget.priority(group.name) > 0)
+      .slice(0, budget.definitions);
     let result: DocumentFactsResult | undefined;
-    for (const pauseMs of [0, ...(hasAnswered ? [] : limits.retryMs)]) {
+    for (const pauseMs of [0, ...(answering.has(file.languageId) ? [] : limits.retryMs)]) {
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       const left = budget.deadline - performance.now();
       if (left <= 0 || signal.aborted) break;
@@ -85,12 +88,15 @@ export function createEditorSource(o: {
       if (result?.symbols || result?.semanticTokens) break;
     }
     if (!result?.symbols && !result?.semanticTokens) {
-      if (++silent >= MAX_SILENT)
-        throw new SourceGone(`the editor gave no answer for ${silent} files in a row`);
+      const inARow = (silent.get(file.languageId) ?? 0) + 1;
+      silent.set(file.languageId, inARow);
+      if (inARow >= MAX_SILENT)
+        throw new SourceGone(`the editor knows nothing of ${file.languageId} (${inARow} files)`);
       return undefined;
     }
-    hasAnswered = true;
-    silent = 0;
+    for (const group of asked) budget.asked(group.name);
+    answering.add(file.languageId);
+    silent.set(file.languageId, 0);
     return toEvidence(file, budget, asked, result);
   }
 

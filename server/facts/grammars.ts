@@ -8,7 +8,6 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import treeSitter from "@vscode/tree-sitter-wasm";
 import type { Language, Parser } from "@vscode/tree-sitter-wasm";
 
 const GRAMMARS: ReadonlyMap<string, string> = new Map(
@@ -41,19 +40,39 @@ function grammarFolder(): string {
   return dirname(require.resolve("@vscode/tree-sitter-wasm/wasm/tree-sitter.wasm"));
 }
 
-let runtime: Promise<string> | undefined;
+type TreeSitter = Pick<typeof import("@vscode/tree-sitter-wasm"), "Parser" | "Language">;
+
+interface Runtime {
+  readonly folder: string;
+  readonly treeSitter: TreeSitter;
+}
+
+let runtime: Promise<Runtime> | undefined;
 const languages = new Map<string, Promise<Language>>();
+
+/** The package looks for its own place when it is evaluated, by a name that only CommonJS modules have; in
+ *  an ES module bundle it finds none and throws. So the name exists while the package loads. */
+async function loadRuntime(): Promise<Runtime> {
+  const folder = grammarFolder();
+  const scope = globalThis as { __filename?: string };
+  const added = scope.__filename === undefined;
+  if (added) scope.__filename = join(folder, "tree-sitter.js");
+  try {
+    const loaded = await import("@vscode/tree-sitter-wasm");
+    const treeSitter: TreeSitter = "default" in loaded ? (loaded.default as TreeSitter) : loaded;
+    await treeSitter.Parser.init({ locateFile: (file: string) => join(folder, file) });
+    return { folder, treeSitter };
+  } finally {
+    if (added) delete scope.__filename;
+  }
+}
 
 /** A parser for the language; rejects where the files of the grammar are missing or damaged. */
 export async function createParser(languageId: string): Promise<Parser> {
   const grammar = GRAMMARS.get(languageId);
   if (grammar === undefined) throw new RangeError(`there is no grammar for ${languageId}`);
-  runtime ??= (async () => {
-    const folder = grammarFolder();
-    await treeSitter.Parser.init({ locateFile: (file: string) => join(folder, file) });
-    return folder;
-  })();
-  const folder = await runtime;
+  runtime ??= loadRuntime();
+  const { folder, treeSitter } = await runtime;
   let language = languages.get(grammar);
   if (!language) {
     language = readFile(join(folder, `tree-sitter-${grammar}.wasm`)).then((bytes) =>

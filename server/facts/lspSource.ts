@@ -108,12 +108,14 @@ export async function createLspSource(o: {
   }
 }
 
-/** No diagnostics: servers that see none wanted do not compute them. */
+/** Diagnostics cost most of a server's time. None are pushed to a client that says nothing of them or that
+ *  would pull them, and we never do. */
 const CLIENT_CAPABILITIES = {
   workspace: { configuration: true, workspaceFolders: true },
   window: { workDoneProgress: true },
   textDocument: {
     synchronization: {},
+    diagnostic: {},
     definition: { linkSupport: true },
     hover: { contentFormat: ["markdown", "plaintext"] },
     documentSymbol: { hierarchicalDocumentSymbolSupport: true },
@@ -243,13 +245,16 @@ class LspSource implements FactSource {
   ): Promise<Map<NameGroup, Resolution>> {
     const resolutions = new Map<NameGroup, Resolution>();
     if (!this.#can.definitionProvider) return resolutions;
-    const wanted = groups.filter((group) => !group.isDeclaration).slice(0, budget.definitions);
+    const wanted = groups
+      .filter((group) => !group.isDeclaration && budget.priority(group.name) > 0)
+      .slice(0, budget.definitions);
     const hovers = wantsHover && Boolean(this.#can.hoverProvider);
     const kinds = new Set(symbols.map((symbol) => symbol.name));
     let next = 0;
     const worker = async (): Promise<void> => {
       while (next < wanted.length && !signal.aborted && performance.now() < budget.deadline) {
         const group = wanted[next++]!;
+        budget.asked(group.name);
         const params = { textDocument: { uri }, position: group.askAt };
         const [definition, hover] = await Promise.all([
           this.#definition(params, group.name, budget),

@@ -59,8 +59,10 @@ export interface EvidenceBudget {
   readonly deadline: number;
   /** Most definitions to ask for. */
   readonly definitions: number;
-  /** Higher first: names that many files use are worth more. */
+  /** Higher first: names that many files use are worth more. 0: not worth a question in this file. */
   priority(name: string): number;
+  /** Called for each name that the source asks about. */
+  asked(name: string): void;
 }
 
 export interface FactSource {

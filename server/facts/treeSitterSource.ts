@@ -195,7 +195,6 @@ function countUses(
     const isOwn = symbol !== undefined && (use.declares || use.tokenType !== TOKEN_TYPES.property);
     const tokenType = isOwn ? tokenTypeOfSymbolKind(symbol.kind) : use.tokenType;
     const definition = isOwn && !symbol.local ? { path: file.path, name: use.name } : undefined;
-    if (tokenType === 0 && !definition) continue;
     const modifiers = isOwn && symbol.kind === 14 ? TOKEN_MODIFIERS.readonly : 0;
     const id = `${use.name} ${tokenType} ${definition ? 1 : 0}`;
     const count = (merged.get(id)?.count ?? 0) + 1;
