@@ -17,3 +17,17 @@ export interface CorpusFile {
   readonly path: string;
   readonly bytes: Uint8Array;
 }
+
+/** A path is presented by its last bytes: what tells files apart stands at the end. */
+const MAX_PATH_BYTES = 96;
+const encoder = new TextEncoder();
+
+export function pathBytes(path: string): Uint8Array {
+  const bytes = encoder.encode(path);
+  return bytes.length <= MAX_PATH_BYTES ? bytes : bytes.subarray(bytes.length - MAX_PATH_BYTES);
+}
+
+/** BOS path PATH_END. */
+export function headerSymbols(path: string): number[] {
+  return [BOS, ...pathBytes(path), PATH_END];
+}

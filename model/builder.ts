@@ -1,0 +1,82 @@
+/**
+ * What the network's parts record into: one graph, the parameters and their gradients by name, and, when
+ * decoding, the caches. Every part returns its output and a function that records its backward pass; a
+ * gradient handed to `backward` belongs to the part, which may overwrite it.
+ */
+import { Graph, type DType, type Tensor } from "./graph.ts";
+import { invariant } from "./errors.ts";
+import type { ModelConfig } from "./config.ts";
+
+export interface Part {
+  readonly out: Tensor;
+  /** Records the backward pass and returns the gradient of the part's input. */
+  backward(dOut: Tensor): Tensor;
+}
+
+/** Positions along one axis of the network: bytes or patches. */
+export interface Positions {
+  readonly batch: number;
+  /** Query rows per window. */
+  readonly rows: number;
+  /** Key rows per window: `rows` in training, the cache's length in decoding. */
+  readonly capacity: number;
+  /** u32 [1]: absolute position of row 0. */
+  readonly span: Tensor;
+}
+
+export interface Builder {
+  readonly graph: Graph;
+  readonly config: ModelConfig;
+  /** "window": whole windows at once; "extend": new rows against caches. */
+  readonly mode: "window" | "extend";
+  param(name: string): Tensor;
+  gradient(name: string): Tensor;
+  /** f32 [n] of ones and zeros, shared by all parts. */
+  ones(n: number): Tensor;
+  zeros(n: number): Tensor;
+  cache(name: string, shape: readonly number[]): Tensor;
+  temp(name: string, shape: readonly number[], dtype?: DType): Tensor;
+}
+
+export interface BuilderSource {
+  readonly config: ModelConfig;
+  readonly mode: "window" | "extend";
+  readonly params: ReadonlyMap<string, Tensor>;
+  readonly gradients?: ReadonlyMap<string, Tensor>;
+  /** Makes a persistent tensor; called once per distinct name. */
+  persistent(name: string, shape: readonly number[]): Tensor;
+  write(tensor: Tensor, data: ArrayLike<number>): void;
+}
+
+export function createBuilder(source: BuilderSource): Builder {
+  const graph = new Graph();
+  const made = new Map<string, Tensor>();
+  const once = (name: string, shape: readonly number[], fill?: number): Tensor => {
+    let t = made.get(name);
+    if (t === undefined) {
+      t = source.persistent(name, shape);
+      if (fill !== undefined) source.write(t, new Float32Array(t.size).fill(fill));
+      made.set(name, t);
+    }
+    return t;
+  };
+  return {
+    graph,
+    config: source.config,
+    mode: source.mode,
+    param: (name) => {
+      const t = source.params.get(name);
+      invariant(t !== undefined, `there is no parameter ${name}`);
+      return t;
+    },
+    gradient: (name) => {
+      const t = source.gradients?.get(name);
+      invariant(t !== undefined, `there is no gradient for ${name}`);
+      return t;
+    },
+    ones: (n) => once(`ones ${n}`, [n], 1),
+    zeros: (n) => once(`zeros ${n}`, [n], 0),
+    cache: (name, shape) => once(`cache ${name}`, shape),
+    temp: (name, shape, dtype) => graph.temp(name, shape, dtype),
+  };
+}

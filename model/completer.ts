@@ -1,0 +1,206 @@
+/**
+ * Completions: the memory drafts, the network verifies a whole draft in one pass, and the mixture of both decides
+ * every byte greedily. A draft changes only how many bytes one read-back covers, never the result.
+ */
+import { headerSymbols, PRE, SUF } from "./bytes.ts";
+import { DRAFT_ROWS, type Decoder } from "./decoder.ts";
+import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
+import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import type { FactLexicon } from "./facts/lexicon.ts";
+import type { Mixer } from "./memory/mixer.ts";
+import type { SuffixMemory } from "./memory/suffixMemory.ts";
+
+export interface CompleteOptions {
+  readonly path: string;
+  readonly before: Uint8Array;
+  readonly after: Uint8Array;
+  readonly maxBytes: number;
+  readonly singleLine: 0 | 1;
+  readonly signal?: AbortSignal;
+}
+
+export interface Completion {
+  readonly text: string;
+  /** Probability that the mixture gives to the whole text. */
+  readonly confidence: number;
+  readonly ms: number;
+  readonly bytes: Uint8Array;
+  /** Probability of each byte given those before it. */
+  readonly perByte: Float32Array;
+  readonly finished: "end" | "line" | "length" | "aborted";
+}
+
+const NEWLINE = 10;
+/** Share of the window that text after the cursor may take. */
+const SUFFIX_SHARE = 0.2;
+/** The window's start moves in steps, so that most keystrokes find their prefix in the caches. */
+const ANCHOR_BYTES = 128;
+/** Bytes before the cursor that the memory's view of this file is made from. */
+const CURSOR_BYTES = 1 << 14;
+const SNAPSHOT_BYTES = 1024;
+
+interface FactsOfFile {
+  readonly path: string;
+  readonly version: number;
+  readonly stream: FactStream;
+  bytes: Uint8Array;
+  facts: Uint16Array;
+  snapshots: ReturnType<FactStream["snapshot"]>[];
+}
+
+export class Completer {
+  readonly #decoder: Decoder;
+  readonly #memory: SuffixMemory;
+  readonly #mixer: Mixer;
+  readonly #lexicon: FactLexicon;
+  readonly #withFacts: boolean;
+  #file: FactsOfFile | undefined;
+
+  constructor(o: {
+    decoder: Decoder;
+    memory: SuffixMemory;
+    mixer: Mixer;
+    lexicon: FactLexicon;
+    facts: "on" | "off";
+  }) {
+    this.#decoder = o.decoder;
+    this.#memory = o.memory;
+    this.#mixer = o.mixer;
+    this.#lexicon = o.lexicon;
+    this.#withFacts = o.facts === "on";
+  }
+
+  /** Facts of the text before the cursor; goes on from the last snapshot that still holds. */
+  #factsOf(path: string, before: Uint8Array): { stream: FactStream; facts: Uint16Array } {
+    let file = this.#file;
+    if (file === undefined || file.path !== path || file.version !== this.#lexicon.version)
+      file = {
+        path,
+        version: this.#lexicon.version,
+        stream: createFactEncoder({ lexicon: this.#lexicon }).stream(path),
+        bytes: new Uint8Array(0),
+        facts: new Uint16Array(0),
+        snapshots: [],
+      };
+    if (file.snapshots.length === 0) file.snapshots.push(file.stream.snapshot());
+    let same = 0;
+    const limit = Math.min(before.length, file.bytes.length);
+    while (same < limit && before[same] === file.bytes[same]) same++;
+    const keep = Math.min(file.snapshots.length - 1, Math.floor(same / SNAPSHOT_BYTES));
+    file.stream.restore(file.snapshots[keep]!);
+    file.snapshots.length = keep + 1;
+    const from = keep * SNAPSHOT_BYTES;
+    const facts = new Uint16Array(before.length * N_FACT_CHANNELS);
+    facts.set(file.facts.subarray(0, from * N_FACT_CHANNELS));
+    for (let t = from; t < before.length; t++) {
+      file.stream.push(before[t]!);
+      file.stream.write(facts, t * N_FACT_CHANNELS);
+      if ((t + 1) % SNAPSHOT_BYTES === 0) file.snapshots.push(file.stream.snapshot());
+    }
+    file.bytes = before.slice();
+    file.facts = facts;
+    this.#file = file;
+    return { stream: file.stream, facts };
+  }
+
+  /** The window: header, text after the cursor, text before it, as in training; plain left to right without
+   *  text after the cursor. */
+  #window(o: CompleteOptions, facts: Uint16Array): { symbols: number[]; facts: Uint16Array } {
+    const capacity = this.#decoder.capacity;
+    const header = headerSymbols(o.path);
+    const suffix = o.after.subarray(0, Math.floor(capacity * SUFFIX_SHARE));
+    const room = capacity - header.length - suffix.length - 2 - o.maxBytes - DRAFT_ROWS;
+    const missing = Math.max(0, o.before.length - room);
+    const start = Math.min(o.before.length, Math.ceil(missing / ANCHOR_BYTES) * ANCHOR_BYTES);
+    const frame = suffix.length === 0 ? header : [...header, SUF, ...suffix, PRE];
+    const symbols = [...frame, ...o.before.subarray(start)];
+    const out = new Uint16Array(capacity * N_FACT_CHANNELS);
+    const lead = symbols.length - (o.before.length - start);
+    if (this.#withFacts) out.set(facts.subarray(start * N_FACT_CHANNELS), lead * N_FACT_CHANNELS);
+    return { symbols, facts: out };
+  }
+
+  async complete(o: CompleteOptions): Promise<Completion> {
+    const started = performance.now();
+    const fileFacts = this.#factsOf(o.path, o.before);
+    const { symbols, facts } = this.#window(o, fileFacts.facts);
+    const stream = fileFacts.stream;
+    const cursor = this.#memory.cursor({ exclude: o.path });
+    for (const byte of o.before.subarray(Math.max(0, o.before.length - CURSOR_BYTES))) cursor.push(byte);
+    const out: number[] = [];
+    const perByte: number[] = [];
+    const memory = new Float64Array(256);
+    const mixed = new Float64Array(256);
+    let confidence = 1;
+    let finished: Completion["finished"] = "length";
+    // Rows behind the accepted ones hold a draft; `known` is the distribution after the last accepted byte.
+    let known = await this.#decoder.extend(symbols, facts);
+    let row = symbols.length - 1 - known.from;
+    let draft: number[] = [];
+    while (out.length < o.maxBytes) {
+      if (o.signal?.aborted === true) {
+        finished = "aborted";
+        break;
+      }
+      const network = known.p.subarray(row * 256, (row + 1) * 256);
+      const { matchLength, total } = cursor.predict(memory);
+      this.#mixer.mix({ network, memory, matchLength, total }, mixed);
+      let best = 0;
+      for (let byte = 1; byte < 256; byte++) if (mixed[byte]! > mixed[best]!) best = byte;
+      // Without text after the cursor nothing says where the middle ends.
+      const eom = o.after.length === 0 ? 0 : known.eom[row]!;
+      if (eom > mixed[best]! * (1 - eom)) {
+        finished = "end";
+        break;
+      }
+      if (best === NEWLINE && o.singleLine === 1) {
+        finished = "line";
+        break;
+      }
+      const probability = mixed[best]! * (1 - eom);
+      confidence *= probability;
+      out.push(best);
+      perByte.push(probability);
+      cursor.push(best);
+      symbols.push(best);
+      stream.push(best);
+      if (this.#withFacts) stream.write(facts, (symbols.length - 1) * N_FACT_CHANNELS);
+      if (out.length === o.maxBytes || symbols.length >= this.#decoder.capacity) break;
+      if (draft[0] === best) {
+        draft.shift();
+        row++;
+        continue;
+      }
+      draft = [...cursor.draft(DRAFT_ROWS - 1)].slice(0, this.#decoder.capacity - symbols.length);
+      known = await this.#verify(symbols, facts, draft, stream);
+      row = symbols.length - 1 - known.from;
+    }
+    return {
+      text: new TextDecoder().decode(Uint8Array.from(out)),
+      confidence: out.length === 0 ? 0 : confidence,
+      ms: performance.now() - started,
+      bytes: Uint8Array.from(out),
+      perByte: Float32Array.from(perByte),
+      finished,
+    };
+  }
+
+  /** One pass over the last accepted byte and a draft behind it. */
+  async #verify(
+    symbols: readonly number[],
+    facts: Uint16Array,
+    draft: readonly number[],
+    stream: FactStream,
+  ): Promise<Awaited<ReturnType<Decoder["extend"]>>> {
+    if (this.#withFacts && draft.length > 0) {
+      const here = stream.snapshot();
+      draft.forEach((byte, i) => {
+        stream.push(byte);
+        stream.write(facts, (symbols.length + i) * N_FACT_CHANNELS);
+      });
+      stream.restore(here);
+    }
+    return this.#decoder.extend([...symbols, ...draft], facts, draft.length + 1);
+  }
+}
+

@@ -1,0 +1,182 @@
+/**
+ * What a model is made of and how it is trained. Presets are complete; overrides replace single fields.
+ * `checkConfig` says which field is wrong and what would be right.
+ */
+import { ConfigError } from "./errors.ts";
+
+export type Preset = "nano" | "small" | "base";
+/** tau: ours; published: the Tauformer's form (m = 1, fixed Laplacian, RoPE); dot: the plain control. */
+export type AttentionKind = "tau" | "published" | "dot";
+export type ResidualKind = "goMhc" | "plain";
+/** rules: after words and at line ends; stride: every `stride` bytes; flat: every byte. */
+export type PatchingKind = "rules" | "stride" | "flat";
+
+export interface ModelConfig {
+  readonly preset: Preset;
+  /** N: bytes a window holds. */
+  readonly context: number;
+  /** B: windows per training step. */
+  readonly batch: number;
+  readonly localChannels: number;
+  readonly localHeads: number;
+  readonly encoderLayers: number;
+  readonly decoderLayers: number;
+  /** Positions a local layer's query sees. */
+  readonly localWindow: number;
+  readonly trunkChannels: number;
+  readonly trunkHeads: number;
+  readonly trunkLayers: number;
+  readonly patching: PatchingKind;
+  readonly stride: number;
+  /** The long-run mean of bytes per patch never falls below this: shapes are static. */
+  readonly minBytesPerPatch: number;
+  readonly attention: AttentionKind;
+  /** m: scalars per head and key. */
+  readonly bands: number;
+  /** Heads whose query and key maps are tied, as a share of all. */
+  readonly tiedHeads: number;
+  /** Dimensions of a tied head's spectral coordinates. */
+  readonly energyChannels: number;
+  /** Edge weights of the head-space Laplacian: its spectrum stays fixed or is learned. */
+  readonly spectrum: "fixed" | "learned";
+  readonly residual: ResidualKind;
+  /** S and O of go-mHC. */
+  readonly streams: number;
+  readonly mixingBlock: number;
+  /** Byte logits are bounded to ± this. */
+  readonly logitCap: number;
+  readonly facts: "on" | "off";
+  /** Share of training windows that see no facts at all. */
+  readonly factDropout: number;
+  /** Share of training windows that are arranged as fill-in-the-middle. */
+  readonly fimRate: number;
+  readonly muonRate: number;
+  readonly adamRate: number;
+  readonly weightDecay: number;
+  readonly dropout: number;
+  readonly emaDecay: number;
+  /** Training bytes when neither bytes nor minutes are given, as epochs of the corpus. */
+  readonly epochs: number;
+}
+
+const common = {
+  patching: "rules",
+  stride: 6,
+  minBytesPerPatch: 4,
+  attention: "tau",
+  bands: 4,
+  tiedHeads: 0.5,
+  energyChannels: 32,
+  spectrum: "learned",
+  residual: "goMhc",
+  streams: 4,
+  mixingBlock: 2,
+  logitCap: 15,
+  facts: "on",
+  factDropout: 0.4,
+  fimRate: 0.25,
+  muonRate: 0.02,
+  adamRate: 3e-3,
+  weightDecay: 0.1,
+  dropout: 0,
+  emaDecay: 0.99,
+  epochs: 6,
+} as const;
+
+export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
+  nano: {
+    ...common,
+    preset: "nano",
+    context: 512,
+    batch: 8,
+    localChannels: 128,
+    localHeads: 4,
+    encoderLayers: 1,
+    decoderLayers: 2,
+    localWindow: 64,
+    trunkChannels: 192,
+    trunkHeads: 6,
+    trunkLayers: 3,
+    energyChannels: 16,
+  },
+  small: {
+    ...common,
+    preset: "small",
+    context: 1024,
+    batch: 32,
+    localChannels: 256,
+    localHeads: 4,
+    encoderLayers: 1,
+    decoderLayers: 3,
+    localWindow: 256,
+    trunkChannels: 384,
+    trunkHeads: 6,
+    trunkLayers: 5,
+  },
+  base: {
+    ...common,
+    preset: "base",
+    context: 1024,
+    batch: 32,
+    localChannels: 384,
+    localHeads: 6,
+    encoderLayers: 1,
+    decoderLayers: 3,
+    localWindow: 256,
+    trunkChannels: 512,
+    trunkHeads: 8,
+    trunkLayers: 8,
+  },
+};
+
+export function presetConfig(preset: string, overrides: Partial<ModelConfig> = {}): ModelConfig {
+  if (!(preset in PRESETS))
+    throw new ConfigError(
+      "NG_PRESET",
+      `there is no preset "${preset}"`,
+      `choose one of ${Object.keys(PRESETS).join(", ")}`,
+    );
+  const config = { ...PRESETS[preset as Preset], ...overrides };
+  checkConfig(config);
+  return config;
+}
+
+function demand(ok: boolean, message: string, hint: string): void {
+  if (!ok) throw new ConfigError("NG_CONFIG", message, hint);
+}
+
+export function checkConfig(c: ModelConfig): void {
+  for (const [channels, heads, where] of [
+    [c.localChannels, c.localHeads, "local"],
+    [c.trunkChannels, c.trunkHeads, "trunk"],
+  ] as const) {
+    demand(
+      channels % (4 * heads) === 0,
+      `${where}Channels ${channels} over ${heads} heads gives a head dimension of ${channels / heads}`,
+      "the head dimension must be a multiple of 4",
+    );
+    demand(channels / heads <= 64, `${where} head dimension ${channels / heads} is above 64`, "use more heads");
+  }
+  demand(
+    c.energyChannels % c.bands === 0,
+    `energyChannels ${c.energyChannels} does not split into ${c.bands} bands`,
+    "make energyChannels a multiple of bands",
+  );
+  demand(c.context % 64 === 0, `context ${c.context} is not a multiple of 64`, "round it");
+  demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");
+  demand(
+    c.streams * c.mixingBlock <= 12,
+    `streams ${c.streams} × mixingBlock ${c.mixingBlock} is above 12`,
+    "use fewer streams or a smaller block",
+  );
+}
+
+/** Trunk positions a window of n bytes can need: the patch rule's leaky bucket bounds it (patches.ts). */
+export function maxPatches(c: ModelConfig, n: number): number {
+  if (c.patching === "flat") return n;
+  if (c.patching === "stride") return Math.ceil(n / c.stride) + 1;
+  return Math.min(n, Math.ceil(n / c.minBytesPerPatch) + PATCH_BURST);
+}
+
+/** Patches that may follow each other without the long-run bound. */
+export const PATCH_BURST = 16;

@@ -1,0 +1,23 @@
+/** The runtime's public face: the only file of model/ that others import, besides protocol.ts. */
+export { BOS, EOF, EOM, PATH_END, PRE, SUF, VOCAB, type CorpusFile } from "./bytes.ts";
+export { readManifest, type Manifest } from "./checkpoint.ts";
+export type { CompleteOptions, Completion } from "./completer.ts";
+export { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";
+export type { DeviceChoice } from "./device.ts";
+export {
+  CheckpointError,
+  ConfigError,
+  CorpusError,
+  DeviceLostError,
+  DeviceUnavailableError,
+  HostExitError,
+  KernelCompileError,
+  NarrowError,
+  OutOfGpuMemoryError,
+  ProtocolError,
+  ShapeError,
+} from "./errors.ts";
+export { silentLogger, type Logger, type LogFields } from "./logger.ts";
+export { Model, type Score, type ScoreOptions } from "./model.ts";
+export { openDevice } from "./openDevice.ts";
+export { train, type TrainOptions, type TrainProgress, type TrainResult } from "./train.ts";

@@ -1,0 +1,230 @@
+/**
+ * A trained model ready for use: weights on a device, the workspace's suffix memory, the lexicon of facts and the
+ * mixer. Everything it knows is in its directory; nothing is fetched.
+ */
+import { gunzipSync } from "node:zlib";
+import { decodeSafetensors } from "./safetensors.ts";
+import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
+import { Completer, type CompleteOptions, type Completion } from "./completer.ts";
+import { checkConfig, type ModelConfig } from "./config.ts";
+import { Decoder } from "./decoder.ts";
+import type { Device, DeviceChoice } from "./device.ts";
+import { CheckpointError } from "./errors.ts";
+import { createFactEncoder } from "./facts/encoder.ts";
+import { FactLexicon } from "./facts/lexicon.ts";
+import type { Tensor } from "./graph.ts";
+import { silentLogger, type Logger } from "./logger.ts";
+import { Mixer, type MixSample } from "./memory/mixer.ts";
+import { SuffixMemory } from "./memory/suffixMemory.ts";
+import { openDevice } from "./openDevice.ts";
+import { Scorer } from "./scorer.ts";
+
+export interface Score {
+  /** −log2 p of every byte under the mixture asked for. */
+  readonly bits: Float32Array;
+  readonly bitsNetwork: Float32Array;
+  readonly bitsMemory: Float32Array;
+  /** 1 where the most probable byte is the byte. */
+  readonly top1: Uint8Array;
+  /** Only with `samples: 1`: what the mixer can be fitted on. */
+  readonly samples: readonly MixSample[];
+}
+
+export interface ScoreOptions {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly memory: "on" | "off";
+  readonly network: "on" | "off";
+  readonly samples?: 0 | 1;
+}
+
+/** The parts a model is made of; `Model.load` reads them, training hands them over. */
+export interface ModelParts {
+  readonly config: ModelConfig;
+  readonly device: Device;
+  readonly params: ReadonlyMap<string, Tensor>;
+  readonly memory: SuffixMemory;
+  readonly lexicon: FactLexicon;
+  readonly mixer: Mixer;
+}
+
+/** Scoring and completion over given parts. */
+export class Predictor {
+  readonly #parts: ModelParts;
+  #scorer: Scorer | undefined;
+  #completer: Completer | undefined;
+
+  constructor(parts: ModelParts) {
+    this.#parts = parts;
+  }
+
+  async scorer(): Promise<Scorer> {
+    const { device, config, params } = this.#parts;
+    return (this.#scorer ??= await Scorer.create(device, config, params));
+  }
+
+  async #completion(): Promise<Completer> {
+    const { device, config, params, memory, lexicon, mixer } = this.#parts;
+    return (this.#completer ??= new Completer({
+      decoder: await Decoder.create(device, config, params),
+      memory,
+      mixer,
+      lexicon,
+      facts: config.facts,
+    }));
+  }
+
+  async complete(o: CompleteOptions): Promise<Completion> {
+    return (await this.#completion()).complete(o);
+  }
+
+  async score(o: ScoreOptions): Promise<Score> {
+    const n = o.bytes.length;
+    const score = {
+      bits: new Float32Array(n),
+      bitsNetwork: new Float32Array(n),
+      bitsMemory: new Float32Array(n),
+      top1: new Uint8Array(n),
+      samples: [] as MixSample[],
+    };
+    const { memory, mixer, lexicon, config } = this.#parts;
+    // Its own saved version is no memory of a file.
+    const cursor = o.memory === "on" ? memory.cursor({ exclude: o.path }) : undefined;
+    const fromMemory = new Float64Array(256);
+    const mixed = new Float64Array(256);
+    const visit = (at: number, p: Float32Array | undefined, offset: number): void => {
+      const byte = o.bytes[at]!;
+      const network = p?.subarray(offset, offset + 256);
+      const match = cursor?.predict(fromMemory);
+      let distribution: Float64Array | Float32Array;
+      if (network !== undefined && match !== undefined) {
+        const input = { network, memory: fromMemory, ...match };
+        if (o.samples === 1)
+          score.samples.push({
+            pNetwork: network[byte]!,
+            pMemory: fromMemory[byte]!,
+            bucket: mixer.bucketOf(input),
+          });
+        mixer.mix(input, mixed);
+        distribution = mixed;
+      } else distribution = network ?? fromMemory;
+      if (network !== undefined) score.bitsNetwork[at] = -Math.log2(network[byte]!);
+      if (match !== undefined) score.bitsMemory[at] = -Math.log2(fromMemory[byte]!);
+      const own = distribution[byte]!;
+      score.bits[at] = -Math.log2(own);
+      let best = 1;
+      for (let other = 0; other < 256; other++)
+        if (distribution[other]! > own || (distribution[other] === own && other < byte)) {
+          best = 0;
+          break;
+        }
+      score.top1[at] = best;
+      cursor?.push(byte);
+    };
+    if (o.network === "on") {
+      const encoder = config.facts === "on" ? createFactEncoder({ lexicon }) : undefined;
+      const scorer = await this.scorer();
+      await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
+    } else for (let at = 0; at < n; at++) visit(at, undefined, 0);
+    return score;
+  }
+}
+
+export class Model {
+  readonly manifest: Manifest;
+  readonly device: { kind: "gpu" | "cpu"; name: string; reason: string };
+  readonly memory: SuffixMemory;
+  readonly lexicon: FactLexicon;
+  readonly symbols: unknown;
+  readonly #predictor: Predictor;
+  readonly #dispose: () => Promise<void>;
+
+  private constructor(o: {
+    manifest: Manifest;
+    device: Device;
+    reason: string;
+    parts: ModelParts;
+    symbols: unknown;
+    ownsDevice: 0 | 1;
+  }) {
+    this.manifest = o.manifest;
+    this.device = { kind: o.device.kind, name: o.device.name, reason: o.reason };
+    this.memory = o.parts.memory;
+    this.lexicon = o.parts.lexicon;
+    this.symbols = o.symbols;
+    this.#predictor = new Predictor(o.parts);
+    this.#dispose = async () => {
+      if (o.ownsDevice === 1) await o.device.dispose();
+      else for (const t of o.parts.params.values()) o.device.free(t);
+    };
+  }
+
+  /** Reads a model directory. Throws CheckpointError with what is wrong and what to do. */
+  static async load(
+    dir: string,
+    o: { device: DeviceChoice; logger?: Logger; on?: { device: Device; reason: string } },
+  ): Promise<Model> {
+    const logger = o.logger ?? silentLogger;
+    const manifest = readManifest(dir);
+    const config = manifest.config;
+    checkConfig(config);
+    const weights = readModelFile(dir, manifest, "weights.safetensors");
+    const memoryBytes = readModelFile(dir, manifest, "memory.bin");
+    if (weights === undefined || memoryBytes === undefined)
+      throw new CheckpointError(
+        "NG_MANIFEST",
+        `the manifest in ${dir} names no ${weights === undefined ? "weights" : "memory"}`,
+        "train again, or restore the model folder from a copy",
+      );
+    const json = (name: string): unknown => {
+      const bytes = readModelFile(dir, manifest, name);
+      return bytes === undefined ? undefined : (JSON.parse(gunzipSync(bytes).toString("utf8")) as unknown);
+    };
+    const tensors = decodeSafetensors(weights, `${dir}: weights`);
+    const memory = SuffixMemory.deserialize(memoryBytes);
+    const lexiconData = json("lexicon.json.gz");
+    const lexicon = lexiconData === undefined ? new FactLexicon() : FactLexicon.deserialize(lexiconData);
+    const { device, reason } = o.on ?? (await openDevice(o.device));
+    logger.info(`model of ${manifest.params} parameters on ${device.name}: ${reason}`);
+    const params = new Map<string, Tensor>();
+    for (const [name, value] of tensors) {
+      const t = device.tensor(name, value.shape);
+      device.write(t, value.data);
+      params.set(name, t);
+    }
+    const mixer = manifest.mixer === undefined || manifest.mixer === null ? new Mixer() : Mixer.fromJSON(manifest.mixer);
+    return new Model({
+      manifest,
+      device,
+      reason,
+      parts: { config, device, params, memory, lexicon, mixer },
+      symbols: json("symbols.json.gz"),
+      ownsDevice: o.on === undefined ? 1 : 0,
+    });
+  }
+
+  complete(o: CompleteOptions): Promise<Completion> {
+    return this.#predictor.complete(o);
+  }
+
+  score(o: ScoreOptions): Promise<Score> {
+    return this.#predictor.score(o);
+  }
+
+  async embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
+    return (await this.#predictor.scorer()).embed(texts);
+  }
+
+  setFile(path: string, bytes: Uint8Array): void {
+    this.memory.setFile(path, bytes);
+  }
+
+  removeFile(path: string): void {
+    this.memory.removeFile(path);
+    this.lexicon.removeFile(path);
+  }
+
+  dispose(): Promise<void> {
+    return this.#dispose();
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * The network as a straight list: bytes and facts → local encoder → a trunk over patches → local decoder → the
+ * next byte at every position. `recordNetwork` records the forward pass for whole windows or for new rows
+ * against caches, and returns the backward pass. Device-free: it only records ops.
+ */
+import { attentionSizes } from "./params.ts";
+import { tauAttentionPart, type AttentionPart } from "./attention.ts";
+import { controlAttentionPart } from "./controlAttention.ts";
+import type { Builder, Part, Positions } from "./builder.ts";
+import type { Tensor } from "./graph.ts";
+import { feedForwardPart } from "./feedForward.ts";
+import { addForward } from "./kernels/add.ts";
+import { copyRows } from "./kernels/copyRows.ts";
+import { embedBytesBackward, embedBytesForward } from "./kernels/embedBytes.ts";
+import { gatherRowsForward } from "./kernels/gatherRows.ts";
+import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
+import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
+import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
+import { sumSegmentsForward } from "./kernels/sumSegments.ts";
+import { linear } from "./linear.ts";
+import { plainResidual, streamResidual, type Sublayer } from "./residual.ts";
+
+/** What the host writes before a run. Rows are batch·bytes, patches batch·patch capacity. */
+export interface NetworkInputs {
+  /** u32 [rows, channels]: rows of the embedding table. */
+  readonly ids: Tensor;
+  /** u32 [patches]: the row that ends each patch. */
+  readonly ends: Tensor;
+  /** u32 [rows]: the newest patch each row sees; in extend mode an absolute patch. */
+  readonly newest: Tensor;
+  readonly bytes: Positions;
+  readonly patches: Positions;
+  /** Only for the backward pass: u32 [rows] patch that a row ends; u32 [patches + 1] first row of each patch;
+   *  the embedding's inverted ids. */
+  readonly endOf?: Tensor;
+  readonly start?: Tensor;
+  readonly listStart?: Tensor;
+  readonly list?: Tensor;
+}
+
+export interface Network {
+  /** [rows, V], before the soft cap. */
+  readonly logits: Tensor;
+  /** [patches, C trunk]: the collapsed trunk state, normalized. */
+  readonly trunkState: Tensor;
+  backward(dLogits: Tensor): void;
+}
+
+function attentionSublayer(b: Builder, p: AttentionPart): Sublayer {
+  return (x) => (b.config.attention === "tau" ? tauAttentionPart(b, p, x) : controlAttentionPart(b, p, x));
+}
+
+function localLayers(b: Builder, side: string, layers: number, positions: Positions, x: Tensor): Part {
+  const rows = positions.batch * positions.rows;
+  const C = b.config.localChannels;
+  const parts: Part[] = [];
+  let at = x;
+  const push = (f: Sublayer): void => {
+    const part = plainResidual(b, at, rows, C, f);
+    parts.push(part);
+    at = part.out;
+  };
+  for (let i = 0; i < layers; i++) {
+    push(
+      attentionSublayer(b, {
+        prefix: `${side}.${i}.attention`,
+        sizes: attentionSizes(b.config, "local"),
+        positions,
+        window: b.config.localWindow,
+      }),
+    );
+    push((n) => feedForwardPart(b, `${side}.${i}.feedForward`, n, rows, C));
+  }
+  return { out: at, backward: (d) => parts.reduceRight((gradient, part) => part.backward(gradient), d) };
+}
+
+function trunk(b: Builder, positions: Positions, x: Tensor): Part {
+  const rows = positions.batch * positions.rows;
+  const C = b.config.trunkChannels;
+  const S = b.config.streams;
+  const streams = b.config.residual === "goMhc";
+  const parts: Part[] = [];
+  let at = x;
+  if (streams) {
+    at = b.temp("streams", [rows, S, C]);
+    streamExpandForward(b.graph, { x, y: at });
+  }
+  const push = (prefix: string, f: Sublayer): void => {
+    const part = streams ? streamResidual(b, prefix, at, rows, C, f) : plainResidual(b, at, rows, C, f);
+    parts.push(part);
+    at = part.out;
+  };
+  for (let i = 0; i < b.config.trunkLayers; i++) {
+    push(
+      `trunk.${i}.attentionResidual`,
+      attentionSublayer(b, {
+        prefix: `trunk.${i}.attention`,
+        sizes: attentionSizes(b.config, "trunk"),
+        positions,
+        window: 0,
+      }),
+    );
+    push(`trunk.${i}.feedForwardResidual`, (n) =>
+      feedForwardPart(b, `trunk.${i}.feedForward`, n, rows, C),
+    );
+  }
+  let out = at;
+  if (streams) {
+    out = b.temp("collapsed", [rows, C]);
+    streamCollapseForward(b.graph, { x: at, y: out });
+  }
+  return {
+    out,
+    backward: (dOut) => {
+      let d = dOut;
+      if (streams) {
+        d = b.temp("dStreams", [rows, S, C]);
+        streamCollapseBackward(b.graph, { dY: dOut, dX: d });
+      }
+      d = parts.reduceRight((gradient, part) => part.backward(gradient), d);
+      if (!streams) return d;
+      const dX = b.temp("dTrunk", [rows, C]);
+      streamExpandBackward(b.graph, { dY: d, dX });
+      return dX;
+    },
+  };
+}
+
+export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
+  const g = b.graph;
+  const { bytes, patches } = inputs;
+  const Cl = b.config.localChannels;
+  const Cg = b.config.trunkChannels;
+  const rows = bytes.batch * bytes.rows;
+  const patchRows = patches.batch * patches.rows;
+  const normed = (x: Tensor, n: number, channels: number): Tensor => {
+    const y = b.temp("normed", [n, channels]);
+    rmsNormForward(g, { x, y, channels });
+    return y;
+  };
+
+  const embedded = b.temp("embedded", [rows, Cl]);
+  embedBytesForward(g, { table: b.param("embed"), ids: inputs.ids, out: embedded });
+  const h0 = normed(embedded, rows, Cl);
+  const encoder = localLayers(b, "encoder", b.config.encoderLayers, bytes, h0);
+
+  // Each patch starts from the encoder's state at the byte that ends it.
+  const encoded = normed(encoder.out, rows, Cl);
+  const gathered = b.temp("pooled", [patchRows, Cl]);
+  gatherRowsForward(g, { x: encoded, index: inputs.ends, out: gathered });
+  const pool = linear(b, "pool", gathered, patchRows);
+  const p0 = normed(pool.out, patchRows, Cg);
+  const middle = trunk(b, patches, p0);
+  const trunkState = normed(middle.out, patchRows, Cg);
+  const unpool = linear(b, "unpool", trunkState, patchRows);
+
+  // Every byte adds the newest patch's state that it may see.
+  let patchStates = unpool.out;
+  if (b.mode === "extend") {
+    patchStates = b.cache("patch states", [patches.capacity, Cl]);
+    copyRows(g, {
+      src: unpool.out,
+      dst: patchStates,
+      span: patches.span,
+      rows: patches.rows,
+      capacity: patches.capacity,
+    });
+  }
+  const spread = b.temp("spread", [rows, Cl]);
+  gatherRowsForward(g, { x: patchStates, index: inputs.newest, out: spread });
+  const joined = b.temp("joined", [rows, Cl]);
+  addForward(g, { x: encoder.out, z: spread, y: joined });
+  const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, joined);
+  const last = normed(decoder.out, rows, Cl);
+  const unembed = linear(b, "unembed", last, rows);
+
+  return {
+    logits: unembed.out,
+    trunkState,
+    backward: (dLogits) => {
+      const dLast = b.temp("dLast", [rows, Cl]);
+      unembed.backward({ dOut: dLogits, dX: dLast, first: 1 });
+      const dDecoded = b.temp("dDecoded", [rows, Cl]);
+      rmsNormBackward(g, { x: decoder.out, dY: dLast, dX: dDecoded, channels: Cl });
+      const dEncoded = decoder.backward(dDecoded);
+      const dStates = b.temp("dPatch states", [patchRows, Cl]);
+      sumSegmentsForward(g, { x: dEncoded, start: inputs.start!, out: dStates });
+      const dTrunkState = b.temp("dTrunk state", [patchRows, Cg]);
+      unpool.backward({ dOut: dStates, dX: dTrunkState, first: 1 });
+      const dMiddle = b.temp("dMiddle", [patchRows, Cg]);
+      rmsNormBackward(g, { x: middle.out, dY: dTrunkState, dX: dMiddle, channels: Cg });
+      const dP0 = middle.backward(dMiddle);
+      const dPool = b.temp("dPool", [patchRows, Cg]);
+      rmsNormBackward(g, { x: pool.out, dY: dP0, dX: dPool, channels: Cg });
+      const dGathered = b.temp("dPooled", [patchRows, Cl]);
+      pool.backward({ dOut: dPool, dX: dGathered, first: 1 });
+      const dNormed = b.temp("dEncoded normed", [rows, Cl]);
+      gatherRowsForward(g, { x: dGathered, index: inputs.endOf!, out: dNormed });
+      rmsNormBackward(g, { x: encoder.out, dY: dNormed, dX: dEncoded, channels: Cl, accumulate: 1 });
+      const dH0 = encoder.backward(dEncoded);
+      const dEmbedded = b.temp("dEmbedded", [rows, Cl]);
+      rmsNormBackward(g, { x: embedded, dY: dH0, dX: dEmbedded, channels: Cl });
+      embedBytesBackward(g, {
+        dOut: dEmbedded,
+        ids: inputs.ids,
+        listStart: inputs.listStart!,
+        list: inputs.list!,
+        dTable: b.gradient("embed"),
+      });
+    },
+  };
+}
+

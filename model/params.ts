@@ -1,0 +1,221 @@
+/**
+ * The parameter table of a model: name, shape, start value, optimizer. Weights are stored [in, out].
+ * Matrices inside blocks go to Muon, everything else to Adam; "fixed" tables are written once.
+ */
+import { VOCAB } from "./bytes.ts";
+import type { ModelConfig } from "./config.ts";
+import { FACT_CHANNELS } from "./facts/channels.ts";
+import type { HeadSpectrum } from "./spectrum.ts";
+import { Random } from "./random.ts";
+
+export type Optimizer = "muon" | "adam" | "fixed";
+
+export interface ParamSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly optimizer: Optimizer;
+  /** Fills the start values. */
+  init(values: Float32Array, random: Random): void;
+}
+
+export const EMBEDDING_ROWS = VOCAB + FACT_CHANNELS.reduce((sum, c) => sum + c.size, 0);
+/** First table row of each embedding channel: the byte, then the facts. */
+export const CHANNEL_OFFSETS: readonly number[] = (() => {
+  const offsets = [0];
+  let at = VOCAB;
+  for (const c of FACT_CHANNELS) {
+    offsets.push(at);
+    at += c.size;
+  }
+  return offsets;
+})();
+
+const zeros = (): void => undefined;
+const constant =
+  (...pattern: number[]) =>
+  (v: Float32Array): void => {
+    const run = v.length / pattern.length;
+    for (let i = 0; i < v.length; i++) v[i] = pattern[Math.floor(i / run)]!;
+  };
+const normal =
+  (std: number) =>
+  (v: Float32Array, r: Random): void => {
+    for (let i = 0; i < v.length; i++) v[i] = std * r.normal();
+  };
+/** Inverse of softplus, so that tables can name the value they start from. */
+const softplusInverse = (y: number): number => Math.log(Math.expm1(y));
+
+/** The scale that multiplies softplus(gain) of tied heads: energies lie in [0, 1), so they need sharper gains. */
+export const TIED_GAIN_SCALE = 10;
+const TIED_GAIN = softplusInverse(3.05);
+const FREE_GAIN = softplusInverse(2.13);
+/** Slopes of the distance term, spaced like ALiBi's from nearly none to sharp. */
+const SLOPE_LOG_MIN = -6;
+const SLOPE_LOG_MAX = -1;
+
+export interface AttentionSizes {
+  readonly channels: number;
+  readonly nHeads: number;
+  readonly headDim: number;
+  readonly nTied: number;
+  readonly nFree: number;
+}
+
+export function attentionSizes(config: ModelConfig, where: "local" | "trunk"): AttentionSizes {
+  const channels = where === "local" ? config.localChannels : config.trunkChannels;
+  const nHeads = where === "local" ? config.localHeads : config.trunkHeads;
+  const nTied = Math.round(nHeads * config.tiedHeads);
+  return { channels, nHeads, headDim: channels / nHeads, nTied, nFree: nHeads - nTied };
+}
+
+function attention(p: string, config: ModelConfig, where: "local" | "trunk", spectrum: HeadSpectrum): ParamSpec[] {
+  const { channels: C, nHeads: H, headDim: D, nTied, nFree } = attentionSizes(config, where);
+  const m = config.bands;
+  const std = 1 / Math.sqrt(C);
+  const matrix = (name: string, shape: readonly number[], init = normal(std)): ParamSpec => ({
+    name: `${p}.${name}`,
+    shape,
+    // Muon orthogonalizes; a matrix this thin has nothing to orthogonalize.
+    optimizer: Math.min(...shape) >= 16 ? "muon" : "adam",
+    init,
+  });
+  const adam = (name: string, shape: readonly number[], init: ParamSpec["init"]): ParamSpec => ({
+    name: `${p}.${name}`,
+    shape,
+    optimizer: "adam",
+    init,
+  });
+  const slope = adam("slope", [H], (v) => {
+    for (let h = 0; h < H; h++) {
+      const log = H === 1 ? SLOPE_LOG_MIN : SLOPE_LOG_MIN + ((SLOPE_LOG_MAX - SLOPE_LOG_MIN) * h) / (H - 1);
+      v[h] = softplusInverse(Math.exp(log));
+    }
+  });
+  const ends = [matrix("value", [C, C]), matrix("out", [C, C], zeros)];
+  if (config.attention !== "tau") {
+    const maps = [matrix("query", [C, C]), matrix("key", [C, C])];
+    return config.attention === "dot"
+      ? [...maps, ...ends, adam("keyShift", [3, C], constant(0.3, 0.7, 0)), slope]
+      : [
+          ...maps,
+          ...ends,
+          { name: `${p}.basis`, shape: [D, D], optimizer: "fixed", init: (v) => v.set(spectrum.basis(D)) },
+          {
+            name: `${p}.spectrum`,
+            shape: [H, D],
+            optimizer: "fixed",
+            init: (v) => {
+              for (let h = 0; h < H; h++) v.set(spectrum.values(D), h * D);
+            },
+          },
+        ];
+  }
+  const specs = [...ends, adam("keyShift", [3, C], constant(0.3, 0.7, 0)), slope];
+  if (nTied > 0) {
+    const E = config.energyChannels;
+    specs.push(
+      matrix("tied", [C, nTied * E]),
+      {
+        name: `${p}.spectrum`,
+        shape: [nTied, E],
+        optimizer: config.spectrum === "learned" ? "adam" : "fixed",
+        init: (v) => {
+          const mu = spectrum.values(E);
+          for (let i = 0; i < v.length; i++) v[i] = softplusInverse(Math.max(1e-3, mu[i % E]!));
+        },
+      },
+      adam("tiedGain", [nTied, m], constant(TIED_GAIN)),
+    );
+  }
+  if (nFree > 0)
+    specs.push(
+      matrix("query", [C, nFree * m]),
+      matrix("key", [C, nFree * m]),
+      adam("freeGain", [nFree, m], constant(FREE_GAIN)),
+    );
+  specs.push(adam("salience", [C, H], zeros));
+  return specs;
+}
+
+function feedForward(p: string, C: number): ParamSpec[] {
+  return [
+    { name: `${p}.up`, shape: [C, 4 * C], optimizer: "muon", init: normal(1 / Math.sqrt(C)) },
+    { name: `${p}.down`, shape: [4 * C, C], optimizer: "muon", init: zeros },
+  ];
+}
+
+/** K: mixing logits per token of the generalized orthostochastic parameterization. */
+export function mixingLogitCount(config: ModelConfig): number {
+  const n = config.streams * config.mixingBlock;
+  return (n * (n - 1)) / 2;
+}
+
+/** Start of the mixing logits between streams: near the identity, but off the stationary point at 0
+ *  (go-mhc.md trap 1); reads and writes differ between streams, or replicas never part (trap 2). */
+const MIXING_STD = 0.05;
+const STREAM_PATTERN = 0.5;
+const GATE_SCALE = 0.01;
+
+function residual(p: string, config: ModelConfig, index: number): ParamSpec[] {
+  if (config.residual === "plain") return [];
+  const S = config.streams;
+  const K = mixingLogitCount(config);
+  return [
+    { name: `${p}.phi`, shape: [S * config.trunkChannels, 2 * S + K], optimizer: "adam", init: zeros },
+    { name: `${p}.alpha`, shape: [3], optimizer: "adam", init: constant(GATE_SCALE) },
+    {
+      name: `${p}.bias`,
+      shape: [2 * S + K],
+      optimizer: "adam",
+      init: (v, r) => {
+        for (let s = 0; s < S; s++) {
+          const lean = s === index % S ? STREAM_PATTERN : -STREAM_PATTERN;
+          v[s] = (S > 1 ? -Math.log(S - 1) : 0) + lean;
+          v[S + s] = lean;
+        }
+        for (let k = 0; k < K; k++) v[2 * S + k] = MIXING_STD * r.normal();
+      },
+    },
+  ];
+}
+
+/** Every parameter of a model, in a fixed order. */
+export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSpec[] {
+  const Cl = config.localChannels;
+  const Cg = config.trunkChannels;
+  const specs: ParamSpec[] = [
+    {
+      name: "embed",
+      shape: [EMBEDDING_ROWS, Cl],
+      optimizer: "adam",
+      // Facts start at nothing: an unseen colour must not be noise.
+      init: (v, r) => {
+        for (let i = 0; i < VOCAB * Cl; i++) v[i] = 0.5 * r.normal();
+      },
+    },
+  ];
+  const local = (side: string, layers: number): void => {
+    for (let i = 0; i < layers; i++)
+      specs.push(
+        ...attention(`${side}.${i}.attention`, config, "local", spectrum),
+        ...feedForward(`${side}.${i}.feedForward`, Cl),
+      );
+  };
+  local("encoder", config.encoderLayers);
+  specs.push({ name: "pool", shape: [Cl, Cg], optimizer: "muon", init: normal(1 / Math.sqrt(Cl)) });
+  for (let i = 0; i < config.trunkLayers; i++)
+    specs.push(
+      ...residual(`trunk.${i}.attentionResidual`, config, 2 * i),
+      ...attention(`trunk.${i}.attention`, config, "trunk", spectrum),
+      ...residual(`trunk.${i}.feedForwardResidual`, config, 2 * i + 1),
+      ...feedForward(`trunk.${i}.feedForward`, Cg),
+    );
+  specs.push({ name: "unpool", shape: [Cg, Cl], optimizer: "muon", init: normal(1 / Math.sqrt(Cg)) });
+  local("decoder", config.decoderLayers);
+  specs.push({ name: "unembed", shape: [Cl, VOCAB], optimizer: "adam", init: zeros });
+  return specs;
+}
+
+export function countParams(specs: readonly ParamSpec[]): number {
+  return specs.reduce((sum, s) => sum + s.shape.reduce((a, b) => a * b, 1), 0);
+}

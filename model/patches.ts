@@ -1,0 +1,108 @@
+/**
+ * Patch boundaries over bytes. A boundary at t means: the trunk runs once more on what it knows up to and
+ * including byte t, and that state is visible to the predictions of t+1 and later. The rule sees bytes 0..t
+ * only, and a leaky bucket bounds the patches of any window, so all shapes are static. The first symbol of a
+ * sequence always ends a patch, so every position has a newest patch.
+ * Source: lexer patching after SpaceByte (arXiv 2404.14408 §3) with newline, marker and length rules.
+ */
+import { PATCH_BURST, type ModelConfig } from "./config.ts";
+
+const MAX_PATCH_BYTES = 16;
+const NEWLINE = 10;
+
+/** Word bytes: letters, digits, _ and $, and every byte of a non-ASCII character. */
+function isWord(symbol: number): boolean {
+  return (
+    (symbol >= 97 && symbol <= 122) ||
+    (symbol >= 65 && symbol <= 90) ||
+    (symbol >= 48 && symbol <= 57) ||
+    symbol === 95 ||
+    symbol === 36 ||
+    (symbol >= 128 && symbol <= 255)
+  );
+}
+
+export interface PatcherState {
+  position: number;
+  last: number;
+  bucket: number;
+  inWord: 0 | 1;
+}
+
+/** Streaming form: `push` says whether the symbol just seen ends a patch. */
+export class Patcher {
+  readonly #config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">;
+  #s: PatcherState = { position: 0, last: -1, bucket: PATCH_BURST, inWord: 0 };
+
+  constructor(config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">) {
+    this.#config = config;
+  }
+
+  push(symbol: number): boolean {
+    const s = this.#s;
+    const t = s.position++;
+    if (this.#config.patching === "flat") return true;
+    if (this.#config.patching === "stride") return t % this.#config.stride === 0;
+    const word = isWord(symbol);
+    s.bucket = Math.min(PATCH_BURST, s.bucket + 1 / this.#config.minBytesPerPatch);
+    const wanted =
+      t === 0 ||
+      (!word && s.inWord === 1) ||
+      symbol === NEWLINE ||
+      symbol > 255 ||
+      t - s.last >= MAX_PATCH_BYTES;
+    s.inWord = word ? 1 : 0;
+    if (!wanted || s.bucket < 1) return false;
+    s.bucket -= 1;
+    s.last = t;
+    return true;
+  }
+
+  snapshot(): PatcherState {
+    return { ...this.#s };
+  }
+
+  restore(state: PatcherState): void {
+    this.#s = { ...state };
+  }
+}
+
+export const NO_PATCH = 0xffffffff;
+
+export interface PatchMap {
+  /** [patches]: position of the byte that ends each patch; NO_PATCH behind the last. */
+  readonly ends: Uint32Array;
+  /** [n]: the newest patch that byte t may see. */
+  readonly newest: Uint32Array;
+  /** [n]: the patch that byte t ends, or NO_PATCH: the inverse of `ends`. */
+  readonly endOf: Uint32Array;
+  /** [patches + 1]: bytes that see patch p are start[p] .. start[p+1]−1. */
+  readonly start: Uint32Array;
+  readonly count: number;
+}
+
+/** The patches of one window of symbols, from a fresh rule state. Throws nothing: the bucket bounds the count. */
+export function patchWindow(
+  config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">,
+  symbols: ArrayLike<number>,
+  capacity: number,
+): PatchMap {
+  const n = symbols.length;
+  const ends = new Uint32Array(capacity).fill(NO_PATCH);
+  const newest = new Uint32Array(n);
+  const endOf = new Uint32Array(n).fill(NO_PATCH);
+  const start = new Uint32Array(capacity + 1);
+  const patcher = new Patcher(config);
+  let count = 0;
+  for (let t = 0; t < n; t++) {
+    if (patcher.push(symbols[t]!) && count < capacity) {
+      start[count] = t;
+      ends[count] = t;
+      endOf[t] = count;
+      count++;
+    }
+    newest[t] = count - 1;
+  }
+  start.fill(n, count);
+  return { ends, newest, endOf, start, count };
+}

@@ -1,0 +1,195 @@
+/**
+ * Training windows: a seeded walk over shuffled documents, some arranged as fill-in-the-middle. What step s of a
+ * seed sees is a pure function of (seed, s), so a resumed run sees what an uninterrupted one would have seen.
+ * Source: FIM in SPM order with byte-level spans (arXiv 2207.14255 §3); document order reshuffled every epoch.
+ */
+import { BOS, EOF, EOM, PATH_END, pathBytes, PRE, SUF, type CorpusFile } from "./bytes.ts";
+import type { ModelConfig } from "./config.ts";
+import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import type { FactEncoder } from "./facts/encoder.ts";
+import { Random } from "./random.ts";
+import { SKIP, type Window } from "./windows.ts";
+
+interface Document {
+  readonly path: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly facts: Uint16Array | undefined;
+  /** Symbols: BOS path PATH_END bytes EOF. */
+  readonly length: number;
+}
+
+/** Share of a fill-in-the-middle window that may hold the text behind the gap. */
+const SUFFIX_SHARE = 0.25;
+const MAX_MIDDLE_BYTES = 96;
+
+export class Sampler {
+  readonly totalSymbols: number;
+  readonly #documents: Document[];
+  readonly #config: ModelConfig;
+  readonly #seed: number;
+  #order: Uint32Array;
+  #starts: Float64Array;
+  #epoch = -1;
+
+  constructor(files: readonly CorpusFile[], config: ModelConfig, encoder: FactEncoder | undefined, seed: number) {
+    this.#documents = files.map((f) => {
+      const path = pathBytes(f.path);
+      return {
+        path,
+        bytes: f.bytes,
+        facts: encoder?.channels(f.path, f.bytes),
+        length: path.length + f.bytes.length + 3,
+      };
+    });
+    this.totalSymbols = this.#documents.reduce((sum, d) => sum + d.length, 0);
+    this.#config = config;
+    this.#seed = seed;
+    this.#order = new Uint32Array(this.#documents.length);
+    this.#starts = new Float64Array(this.#documents.length + 1);
+  }
+
+  #shuffle(epoch: number): void {
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    const random = new Random(this.#seed, 0x10000 + epoch);
+    const order = this.#order;
+    for (let i = 0; i < order.length; i++) order[i] = i;
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      const swap = order[i]!;
+      order[i] = order[j]!;
+      order[j] = swap;
+    }
+    let at = 0;
+    order.forEach((d, i) => {
+      this.#starts[i] = at;
+      at += this.#documents[d]!.length;
+    });
+    this.#starts[order.length] = at;
+  }
+
+  /** Index in the shuffled order of the document that holds symbol `at`. */
+  #find(at: number): number {
+    let low = 0;
+    let high = this.#order.length - 1;
+    while (low < high) {
+      const mid = (low + high + 1) >> 1;
+      if (this.#starts[mid]! <= at) low = mid;
+      else high = mid - 1;
+    }
+    return low;
+  }
+
+  /** The windows of one step. */
+  step(step: number): Window[] {
+    const N = this.#config.context;
+    const B = this.#config.batch;
+    this.#shuffle(Math.floor((step * B * N) / this.totalSymbols));
+    const random = new Random(this.#seed, step + 1);
+    return Array.from({ length: B }, () => this.#window(random));
+  }
+
+  #window(random: Random): Window {
+    const N = this.#config.context;
+    const writer = new WindowWriter(N, random.uniform() >= this.#config.factDropout);
+    const at = Math.floor(random.uniform() * this.totalSymbols);
+    let i = this.#find(at);
+    const d = this.#documents[this.#order[i]!]!;
+    let offset = at - this.#starts[i]!;
+    if (random.uniform() < this.#config.fimRate && d.bytes.length > 2) {
+      this.#fillInTheMiddle(writer, d, random);
+      i = (i + 1) % this.#order.length;
+      offset = 0;
+    }
+    while (!writer.full) {
+      writer.document(this.#documents[this.#order[i]!]!, offset);
+      i = (i + 1) % this.#order.length;
+      offset = 0;
+    }
+    return writer.window();
+  }
+
+  #fillInTheMiddle(writer: WindowWriter, d: Document, random: Random): void {
+    const N = this.#config.context;
+    const from = random.below(d.bytes.length);
+    const newline = d.bytes.indexOf(10, from);
+    const toLineEnd = newline < 0 ? d.bytes.length - from : newline - from;
+    // Half of the gaps end with the line, as completions do; the others anywhere.
+    const length = Math.min(
+      d.bytes.length - from,
+      random.uniform() < 0.5 ? toLineEnd : 1 + random.below(MAX_MIDDLE_BYTES),
+      MAX_MIDDLE_BYTES,
+    );
+    const to = from + length;
+    const room = N + 1 - (d.path.length + 5);
+    const suffix = Math.min(d.bytes.length - to, random.below(Math.floor(room * SUFFIX_SHARE) + 1));
+    const prefix = Math.max(0, Math.min(from, room - suffix - length));
+    writer.push(BOS, SKIP_TARGET);
+    writer.path(d.path);
+    writer.push(SUF, SKIP_TARGET);
+    for (let t = to; t < to + suffix; t++) writer.push(d.bytes[t]!, SKIP_TARGET);
+    writer.push(PRE, SKIP_TARGET);
+    writer.content(d, from - prefix, to);
+    writer.push(EOM, SCORE_TARGET);
+  }
+}
+
+const SCORE_TARGET = 1;
+const SKIP_TARGET = 0;
+
+/** Collects N + 1 symbols: each one is the target of the position before it. */
+class WindowWriter {
+  readonly #symbols: Uint16Array;
+  readonly #targets: Uint32Array;
+  readonly #facts: Uint16Array | undefined;
+  readonly #n: number;
+  #at = 0;
+
+  constructor(n: number, withFacts: boolean) {
+    this.#n = n;
+    this.#symbols = new Uint16Array(n);
+    this.#targets = new Uint32Array(n).fill(SKIP);
+    this.#facts = withFacts ? new Uint16Array(n * N_FACT_CHANNELS) : undefined;
+  }
+
+  get full(): boolean {
+    return this.#at > this.#n;
+  }
+
+  push(symbol: number, scored: 0 | 1): void {
+    const t = this.#at++;
+    if (t > 0 && t <= this.#n && scored === 1) this.#targets[t - 1] = symbol;
+    if (t < this.#n) this.#symbols[t] = symbol;
+  }
+
+  path(path: Uint8Array): void {
+    for (const byte of path) this.push(byte, SKIP_TARGET);
+    this.push(PATH_END, SKIP_TARGET);
+  }
+
+  content(d: Document, from: number, to: number): void {
+    for (let t = from; t < to && !this.full; t++) {
+      const at = this.#at;
+      this.push(d.bytes[t]!, SCORE_TARGET);
+      if (this.#facts === undefined || d.facts === undefined || at >= this.#n) continue;
+      for (let k = 0; k < N_FACT_CHANNELS; k++)
+        this.#facts[at * N_FACT_CHANNELS + k] = d.facts[t * N_FACT_CHANNELS + k]!;
+    }
+  }
+
+  /** The document's symbols from `offset` on. */
+  document(d: Document, offset: number): void {
+    const header = d.path.length + 2;
+    if (offset < header) {
+      if (offset === 0) this.push(BOS, SKIP_TARGET);
+      for (let i = Math.max(0, offset - 1); i < d.path.length; i++) this.push(d.path[i]!, SKIP_TARGET);
+      this.push(PATH_END, SKIP_TARGET);
+    }
+    this.content(d, Math.max(0, offset - header), d.bytes.length);
+    if (!this.full) this.push(EOF, SCORE_TARGET);
+  }
+
+  window(): Window {
+    return { symbols: this.#symbols, facts: this.#facts, targets: this.#targets };
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The network's distribution at every byte of a file: overlapping windows of the stream BOS path PATH_END bytes,
+ * each scoring its second half (the first also its first), so a value depends on the bytes before it only, and
+ * not at all on where the file ends.
+ */
+import { createBuilder } from "./builder.ts";
+import { headerSymbols } from "./bytes.ts";
+import { maxPatches, type ModelConfig } from "./config.ts";
+import type { Device, Program } from "./device.ts";
+import type { FactEncoder } from "./facts/encoder.ts";
+import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import type { Tensor } from "./graph.ts";
+import { addForward } from "./kernels/add.ts";
+import { probabilitiesForward } from "./kernels/probabilities.ts";
+import { recordNetwork } from "./network.ts";
+import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
+
+/** Called with the distribution of byte `at` of the file: 256 probabilities at `offset` of `p`. */
+export type OnDistribution = (at: number, p: Float32Array, offset: number) => void;
+
+export class Scorer {
+  readonly #device: Device;
+  readonly #config: ModelConfig;
+  readonly #batch: WindowBatch;
+  readonly #tensors: { ids: Tensor; ends: Tensor; newest: Tensor; p: Tensor; trunkState: Tensor };
+  #program: Program | undefined;
+
+  private constructor(device: Device, config: ModelConfig) {
+    this.#device = device;
+    this.#config = config;
+    const B = device.kind === "gpu" ? 8 : 2;
+    const rows = B * config.context;
+    const patches = B * maxPatches(config, config.context);
+    this.#batch = new WindowBatch(config, B, config.context);
+    this.#tensors = {
+      ids: device.tensor("score ids", [rows, ID_CHANNELS], "u32"),
+      ends: device.tensor("score ends", [patches], "u32"),
+      newest: device.tensor("score newest", [rows], "u32"),
+      p: device.tensor("score p", [rows, 256]),
+      trunkState: device.tensor("score trunk state", [patches, config.trunkChannels]),
+    };
+  }
+
+  static async create(device: Device, config: ModelConfig, params: ReadonlyMap<string, Tensor>): Promise<Scorer> {
+    const scorer = new Scorer(device, config);
+    await scorer.#record(params);
+    return scorer;
+  }
+
+  async #record(params: ReadonlyMap<string, Tensor>): Promise<void> {
+    const c = this.#config;
+    const device = this.#device;
+    const b = createBuilder({
+      config: c,
+      mode: "window",
+      params,
+      persistent: (name, shape) => device.tensor(name, shape),
+      write: (t, data) => device.write(t, data),
+    });
+    const span = device.tensor("score span", [1], "u32");
+    const B = this.#batch.batch;
+    const N = c.context;
+    const T = maxPatches(c, N);
+    const t = this.#tensors;
+    const network = recordNetwork(b, {
+      ids: t.ids,
+      ends: t.ends,
+      newest: t.newest,
+      bytes: { batch: B, rows: N, capacity: N, span },
+      patches: { batch: B, rows: T, capacity: T, span },
+    });
+    probabilitiesForward(b.graph, {
+      logits: network.logits,
+      p: t.p,
+      eom: b.temp("eom", [B * N]),
+      softcap: c.logitCap,
+    });
+    addForward(b.graph, { x: network.trunkState, z: network.trunkState, y: t.trunkState, scale: 0 });
+    this.#program = await device.compile(b.graph, "scoring");
+  }
+
+  async #run(windows: readonly Window[]): Promise<void> {
+    this.#batch.set(windows);
+    const t = this.#tensors;
+    this.#device.write(t.ids, this.#batch.ids);
+    this.#device.write(t.ends, this.#batch.ends);
+    this.#device.write(t.newest, this.#batch.newest);
+    await this.#program!.run();
+  }
+
+  /** Visits every byte of the file in order. */
+  async score(o: { path: string; bytes: Uint8Array; encoder?: FactEncoder | undefined }, visit: OnDistribution): Promise<void> {
+    const { bytes } = o;
+    if (bytes.length === 0) return;
+    const N = this.#config.context;
+    const half = N / 2;
+    const header = headerSymbols(o.path);
+    const fileFacts = o.encoder?.channels(o.path, bytes);
+    const total = header.length + bytes.length;
+    const symbolAt = (t: number): number => (t < header.length ? header[t]! : bytes[t - header.length]!);
+    const starts: number[] = [];
+    for (let s = 0; s === 0 || s + half < total - 1; s += half) starts.push(s);
+    const B = this.#batch.batch;
+    for (let i = 0; i < starts.length; i += B) {
+      const group = starts.slice(i, i + B);
+      await this.#run(
+        group.map((s) => {
+          const length = Math.min(N, total - s);
+          const symbols = new Uint16Array(length);
+          for (let t = 0; t < length; t++) symbols[t] = symbolAt(s + t);
+          if (fileFacts === undefined) return { symbols };
+          const facts = new Uint16Array(length * N_FACT_CHANNELS);
+          const skip = Math.max(0, header.length - s);
+          if (skip < length) {
+            const from = (s + skip - header.length) * N_FACT_CHANNELS;
+            facts.set(fileFacts.subarray(from, from + (length - skip) * N_FACT_CHANNELS), skip * N_FACT_CHANNELS);
+          }
+          return { symbols, facts };
+        }),
+      );
+      const p = (await this.#device.read(this.#tensors.p, 0, group.length * N * 256)) as Float32Array;
+      group.forEach((s, w) => {
+        // Row t predicts symbol s+t+1; a later window's first half was scored by the window before.
+        const first = s === 0 ? Math.max(0, header.length - 1) : half;
+        for (let t = first; t < N && s + t + 1 < total; t++)
+          visit(s + t + 1 - header.length, p, (w * N + t) * 256);
+      });
+    }
+  }
+
+  /** Mean trunk state over the patches of each text's first window, unit length. */
+  async embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
+    const N = this.#config.context;
+    const C = this.#config.trunkChannels;
+    const B = this.#batch.batch;
+    const out: Float32Array[] = [];
+    for (let i = 0; i < texts.length; i += B) {
+      const group = texts.slice(i, i + B).map((t) => t.subarray(0, N));
+      await this.#run(group.map((symbols) => ({ symbols })));
+      const state = await this.#device.read(this.#tensors.trunkState);
+      group.forEach((text, w) => {
+        const base = w * this.#batch.patchRows;
+        const count = text.length === 0 ? 0 : this.#batch.newest[w * N + text.length - 1]! - base + 1;
+        const mean = new Float32Array(C);
+        for (let p = base; p < base + count; p++)
+          for (let c = 0; c < C; c++) mean[c]! += state[p * C + c]!;
+        const norm = Math.sqrt(mean.reduce((sum, x) => sum + x * x, 0)) || 1;
+        out.push(mean.map((x) => x / norm));
+      });
+    }
+    return out;
+  }
+}

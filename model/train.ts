@@ -1,0 +1,454 @@
+/**
+ * Training from files to a model directory: memory, network, mixer, held-out score. Checkpoints at bounded
+ * intervals; a resumed run goes on where the last one stood, and sees what it would have seen.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import type { CorpusFile } from "./bytes.ts";
+import { readManifest, readModelFile, saveModel, type Manifest, type ManifestFields } from "./checkpoint.ts";
+import { presetConfig, type ModelConfig, type Preset } from "./config.ts";
+import type { Device, DeviceChoice } from "./device.ts";
+import { CheckpointError, CorpusError } from "./errors.ts";
+import { createFactEncoder } from "./facts/encoder.ts";
+import { FactLexicon } from "./facts/lexicon.ts";
+import { silentLogger, type Logger } from "./logger.ts";
+import { crossFitBits, Mixer, type MixSample } from "./memory/mixer.ts";
+import { SuffixMemory } from "./memory/suffixMemory.ts";
+import { Predictor } from "./model.ts";
+import { openDevice } from "./openDevice.ts";
+import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
+import { Sampler } from "./sampler.ts";
+import { learningRateFactor } from "./schedule.ts";
+import { corpusSpectrum } from "./spectrum.ts";
+import { Trainer } from "./trainer.ts";
+
+export interface TrainProgress {
+  readonly phase: "facts" | "indexing" | "training" | "evaluating" | "saving";
+  readonly step: number;
+  readonly steps: number;
+  readonly bytes: number;
+  readonly totalBytes: number;
+  readonly seconds: number;
+  readonly secondsLeft: number;
+  /** Bits per byte of the last read batch. */
+  readonly loss: number;
+  readonly heldoutBpb?: number;
+  readonly bytesPerSecond: number;
+  readonly device: string;
+}
+
+export interface TrainOptions {
+  readonly files: readonly CorpusFile[];
+  readonly heldout: readonly CorpusFile[];
+  readonly out: string;
+  readonly preset: Preset;
+  readonly bytes?: number;
+  readonly minutes?: number;
+  readonly seed: number;
+  readonly device: DeviceChoice;
+  readonly lexicon?: FactLexicon;
+  readonly symbols?: unknown;
+  readonly resume?: boolean;
+  readonly overrides?: Partial<ModelConfig>;
+  readonly onProgress?: (p: TrainProgress) => void;
+  /** Read between steps. */
+  readonly control?: { paused: boolean };
+  readonly signal?: AbortSignal;
+  readonly logger?: Logger;
+  /** An open device to use instead of opening one. */
+  readonly on?: { device: Device; reason: string };
+}
+
+export interface TrainResult {
+  readonly params: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly bytes_per_s: number;
+  readonly device: string;
+  readonly deviceReason: string;
+  readonly heldout_bpb: number | null;
+  readonly heldout_bpb_network: number | null;
+  readonly heldout_bpb_memory: number | null;
+  readonly stopped: "done" | "aborted";
+  /** Plain words where something is worth knowing, e.g. that the memory does the work. */
+  readonly notes: readonly string[];
+}
+
+/** At most this much work is lost when the process dies. */
+const CHECKPOINT_SECONDS = 20;
+/** Looks at the loss and reports at most this often. */
+const REPORT_SECONDS = 0.5;
+/** Held-out bytes that are scored while training (curve) and at the end. */
+const CURVE_BYTES = 12_000;
+const FINAL_BYTES = 400_000;
+const FINAL_BYTES_CPU = 60_000;
+const CURVE_SHARE = 0.08;
+const PAUSE_POLL_MS = 50;
+const MIX_FOLDS = 4;
+/** Below this a network has nothing to generalize from. */
+const TINY_CORPUS_BYTES = 4096;
+
+const gzipJson = (value: unknown): Uint8Array => gzipSync(Buffer.from(JSON.stringify(value)));
+
+function corpusHash(files: readonly CorpusFile[]): string {
+  const hash = createHash("sha256");
+  for (const f of files.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
+    hash.update(f.path).update("\0").update(f.bytes).update("\0");
+  return hash.digest("hex");
+}
+
+const mean = (bits: readonly Float32Array[]): number | null => {
+  let sum = 0;
+  let n = 0;
+  for (const b of bits) {
+    for (const x of b) sum += x;
+    n += b.length;
+  }
+  return n === 0 ? null : sum / n;
+};
+
+/** Whole files up to a number of bytes, the smallest first so that many files are heard. */
+function someOf(files: readonly CorpusFile[], bytes: number): CorpusFile[] {
+  const chosen: CorpusFile[] = [];
+  let left = bytes;
+  for (const f of files.toSorted((a, b) => a.bytes.length - b.bytes.length)) {
+    if (chosen.length > 0 && f.bytes.length > left) break;
+    chosen.push(f.bytes.length > bytes ? { path: f.path, bytes: f.bytes.subarray(0, bytes) } : f);
+    left -= f.bytes.length;
+  }
+  return chosen;
+}
+
+export async function train(o: TrainOptions): Promise<TrainResult> {
+  const run = new TrainingRun(o);
+  return run.run();
+}
+
+class TrainingRun {
+  readonly #o: TrainOptions;
+  readonly #config: ModelConfig;
+  readonly #logger: Logger;
+  readonly #lexicon: FactLexicon;
+  readonly #memory = new SuffixMemory();
+  readonly #notes: string[] = [];
+  #manifest: Manifest | undefined;
+  #restored: { averaged: Map<string, StoredTensor>; state: Map<string, StoredTensor> } | undefined;
+  #mixer = new Mixer();
+  #step = 0;
+  #steps = 0;
+  #bytes = 0;
+  #secondsBefore = 0;
+  #heldoutBpb: number | undefined;
+  #loss = Number.NaN;
+  #started = 0;
+  #pausedMs = 0;
+
+  constructor(o: TrainOptions) {
+    this.#o = o;
+    this.#logger = o.logger ?? silentLogger;
+    if (o.files.length === 0)
+      throw new CorpusError("NG_EMPTY_CORPUS", "there is nothing to train on", "choose a folder with text files");
+    if (o.resume === true) this.#openCheckpoint();
+    this.#config = this.#manifest?.config ?? presetConfig(o.preset, o.overrides);
+    this.#lexicon = o.lexicon ?? new FactLexicon();
+  }
+
+  #openCheckpoint(): void {
+    const { out } = this.#o;
+    const manifest = readManifest(out);
+    const weights = readModelFile(out, manifest, "weights.safetensors");
+    const optimizer = readModelFile(out, manifest, "optimizer.safetensors");
+    if (weights === undefined || optimizer === undefined)
+      throw new CheckpointError(
+        "NG_NOT_RESUMABLE",
+        `the model in ${out} holds no optimizer state`,
+        "train without --resume to start anew",
+      );
+    this.#manifest = manifest;
+    this.#restored = {
+      averaged: decodeSafetensors(weights, `${out}: weights`),
+      state: decodeSafetensors(optimizer, `${out}: optimizer`),
+    };
+    this.#step = manifest.step;
+    this.#bytes = manifest.bytesSeen;
+    this.#secondsBefore = manifest.seconds;
+  }
+
+  #seconds(): number {
+    return this.#secondsBefore + (performance.now() - this.#started - this.#pausedMs) / 1000;
+  }
+
+  /** Share of the run that is done: of its bytes, or of its minutes. */
+  #done(): number {
+    if (this.#o.minutes !== undefined && this.#o.bytes === undefined)
+      return Math.min(1, this.#seconds() / (this.#o.minutes * 60));
+    return Math.min(1, this.#step / this.#steps);
+  }
+
+  #report(phase: TrainProgress["phase"], device: string): void {
+    const seconds = this.#seconds();
+    const done = this.#done();
+    this.#o.onProgress?.({
+      phase,
+      step: this.#step,
+      steps: this.#steps,
+      bytes: this.#bytes,
+      totalBytes: this.#steps * this.#config.batch * this.#config.context,
+      seconds,
+      secondsLeft: done > 0.002 ? (seconds * (1 - done)) / done : 0,
+      loss: this.#loss,
+      ...(this.#heldoutBpb === undefined ? {} : { heldoutBpb: this.#heldoutBpb }),
+      bytesPerSecond: seconds > 0 ? this.#bytes / seconds : 0,
+      device,
+    });
+  }
+
+  async run(): Promise<TrainResult> {
+    const { files, heldout, seed } = this.#o;
+    this.#started = performance.now();
+    const { device, reason } = this.#o.on ?? (await openDevice(this.#o.device));
+    this.#logger.info(`training on ${device.name}: ${reason}`);
+    try {
+      this.#report("indexing", device.name);
+      for (const f of files) this.#memory.setFile(f.path, f.bytes);
+      const encoder =
+        this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
+      const sampler = new Sampler(files, this.#config, encoder, seed);
+      const perStep = this.#config.batch * this.#config.context;
+      const target = this.#o.bytes ?? sampler.totalSymbols * this.#config.epochs;
+      this.#steps = this.#manifest?.steps ?? Math.max(1, Math.round(target / perStep));
+      if (sampler.totalSymbols < TINY_CORPUS_BYTES)
+        this.#notes.push(
+          `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
+        );
+      const trainer = await Trainer.create({
+        device,
+        config: this.#config,
+        spectrum: corpusSpectrum(concatenate(files)),
+        seed,
+      });
+      if (this.#restored !== undefined) trainer.restore(this.#restored.averaged, this.#restored.state);
+      this.#restored = undefined;
+      // Compiling and indexing are no training time: rates and the clock start here.
+      this.#started = performance.now();
+      const stopped = await this.#loop(device, trainer, sampler);
+      const result = await this.#finish(device, reason, trainer, heldout, stopped);
+      trainer.dispose();
+      return result;
+    } finally {
+      if (this.#o.on === undefined) await device.dispose();
+    }
+  }
+
+  async #loop(device: Device, trainer: Trainer, sampler: Sampler): Promise<"done" | "aborted"> {
+    const perStep = this.#config.batch * this.#config.context;
+    const predictor = new Predictor({
+      config: this.#config,
+      device,
+      params: trainer.optimizer.ema,
+      memory: this.#memory,
+      lexicon: this.#lexicon,
+      mixer: this.#mixer,
+    });
+    const curve = someOf(this.#o.heldout, CURVE_BYTES);
+    let lastReport = 0;
+    let lastSave = performance.now();
+    let lastCurve = 0;
+    let curveMs = 0;
+    while (this.#done() < 1) {
+      if (this.#o.signal?.aborted === true) {
+        await this.#save(device, trainer, 0);
+        return "aborted";
+      }
+      await this.#pause(device);
+      const factor = learningRateFactor({ step: this.#step, done: this.#done() });
+      await trainer.step({ step: this.#step, factor, windows: sampler.step(this.#step) });
+      this.#step++;
+      this.#bytes += perStep;
+      const now = performance.now();
+      if (now - lastReport > REPORT_SECONDS * 1000) {
+        this.#loss = await trainer.loss();
+        if (!Number.isFinite(this.#loss))
+          throw new CheckpointError(
+            "NG_DIVERGED",
+            `the loss became ${this.#loss} at step ${this.#step}`,
+            "resume from the last checkpoint, or lower the learning rate",
+          );
+        lastReport = performance.now();
+        // The curve may take a small share of the time, whatever the device.
+        if (curve.length > 0 && (lastCurve === 0 || curveMs < CURVE_SHARE * (lastReport - lastCurve))) {
+          const t = performance.now();
+          const bits: Float32Array[] = [];
+          for (const f of curve)
+            bits.push((await predictor.score({ ...f, memory: "off", network: "on" })).bits);
+          this.#heldoutBpb = mean(bits) ?? Number.NaN;
+          lastCurve = performance.now();
+          curveMs = lastCurve - t;
+        }
+        this.#report("training", device.name);
+        this.#metrics(factor);
+      }
+      if (performance.now() - lastSave > CHECKPOINT_SECONDS * 1000) {
+        await this.#save(device, trainer, 0);
+        lastSave = performance.now();
+      }
+    }
+    this.#loss = await trainer.loss();
+    return "done";
+  }
+
+  async #pause(device: Device): Promise<void> {
+    if (this.#o.control?.paused !== true) {
+      // Let messages in (pause, completions) between steps.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      return;
+    }
+    await device.idle();
+    const from = performance.now();
+    while (this.#o.control.paused && this.#o.signal?.aborted !== true)
+      await new Promise<void>((resolve) => setTimeout(resolve, PAUSE_POLL_MS));
+    this.#pausedMs += performance.now() - from;
+  }
+
+  #metrics(factor: number): void {
+    try {
+      mkdirSync(this.#o.out, { recursive: true });
+      appendFileSync(
+        join(this.#o.out, "metrics.jsonl"),
+        JSON.stringify({
+          step: this.#step,
+          bytes: this.#bytes,
+          seconds: this.#seconds(),
+          loss: this.#loss,
+          heldoutBpb: this.#heldoutBpb,
+          factor,
+        }) + "\n",
+      );
+    } catch {
+      // The curve's file is a convenience; a save that fails speaks for itself.
+    }
+  }
+
+  #fields(device: Device, trainer: Trainer, finished: 0 | 1, heldout: Manifest["heldout"]): ManifestFields {
+    const { files, seed } = this.#o;
+    return {
+      config: this.#config,
+      params: trainer.paramCount,
+      seed,
+      step: this.#step,
+      steps: this.#steps,
+      bytesSeen: this.#bytes,
+      seconds: this.#seconds(),
+      finished: finished === 1,
+      device: device.name,
+      saw: {
+        files: files.length,
+        bytes: files.reduce((sum, f) => sum + f.bytes.length, 0),
+        heldout: this.#o.heldout.map((f) => f.path),
+        corpusHash: corpusHash(files),
+      },
+      heldout,
+      mixer: this.#mixer.toJSON(),
+    };
+  }
+
+  async #save(
+    device: Device,
+    trainer: Trainer,
+    finished: 0 | 1,
+    heldout: Manifest["heldout"] = { bpb: null, network: this.#heldoutBpb ?? null, memory: null },
+  ): Promise<void> {
+    this.#report("saving", device.name);
+    const first = !existsSync(join(this.#o.out, "manifest.json"));
+    const carried: Record<string, Uint8Array> =
+      first || finished === 1 || this.#manifest === undefined
+        ? {
+            "memory.bin": this.#memory.serialize(),
+            "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
+            ...(this.#o.symbols === undefined ? {} : { "symbols.json.gz": gzipJson(this.#o.symbols) }),
+          }
+        : {};
+    this.#manifest = saveModel(this.#o.out, this.#fields(device, trainer, finished, heldout), {
+      ...carried,
+      "weights.safetensors": encodeSafetensors(await trainer.averaged()),
+      "optimizer.safetensors": encodeSafetensors(await trainer.state()),
+    });
+  }
+
+  async #finish(
+    device: Device,
+    reason: string,
+    trainer: Trainer,
+    heldout: readonly CorpusFile[],
+    stopped: "done" | "aborted",
+  ): Promise<TrainResult> {
+    const seconds = this.#seconds();
+    let scores: Manifest["heldout"] = { bpb: null, network: null, memory: null };
+    if (stopped === "done") {
+      this.#report("evaluating", device.name);
+      scores = await this.#evaluate(device, trainer, heldout);
+      // What was held out to measure is known to the memory from here on.
+      for (const f of heldout) this.#memory.setFile(f.path, f.bytes);
+      await this.#save(device, trainer, 1, scores);
+    }
+    return {
+      params: trainer.paramCount,
+      bytes: this.#bytes,
+      seconds,
+      bytes_per_s: seconds > 0 ? this.#bytes / seconds : 0,
+      device: device.name,
+      deviceReason: reason,
+      heldout_bpb: scores.bpb,
+      heldout_bpb_network: scores.network,
+      heldout_bpb_memory: scores.memory,
+      stopped,
+      notes: this.#notes,
+    };
+  }
+
+  /** Scores the held-out files and fits the mixer on them; the reported mixture is cross-fitted, so no file is
+   *  measured with weights it was fitted on. */
+  async #evaluate(device: Device, trainer: Trainer, heldout: readonly CorpusFile[]): Promise<Manifest["heldout"]> {
+    if (heldout.length === 0) {
+      this.#notes.push("no file was held out, so there is no held-out score");
+      return { bpb: null, network: null, memory: null };
+    }
+    const predictor = new Predictor({
+      config: this.#config,
+      device,
+      params: trainer.optimizer.ema,
+      memory: this.#memory,
+      lexicon: this.#lexicon,
+      mixer: this.#mixer,
+    });
+    const groups: MixSample[][] = [];
+    const network: Float32Array[] = [];
+    const memory: Float32Array[] = [];
+    const mixed: Float32Array[] = [];
+    for (const f of someOf(heldout, device.kind === "gpu" ? FINAL_BYTES : FINAL_BYTES_CPU)) {
+      const s = await predictor.score({ ...f, memory: "on", network: "on", samples: 1 });
+      groups.push([...s.samples]);
+      network.push(s.bitsNetwork);
+      memory.push(s.bitsMemory);
+      mixed.push(s.bits);
+    }
+    const folds = Math.min(MIX_FOLDS, groups.length);
+    const bpb = folds > 1 ? crossFitBits(groups, folds) : mean(mixed);
+    const mixer = new Mixer();
+    mixer.fit(groups.flat());
+    this.#mixer = mixer;
+    return { bpb, network: mean(network), memory: mean(memory) };
+  }
+}
+
+function concatenate(files: readonly CorpusFile[]): Uint8Array {
+  const out = new Uint8Array(files.reduce((sum, f) => sum + f.bytes.length, 0));
+  let at = 0;
+  for (const f of files) {
+    out.set(f.bytes, at);
+    at += f.bytes.length;
+  }
+  return out;
+}

@@ -1,0 +1,218 @@
+/**
+ * One training run on one device: parameters, the recorded step (forward, loss, backward, optimizer), and its
+ * state for checkpoints. A step uploads a batch and replays the program; nothing is allocated.
+ */
+import { createBuilder } from "./builder.ts";
+import { maxPatches, type ModelConfig } from "./config.ts";
+import type { Device, Program } from "./device.ts";
+import { invariant } from "./errors.ts";
+import type { Tensor } from "./graph.ts";
+import { weightedTotal } from "./kernels/columnSum.ts";
+import { crossEntropyBackward, crossEntropyForward } from "./kernels/crossEntropy.ts";
+import { VOCAB } from "./bytes.ts";
+import { recordNetwork } from "./network.ts";
+import { Optimizer } from "./optimizer.ts";
+import { countParams, EMBEDDING_ROWS, paramTable, type ParamSpec } from "./params.ts";
+import { Random } from "./random.ts";
+import type { StoredTensor } from "./safetensors.ts";
+import type { HeadSpectrum } from "./spectrum.ts";
+import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
+
+export interface TrainerOptions {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly spectrum: HeadSpectrum;
+  readonly seed: number;
+}
+
+interface StepInputs {
+  readonly ids: Tensor;
+  readonly targets: Tensor;
+  readonly ends: Tensor;
+  readonly newest: Tensor;
+  readonly endOf: Tensor;
+  readonly start: Tensor;
+  readonly listStart: Tensor;
+  readonly list: Tensor;
+  readonly weight: Tensor;
+}
+
+/** Start values of every parameter: a pure function of config, spectrum and seed. */
+export function initialParams(specs: readonly ParamSpec[], seed: number): Map<string, StoredTensor> {
+  const values = new Map<string, StoredTensor>();
+  specs.forEach((s, i) => {
+    const data = new Float32Array(s.shape.reduce((a, b) => a * b, 1));
+    s.init(data, new Random(seed, 0x20000 + i));
+    values.set(s.name, { shape: s.shape, data });
+  });
+  return values;
+}
+
+export class Trainer {
+  readonly specs: readonly ParamSpec[];
+  readonly paramCount: number;
+  readonly optimizer: Optimizer;
+  readonly params = new Map<string, Tensor>();
+  readonly gradients = new Map<string, Tensor>();
+  readonly #device: Device;
+  readonly #config: ModelConfig;
+  readonly #batch: WindowBatch;
+  readonly #inputs: StepInputs;
+  readonly #loss: Tensor;
+  #program: Program | undefined;
+
+  private constructor(o: TrainerOptions) {
+    this.#device = o.device;
+    this.#config = o.config;
+    this.specs = paramTable(o.config, o.spectrum);
+    this.paramCount = countParams(this.specs);
+    const device = o.device;
+    for (const [name, value] of initialParams(this.specs, o.seed)) {
+      const t = device.tensor(name, value.shape);
+      device.write(t, value.data);
+      this.params.set(name, t);
+    }
+    for (const s of this.specs)
+      if (s.optimizer !== "fixed") this.gradients.set(s.name, device.tensor(`d ${s.name}`, s.shape));
+    this.optimizer = new Optimizer(device, o.config, this.specs);
+    for (const [name, t] of this.optimizer.ema) {
+      const value = initialParams([this.specs.find((s) => s.name === name)!], o.seed);
+      device.write(t, value.get(name)!.data);
+    }
+    const B = o.config.batch;
+    const rows = B * o.config.context;
+    const patches = B * maxPatches(o.config, o.config.context);
+    const u32 = (name: string, n: number): Tensor => device.tensor(name, [n], "u32");
+    this.#batch = new WindowBatch(o.config, B, o.config.context);
+    this.#inputs = {
+      ids: device.tensor("ids", [rows, ID_CHANNELS], "u32"),
+      targets: u32("targets", rows),
+      ends: u32("ends", patches),
+      newest: u32("newest", rows),
+      endOf: u32("end of", rows),
+      start: u32("start", patches + 1),
+      listStart: u32("list start", EMBEDDING_ROWS + 1),
+      list: u32("list", rows * ID_CHANNELS),
+      weight: device.tensor("weight", [1]),
+    };
+    this.#loss = device.tensor("loss", [1]);
+  }
+
+  static async create(o: TrainerOptions): Promise<Trainer> {
+    const trainer = new Trainer(o);
+    await trainer.#record();
+    return trainer;
+  }
+
+  async #record(): Promise<void> {
+    const c = this.#config;
+    const device = this.#device;
+    const b = createBuilder({
+      config: c,
+      mode: "window",
+      params: this.params,
+      gradients: this.gradients,
+      persistent: (name, shape) => device.tensor(name, shape),
+      write: (t, data) => device.write(t, data),
+    });
+    const span = device.tensor("span", [1], "u32");
+    const N = c.context;
+    const T = maxPatches(c, N);
+    const i = this.#inputs;
+    const network = recordNetwork(b, {
+      ...i,
+      bytes: { batch: c.batch, rows: N, capacity: N, span },
+      patches: { batch: c.batch, rows: T, capacity: T, span },
+    });
+    const g = b.graph;
+    const rows = c.batch * N;
+    const softcap = c.logitCap;
+    const loss = b.temp("row losses", [rows]);
+    crossEntropyForward(g, { logits: network.logits, targets: i.targets, loss, softcap });
+    weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
+    const dLogits = b.temp("dLogits", [rows, VOCAB]);
+    crossEntropyBackward(g, {
+      logits: network.logits,
+      targets: i.targets,
+      weight: i.weight,
+      dLogits,
+      softcap,
+    });
+    network.backward(dLogits);
+    this.optimizer.record(g, this.params, this.gradients);
+    this.#program = await device.compile(g, "training step");
+  }
+
+  get temporaryBytes(): number {
+    return this.#program!.temporaryBytes;
+  }
+
+  /** Queues one step; `loss` reads what it gave. Returns the positions it scored. */
+  async step(o: { step: number; factor: number; windows: readonly Window[] }): Promise<number> {
+    invariant(o.windows.length === this.#config.batch, `${o.windows.length} windows in a step`);
+    const batch = this.#batch;
+    batch.set(o.windows);
+    batch.invert();
+    const d = this.#device;
+    const i = this.#inputs;
+    d.write(i.ids, batch.ids);
+    d.write(i.targets, batch.targets);
+    d.write(i.ends, batch.ends);
+    d.write(i.newest, batch.newest);
+    d.write(i.endOf, batch.endOf);
+    d.write(i.start, batch.start);
+    d.write(i.listStart, batch.listStart);
+    d.write(i.list, batch.list);
+    d.write(i.weight, [1 / Math.max(1, batch.scored)]);
+    this.optimizer.setStep(o.step, o.factor);
+    await this.#program!.run();
+    return batch.scored;
+  }
+
+  /** Bits per scored symbol of the last step's batch, before its update. Waits for the device. */
+  async loss(): Promise<number> {
+    return (await this.#device.read(this.#loss))[0]!;
+  }
+
+  async #readAll(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, StoredTensor>> {
+    const out = new Map<string, StoredTensor>();
+    for (const [name, t] of tensors)
+      out.set(name, { shape: t.shape, data: Float32Array.from(await this.#device.read(t)) });
+    return out;
+  }
+
+  /** The averaged weights: what is used and shipped. */
+  averaged(): Promise<Map<string, StoredTensor>> {
+    return this.#readAll(this.optimizer.ema);
+  }
+
+  /** The raw weights and the optimizer's moments: what a resumed run needs besides the averages. */
+  async state(): Promise<Map<string, StoredTensor>> {
+    const raw = await this.#readAll(this.params);
+    const moments = await this.#readAll(this.optimizer.state);
+    return new Map([...[...raw].map(([n, t]) => [`raw.${n}`, t] as const), ...moments]);
+  }
+
+  restore(averaged: ReadonlyMap<string, StoredTensor>, state: ReadonlyMap<string, StoredTensor>): void {
+    const write = (t: Tensor, stored: StoredTensor | undefined): void => {
+      invariant(stored?.data.length === t.size, `the checkpoint lacks ${t.name} in its shape`);
+      this.#device.write(t, stored.data);
+    };
+    for (const [name, t] of this.params) write(t, state.get(`raw.${name}`));
+    for (const [name, t] of this.optimizer.state) write(t, state.get(name));
+    for (const [name, t] of this.optimizer.ema) write(t, averaged.get(name));
+  }
+
+  /** Frees everything this run holds on the device. */
+  dispose(): void {
+    this.#program?.dispose();
+    const held = [
+      ...this.params.values(),
+      ...this.gradients.values(),
+      ...this.optimizer.state.values(),
+      ...this.optimizer.ema.values(),
+      ...Object.values(this.#inputs as unknown as Record<string, Tensor>),
+    ];
+    for (const t of held) this.#device.free(t);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Windows of symbols in the form the network takes: embedding rows, patch maps, targets. One class serves
+ * training and scoring, so both present text in the same way. Symbols are 0..255 and the markers of bytes.ts.
+ */
+import { maxPatches, type ModelConfig } from "./config.ts";
+import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { invertIds, NO_ROW } from "./kernels/embedBytes.ts";
+import { SKIP } from "./kernels/crossEntropy.ts";
+import { CHANNEL_OFFSETS, EMBEDDING_ROWS } from "./params.ts";
+import { NO_PATCH, patchWindow } from "./patches.ts";
+import { invariant } from "./errors.ts";
+
+/** Embedding rows per position: the byte and its facts. */
+export const ID_CHANNELS = 1 + N_FACT_CHANNELS;
+export { SKIP };
+
+export interface Window {
+  /** Up to N symbols; shorter windows are padded behind. */
+  readonly symbols: ArrayLike<number>;
+  /** [symbols, channels], 0 = unknown; absent = all unknown. */
+  readonly facts?: Uint16Array | undefined;
+  /** Symbol to predict after each position, or SKIP. */
+  readonly targets?: ArrayLike<number>;
+}
+
+/** Writes one position's embedding rows. */
+export function writeIds(
+  ids: Uint32Array,
+  at: number,
+  symbol: number,
+  facts: Uint16Array | undefined,
+  factsAt: number,
+): void {
+  ids[at] = symbol;
+  for (let k = 0; k < N_FACT_CHANNELS; k++) {
+    const id = facts === undefined ? 0 : facts[factsAt + k]!;
+    ids[at + 1 + k] = id === 0 ? NO_ROW : CHANNEL_OFFSETS[k + 1]! + id;
+  }
+}
+
+export class WindowBatch {
+  readonly batch: number;
+  readonly rows: number;
+  readonly patchRows: number;
+  readonly ids: Uint32Array;
+  readonly targets: Uint32Array;
+  readonly ends: Uint32Array;
+  readonly newest: Uint32Array;
+  readonly endOf: Uint32Array;
+  readonly start: Uint32Array;
+  readonly listStart = new Uint32Array(EMBEDDING_ROWS + 1);
+  readonly list: Uint32Array;
+  /** Positions with a target. */
+  scored = 0;
+  readonly #config: ModelConfig;
+  readonly #padded: Uint16Array;
+
+  constructor(config: ModelConfig, batch: number, rows: number) {
+    this.#config = config;
+    this.batch = batch;
+    this.rows = rows;
+    this.patchRows = maxPatches(config, rows);
+    const n = batch * rows;
+    this.ids = new Uint32Array(n * ID_CHANNELS);
+    this.targets = new Uint32Array(n);
+    this.ends = new Uint32Array(batch * this.patchRows);
+    this.newest = new Uint32Array(n);
+    this.endOf = new Uint32Array(n);
+    this.start = new Uint32Array(batch * this.patchRows + 1);
+    this.list = new Uint32Array(n * ID_CHANNELS);
+    this.#padded = new Uint16Array(rows);
+  }
+
+  set(windows: readonly Window[]): void {
+    invariant(windows.length <= this.batch, `${windows.length} windows in a batch of ${this.batch}`);
+    this.scored = 0;
+    for (let w = 0; w < this.batch; w++) this.#fill(w, windows[w]);
+  }
+
+  #fill(w: number, window: Window | undefined): void {
+    const { rows, patchRows } = this;
+    const symbols = this.#padded.fill(0);
+    const length = window?.symbols.length ?? 0;
+    invariant(length <= rows, `a window of ${length} symbols in rows of ${rows}`);
+    for (let t = 0; t < length; t++) symbols[t] = window!.symbols[t]!;
+    const base = w * rows;
+    for (let t = 0; t < rows; t++) {
+      const facts = t < length ? window!.facts : undefined;
+      writeIds(this.ids, (base + t) * ID_CHANNELS, symbols[t]!, facts, t * N_FACT_CHANNELS);
+      const target = t < length ? (window!.targets?.[t] ?? SKIP) : SKIP;
+      this.targets[base + t] = target;
+      if (target !== SKIP) this.scored++;
+    }
+    const map = patchWindow(this.#config, symbols, patchRows);
+    const patchBase = w * patchRows;
+    for (let t = 0; t < rows; t++) {
+      this.newest[base + t] = map.newest[t]! + patchBase;
+      this.endOf[base + t] = map.endOf[t] === NO_PATCH ? NO_ROW : map.endOf[t]! + patchBase;
+    }
+    for (let p = 0; p < patchRows; p++) {
+      this.ends[patchBase + p] = map.ends[p] === NO_PATCH ? NO_ROW : map.ends[p]! + base;
+      this.start[patchBase + p] = map.start[p]! + base;
+    }
+    this.start[(w + 1) * patchRows] = base + rows;
+  }
+
+  /** The embedding's inverted ids, needed by the backward pass only. */
+  invert(): void {
+    invertIds({ ids: this.ids, tableRows: EMBEDDING_ROWS, listStart: this.listStart, list: this.list });
+  }
+}
