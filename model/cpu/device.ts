@@ -8,7 +8,7 @@ import { makeTensor, type Buffer, type DType, type Graph, type Tensor } from "..
 import { DeviceUnavailableError, invariant } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
 import type { Device, Program } from "../device.ts";
-import { bindSimd } from "./simd/bind.ts";
+import { bindSimd, HEAP_BASE, MAX_THREADS, memoryBuffer } from "./simd/bind.ts";
 import {
   COMMAND,
   CONTROL_WORDS,
@@ -31,8 +31,6 @@ export interface CpuDeviceOptions {
 const PAGE = 65536;
 const MAX_PAGES = 65536;
 const ALIGN = 64;
-/** The SIMD module's own static data lives below this. */
-const HEAP_BASE = 1 << 20;
 
 export async function createCpuDevice(options: CpuDeviceOptions): Promise<CpuDevice> {
   const device = new CpuDevice(options);
@@ -60,7 +58,7 @@ export class CpuDevice implements Device {
 
   constructor(options: CpuDeviceOptions) {
     this.#f64 = options.precision === "f64";
-    this.#threads = options.threads;
+    this.#threads = Math.min(options.threads, MAX_THREADS);
     this.#workerUrl = options.workerUrl;
     invariant(!(this.#f64 && options.threads > 0), "the float64 device runs in the calling thread");
     if (!this.#f64)
@@ -73,7 +71,7 @@ export class CpuDevice implements Device {
   }
 
   async start(): Promise<void> {
-    if (this.#memory !== undefined) bindSimd(this.#memory);
+    if (this.#memory !== undefined) bindSimd(this.#memory, 0);
     if (this.#threads === 0) return;
     invariant(this.#workerUrl !== undefined, "a CPU device with threads needs its worker's URL");
     for (let thread = 0; thread < this.#threads; thread++) {
@@ -144,7 +142,7 @@ export class CpuDevice implements Device {
         }
       }
     }
-    const memory = this.#memory.buffer as unknown as ArrayBuffer;
+    const memory = memoryBuffer(this.#memory);
     const buffer =
       dtype === "f32"
         ? new Float32Array(memory, byteOffset, elements)
@@ -230,7 +228,7 @@ export class CpuDevice implements Device {
         return t.dtype === "f32" ? slot.subarray(0, t.size) : new Uint32Array(slot.buffer, 0, t.size);
       }
       const a = addressOf(t);
-      const memory = this.#memory.buffer as unknown as ArrayBuffer;
+      const memory = memoryBuffer(this.#memory);
       return a.dtype === "f32"
         ? new Float32Array(memory, a.byteOffset, a.length)
         : new Uint32Array(memory, a.byteOffset, a.length);

@@ -1,8 +1,10 @@
 /**
  * Reference twin of matmul: out (+)= op(a)·op(b), each entry one chain over k in ascending order.
- * Units are rows of out over the whole batch: unit = z·m + row.
+ * Units are rows of out over the whole batch: unit = z·m + row. On float32 in the CPU device's memory the SIMD
+ * kernel does the rows: it rounds to float32 at every step where the plain loops add up in float64.
  */
 import type { Floats } from "../graph.ts";
+import { simdFor, type SimdKernels } from "./simd/bind.ts";
 
 export interface MatmulShape {
   readonly m: number;
@@ -14,6 +16,11 @@ export interface MatmulShape {
 }
 
 export function matmul(a: Floats, b: Floats, out: Floats, s: MatmulShape, start: number, end: number): void {
+  const simd = a instanceof Float32Array ? simdFor(a) : undefined;
+  if (simd !== undefined && simdFor(b) === simd && simdFor(out) === simd) {
+    matmulSimd(simd, a, b, out, s, start, end);
+    return;
+  }
   const { m, k, n } = s;
   const aRowStep = s.transposeA === 1 ? 1 : k;
   const aStep = s.transposeA === 1 ? m : 1;
@@ -40,6 +47,39 @@ export function matmul(a: Floats, b: Floats, out: Floats, s: MatmulShape, start:
     }
     if (s.accumulate === 1) for (let j = 0; j < n; j++) out[outAt + j]! += row[j]!;
     else for (let j = 0; j < n; j++) out[outAt + j] = row[j]!;
+  }
+}
+
+function matmulSimd(
+  simd: SimdKernels,
+  a: Floats,
+  b: Floats,
+  out: Floats,
+  s: MatmulShape,
+  start: number,
+  end: number,
+): void {
+  const { m, k, n } = s;
+  const rowStep = s.transposeA === 1 ? 4 : k * 4;
+  const step = s.transposeA === 1 ? m * 4 : 4;
+  for (let unit = start; unit < end; ) {
+    const z = Math.floor(unit / m);
+    const row = unit - z * m;
+    const rows = Math.min(m - row, end - unit);
+    simd.exports["matmulRows"]!(
+      a.byteOffset + z * m * k * 4 + row * rowStep,
+      rowStep,
+      step,
+      b.byteOffset + z * k * n * 4,
+      s.transposeB,
+      out.byteOffset + unit * n * 4,
+      rows,
+      k,
+      n,
+      s.accumulate,
+      simd.scratch,
+    );
+    unit += rows;
   }
 }
 

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { ops } from "../ops.ts";
 import { invariant } from "../errors.ts";
-import { bindSimd } from "./simd/bind.ts";
+import { bindSimd, memoryBuffer } from "./simd/bind.ts";
 import {
   barrier,
   bindBuffer,
@@ -26,7 +26,7 @@ interface WorkerData {
 const { memory, control, thread, threads } = workerData as WorkerData;
 const port = parentPort!;
 const programs = new Map<number, BoundNode[]>();
-bindSimd(memory);
+bindSimd(memory, thread);
 
 port.on("message", (message: ProgramMessage | { kind: "go"; generation: number } | { kind: "drop"; id: number }) => {
   if (message.kind === "drop") {
@@ -43,7 +43,7 @@ port.on("message", (message: ProgramMessage | { kind: "go"; generation: number }
           op,
           params: n.params,
           units: op.units(n.params),
-          buffers: n.buffers.map((b) => bindBuffer(memory.buffer, b)),
+          buffers: n.buffers.map((b) => bindBuffer(memoryBuffer(memory), b)),
         };
       }),
     );

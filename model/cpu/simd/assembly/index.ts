@@ -1,0 +1,2 @@
+/** Exports of the SIMD module, one line per source file. */
+export { matmulRows } from "./matmul";
