@@ -6,10 +6,11 @@ import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Question {
-  /** A file that has the line not: the answer has to come from the others. */
+  /** A file that does not have the line: the answer has to come from the others. */
   readonly file: string;
   readonly typed: string;
-  readonly rest: string;
+  /** All lines of the workspace that begin so: any of them is a good end. */
+  readonly known: readonly string[];
 }
 
 function sources(folder: string): { path: string; text: string }[] {
@@ -33,7 +34,9 @@ export function frequentLine(folder: string): Question {
   const cut = line.length - Math.min(14, Math.floor(line.length / 3));
   const without = files.find(({ text }) => !text.includes(line.slice(0, cut)) && text.length > 400);
   if (!without) throw new Error(`every file of ${folder} has ${JSON.stringify(line)}`);
-  return { file: without.path, typed: line.slice(0, cut), rest: line.slice(cut) };
+  const typed = line.slice(0, cut);
+  const known = [...counts.keys()].filter((other) => other.startsWith(typed));
+  return { file: without.path, typed, known };
 }
 
 /** The longest name that is defined once and used in other files. */

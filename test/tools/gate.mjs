@@ -4,20 +4,16 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const require = createRequire(import.meta.url);
 const folders = ["model", "server", "extension", "media", "test"];
 // AssemblyScript is not TypeScript: its decorators stop the formatter.
 const formatted = [".", "!model/cpu/simd/assembly/**", "!package-lock.json"];
 
 /** Path of a tool's program inside its package. */
-function program(name, file) {
-  return join(dirname(require.resolve(`${name}/package.json`)), file);
-}
+const program = (name, file) => join(root, "node_modules", name, file);
 
 function run(file, ...args) {
   const result = spawnSync(process.execPath, [file, ...args], { cwd: root, stdio: "inherit" });
