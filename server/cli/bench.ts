@@ -1,5 +1,7 @@
 /** `narrowgauge bench`: how fast each operation is on this machine's device. */
-import { bench } from "../../model/index.ts";
+import * as runtime from "../../model/index.ts";
+import { ConfigError } from "../../model/index.ts";
+import type { Logger } from "../../model/index.ts";
 import { DEVICE_FLAG, JSON_FLAG } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { terminalLogger } from "./terminal.ts";
@@ -11,7 +13,16 @@ export const BENCH: CommandSpec = {
   flags: { device: DEVICE_FLAG, json: JSON_FLAG },
 };
 
+type Bench = (o: {
+  device: "auto" | "gpu" | "cpu";
+  logger: Logger;
+  signal: AbortSignal;
+}) => Promise<{ ops: readonly object[] }>;
+
 export async function runBench(flags: ParsedFlags, terminal: Terminal): Promise<void> {
+  const { bench } = runtime as { bench?: Bench };
+  if (bench === undefined)
+    throw new ConfigError("NG_BENCH", "this build measures no operations", "use a newer build");
   const result = await bench({
     device: flags.need("device") as "auto" | "gpu" | "cpu",
     logger: terminalLogger(terminal),

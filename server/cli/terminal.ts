@@ -35,7 +35,12 @@ export class ProgressLine {
   }
 
   update(progress: TrainProgress): void {
-    const share = progress.totalBytes > 0 ? progress.bytes / progress.totalBytes : 0;
+    // A training by minutes ends by the clock, not by its bytes.
+    const seconds = progress.seconds + progress.secondsLeft;
+    const share =
+      progress.secondsLeft > 0
+        ? progress.seconds / seconds
+        : progress.bytes / Math.max(1, progress.totalBytes);
     this.show(progress.phase, Math.min(1, share), [
       progress.bytesPerSecond > 0 ? rate(progress.bytesPerSecond) : "",
       progress.loss > 0 ? `loss ${progress.loss.toFixed(3)}` : "",

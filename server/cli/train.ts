@@ -149,6 +149,10 @@ function parseOverrides(text: string | undefined): TrainOptions["overrides"] {
   return Object.fromEntries(entries) as NonNullable<TrainOptions["overrides"]>;
 }
 
+/** What an interrupted training may leave before its first checkpoint. */
+const OURS =
+  /^(metrics\.jsonl|manifest\.json\.new|(weights|optimizer|memory|lexicon|symbols)-[0-9a-f]+\..+)$/;
+
 /** Refuses to mix a model with other files, and says early when the place cannot be used. */
 async function checkOut(out: string, kind: "fresh" | "resume"): Promise<void> {
   const entries = await readdir(out).catch(async (error: NodeJS.ErrnoException) => {
@@ -170,7 +174,7 @@ async function checkOut(out: string, kind: "fresh" | "resume"): Promise<void> {
       `there is no model in ${out} to resume`,
       "leave --resume out to start a new one",
     );
-  if (kind === "fresh" && entries !== undefined && entries.length > 0 && !holdsModel)
+  if (kind === "fresh" && entries?.every((name) => OURS.test(name)) === false && !holdsModel)
     throw new CheckpointError(
       "NG_CHECKPOINT_PLACE",
       `${out} holds other files and no model`,
@@ -187,5 +191,6 @@ function trainSummary(result: TrainResult, out: string): string {
     result.heldout_bpb === null
       ? `held out: nothing, the workspace has ${plural(1, "file")}`
       : `held out: ${bpb(result.heldout_bpb)} (network alone ${bpb(result.heldout_bpb_network)}, memory alone ${bpb(result.heldout_bpb_memory)})`,
+    ...result.notes,
   ].join("\n");
 }
