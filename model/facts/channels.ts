@@ -201,3 +201,10 @@ export function colourOf(identity: number): number {
   const mixed = Math.imul(identity ^ (identity >>> 16), 0x45d9f3b);
   return 1 + (((mixed ^ (mixed >>> 15)) >>> 0) % (FACT_CHANNELS[4].size - 1));
 }
+
+/** tokenType | tokenModifiers << 5 | colour << 9; 0 = nothing known. */
+export type PackedFact = number;
+
+export function packFact(type: number, modifiers: number, colour: number): PackedFact {
+  return type | (modifiers << 5) | (colour << 9);
+}

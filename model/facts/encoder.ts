@@ -7,7 +7,8 @@
 import { N_FACT_CHANNELS } from "./channels.ts";
 import type { FactLexicon } from "./lexicon.ts";
 import { FactScanner } from "./scanner.ts";
-import type { PackedFact, ScannerSnapshot } from "./scanner.ts";
+import type { PackedFact } from "./channels.ts";
+import type { ScannerSnapshot } from "./scanner.ts";
 
 export interface FactEncoder {
   /** [bytes.length * 5], byte-major, in the order of FACT_CHANNELS. */

@@ -5,8 +5,43 @@
  * when the byte at hand is the token's own last byte.
  */
 
+import {
+  BLANK,
+  classTable,
+  CLOSE,
+  DIGIT,
+  NAME_PART,
+  NAME_START,
+  OPEN,
+  OPERATOR,
+  QUOTE,
+} from "./byteClasses.ts";
 import { TOKEN_TYPES } from "./channels.ts";
 import type { Language } from "./languages.ts";
+import {
+  MODE,
+  TEMPLATE_OPEN,
+  NAME_LIMIT,
+  TAB_COLUMNS,
+  NEWLINE,
+  HASH,
+  DOLLAR,
+  APOSTROPHE,
+  STAR,
+  COMMA,
+  MINUS,
+  DOT,
+  SLASH,
+  SEMICOLON,
+  LESS,
+  GREATER,
+  BACKSLASH,
+  BACKTICK,
+  BRACE_OPEN,
+  BRACE_CLOSE,
+  initialLexerState,
+} from "./lexerState.ts";
+import type { LexerState, LexerSnapshot } from "./lexerState.ts";
 
 export interface TokenSink {
   /** A complete word; the answer says whether a regular expression may follow it. */
@@ -22,111 +57,6 @@ export interface TokenSink {
   lineStart(column: number): void;
 }
 
-export const MODE = {
-  code: 0,
-  name: 1,
-  number: 2,
-  operator: 3,
-  slash: 4,
-  string: 5,
-  quoteSeen: 6,
-  triple: 7,
-  template: 8,
-  regexp: 9,
-  lifetime: 10,
-  lifetimeName: 11,
-  lineComment: 12,
-  blockComment: 13,
-} as const;
-
-/** Opens the code inside a template string; its end is an ordinary '}'. */
-export const TEMPLATE_OPEN = 36;
-
-const NAME_START = 1;
-const NAME_PART = 2;
-const DIGIT = 4;
-const BLANK = 8;
-const OPERATOR = 16;
-const OPEN = 32;
-const CLOSE = 64;
-const QUOTE = 128;
-
-const NAME_LIMIT = 128;
-const TAB_COLUMNS = 4;
-
-const NEWLINE = 10;
-const HASH = 35;
-const DOLLAR = 36;
-const APOSTROPHE = 39;
-const STAR = 42;
-const COMMA = 44;
-const MINUS = 45;
-const DOT = 46;
-const SLASH = 47;
-const SEMICOLON = 59;
-const LESS = 60;
-const GREATER = 62;
-const BACKSLASH = 92;
-const BACKTICK = 96;
-const BRACE_OPEN = 123;
-const BRACE_CLOSE = 125;
-
-const classTables = new WeakMap<Language, Uint8Array>();
-
-function classTable(language: Language): Uint8Array {
-  const known = classTables.get(language);
-  if (known) return known;
-  const table = new Uint8Array(256);
-  const mark = (bytes: string, flag: number): void => {
-    for (const c of bytes) table[c.charCodeAt(0)]! |= flag;
-  };
-  for (let byte = 0x80; byte < 256; byte++) table[byte] = NAME_START | NAME_PART;
-  for (let byte = 0; byte < 26; byte++) {
-    table[65 + byte] = NAME_START | NAME_PART;
-    table[97 + byte] = NAME_START | NAME_PART;
-  }
-  mark("_$", NAME_START | NAME_PART);
-  mark("0123456789", NAME_PART | DIGIT);
-  if (language.dashNames) mark("-", NAME_PART);
-  mark(" \t\r\n\f\v", BLANK);
-  mark("+-*/%=<>!&|^~?:@", OPERATOR);
-  mark("([{", OPEN);
-  mark(")]}", CLOSE);
-  mark(language.quotes, QUOTE);
-  if (language.templates) mark("`", QUOTE);
-  classTables.set(language, table);
-  return table;
-}
-
-interface TemplateFrame {
-  readonly braces: number;
-  readonly parent: TemplateFrame | null;
-}
-
-/** All that the lexer carries from byte to byte, except the bytes of the name at hand. */
-export interface LexerState {
-  mode: number;
-  quote: number;
-  escaped: boolean;
-  /** Length of the run that `mode` counts: quotes, operator bytes, a comment's closing bytes. */
-  run: number;
-  first: number;
-  previous: number;
-  regexpClass: boolean;
-  regexpAllowed: boolean;
-  braces: number;
-  templates: TemplateFrame | null;
-  lineBegins: boolean;
-  column: number;
-  nameLength: number;
-  angleComment: boolean;
-}
-
-export interface LexerSnapshot {
-  readonly state: LexerState;
-  readonly name: Uint8Array;
-}
-
 const decoder = new TextDecoder();
 
 export class Lexer {
@@ -134,22 +64,7 @@ export class Lexer {
   readonly #classes: Uint8Array;
   readonly #sink: TokenSink;
   readonly #name = new Uint8Array(NAME_LIMIT);
-  #state: LexerState = {
-    mode: MODE.code,
-    quote: 0,
-    escaped: false,
-    run: 0,
-    first: 0,
-    previous: NEWLINE,
-    regexpClass: false,
-    regexpAllowed: true,
-    braces: 0,
-    templates: null,
-    lineBegins: true,
-    column: 0,
-    nameLength: 0,
-    angleComment: false,
-  };
+  #state: LexerState = initialLexerState();
 
   constructor(language: Language, sink: TokenSink) {
     this.#language = language;
@@ -455,7 +370,3 @@ export class Lexer {
     return text;
   }
 }
-
-export const isStringMode = (mode: number): boolean => mode >= MODE.string && mode <= MODE.regexp;
-export const isCommentMode = (mode: number): boolean =>
-  mode === MODE.lineComment || mode === MODE.blockComment;

@@ -6,9 +6,8 @@
  */
 
 import { CheckpointError } from "../errors.ts";
-import { colourOf, FACT_CHANNELS, TOKEN_MODIFIERS } from "./channels.ts";
-import { packFact } from "./scanner.ts";
-import type { PackedFact } from "./scanner.ts";
+import { colourOf, FACT_CHANNELS, packFact, TOKEN_MODIFIERS } from "./channels.ts";
+import type { PackedFact } from "./channels.ts";
 
 /** What one file says of one name. A name may have several, one for each thing it stands for there. */
 export interface NameEvidence {

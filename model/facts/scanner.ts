@@ -5,147 +5,58 @@
  * A snapshot is cheap and stays valid whatever is pushed later, so rejected drafts can be taken back.
  */
 
-import { FACT_CHANNELS, SCOPE_KINDS, TOKEN_MODIFIERS, TOKEN_TYPES } from "./channels.ts";
-import { colourOf, identityOf } from "./channels.ts";
+import {
+  colourOf,
+  identityOf,
+  packFact,
+  SCOPE_KINDS,
+  TOKEN_MODIFIERS,
+  TOKEN_TYPES,
+} from "./channels.ts";
+import type { PackedFact } from "./channels.ts";
 import { CONTROL_WORDS, languageOf } from "./languages.ts";
 import type { Declares, Language } from "./languages.ts";
-import { isCommentMode, isStringMode, Lexer, TEMPLATE_OPEN } from "./lexer.ts";
-import type { LexerSnapshot, TokenSink } from "./lexer.ts";
-
-/** tokenType | tokenModifiers << 5 | colour << 9; 0 = nothing known. */
-export type PackedFact = number;
-
-export function packFact(type: number, modifiers: number, colour: number): PackedFact {
-  return type | (modifiers << 5) | (colour << 9);
-}
+import { Lexer } from "./lexer.ts";
+import { isCommentMode, isStringMode, TEMPLATE_OPEN } from "./lexerState.ts";
+import type { TokenSink } from "./lexer.ts";
+import type { LexerSnapshot } from "./lexerState.ts";
+import {
+  PREVIOUS,
+  HEAD,
+  PAREN,
+  BRACKET,
+  BRACE,
+  SEMICOLON,
+  EQUALS,
+  COLON,
+  AT,
+  STAR,
+  AMPERSAND,
+  GREATER,
+  MAX_DEPTH,
+  MAX_DEPTH_BUCKET,
+  MAX_UNCLOSED,
+  PROPERTY,
+  VARIABLE,
+  SCOPE_WORDS,
+  REGEXP_NEVER_AFTER,
+  ROOT,
+  hasMembers,
+  isCallable,
+  isMember,
+  initialState,
+  endStatement,
+  braceKind,
+  declaredHere,
+} from "./scannerState.ts";
+import type { Frame, ScannerState } from "./scannerState.ts";
 
 export type FactLookup = (name: string) => PackedFact;
-
-const PREVIOUS = {
-  nothing: 0,
-  name: 1,
-  keyword: 2,
-  closeParen: 3,
-  closeOther: 4,
-  dot: 5,
-  operator: 6,
-  open: 7,
-  separator: 8,
-  literal: 9,
-  at: 10,
-} as const;
-
-/** What stands before '{': a call-like head, a control statement, an arrow. */
-const HEAD = { none: 0, call: 1, control: 2, arrow: 3 } as const;
-
-const PAREN = 40;
-const BRACKET = 91;
-const BRACE = 123;
-const SEMICOLON = 59;
-const EQUALS = 61;
-const COLON = 58;
-const AT = 64;
-const STAR = 42;
-const AMPERSAND = 38;
-const GREATER = 62;
-
-/** Deeper nesting is not followed: it is not code. */
-const MAX_DEPTH = 256;
-const MAX_DEPTH_BUCKET = FACT_CHANNELS[2].size - 1;
-/** How many unclosed brackets a closing one may end. */
-const MAX_UNCLOSED = 32;
-
-const PARAMETER: Declares = { type: TOKEN_TYPES.parameter, modifiers: 0, kind: 0 };
-const PROPERTY: Declares = { type: TOKEN_TYPES.property, modifiers: 0, kind: 0 };
-const VARIABLE: Declares = { type: TOKEN_TYPES.variable, modifiers: 0, kind: 0 };
-const ENUM_MEMBER: Declares = { type: TOKEN_TYPES.enumMember, modifiers: 0, kind: 0 };
-
-/** Words that open a scope though they declare nothing themselves (Go's `type T struct`). */
-const SCOPE_WORDS: ReadonlyMap<string, number> = new Map([
-  ["struct", SCOPE_KINDS.struct],
-  ["interface", SCOPE_KINDS.interface],
-  ["class", SCOPE_KINDS.class],
-]);
-
-const REGEXP_NEVER_AFTER = new Set(["this", "super", "null", "true", "false", "undefined", "self"]);
-
-interface Frame {
-  /** The bracket's byte; 0 for a level of indentation. */
-  readonly open: number;
-  readonly kind: number;
-  readonly depth: number;
-  /** Column of the lines inside, for levels of indentation. */
-  readonly column: number;
-  readonly parameters: boolean;
-  readonly binds: Declares | null;
-  readonly importing: boolean;
-  readonly pendingKind: number;
-  readonly pending: Declares | null;
-  readonly head: number;
-  readonly control: boolean;
-  readonly parent: Frame | null;
-}
-
-interface ScannerState {
-  type: number;
-  modifiers: number;
-  colour: number;
-  /** Type of a token that ended with the last byte; shows from the next byte on. */
-  deferred: number;
-  frame: Frame;
-  pendingKind: number;
-  pending: Declares | null;
-  head: number;
-  statementBegins: boolean;
-  control: boolean;
-  importing: boolean;
-  previous: number;
-  parameterBegins: boolean;
-  /** The last name may yet turn out to be a method or an assigned variable. */
-  tentative: boolean;
-  assignable: boolean;
-  lineFirst: boolean;
-  lastName: string;
-  /** Names declared so far. Shared with snapshots until the next declaration. */
-  declared: Map<string, PackedFact>;
-  declaredIsShared: boolean;
-}
 
 export interface ScannerSnapshot {
   readonly lexer: LexerSnapshot;
   readonly state: ScannerState;
 }
-
-const ROOT: Frame = {
-  open: 0,
-  kind: SCOPE_KINDS.file,
-  depth: 0,
-  column: 0,
-  parameters: false,
-  binds: null,
-  importing: false,
-  pendingKind: 0,
-  pending: null,
-  head: HEAD.none,
-  control: false,
-  parent: null,
-};
-
-const hasMembers = (kind: number): boolean =>
-  kind === SCOPE_KINDS.class ||
-  kind === SCOPE_KINDS.interface ||
-  kind === SCOPE_KINDS.struct ||
-  kind === SCOPE_KINDS.enum;
-
-const isCallable = (kind: number): boolean =>
-  kind === SCOPE_KINDS.function || kind === SCOPE_KINDS.method || kind === SCOPE_KINDS.constructor;
-
-const isMember = (type: number): boolean =>
-  type === TOKEN_TYPES.method ||
-  type === TOKEN_TYPES.property ||
-  type === TOKEN_TYPES.enumMember ||
-  type === TOKEN_TYPES.function ||
-  type === TOKEN_TYPES.class;
 
 export class FactScanner implements TokenSink {
   readonly #path: string;
@@ -159,27 +70,7 @@ export class FactScanner implements TokenSink {
     this.#language = languageOf(path);
     this.#lookup = lookup;
     this.#lexer = new Lexer(this.#language, this);
-    this.#s = {
-      type: 0,
-      modifiers: 0,
-      colour: 0,
-      deferred: 0,
-      frame: ROOT,
-      pendingKind: 0,
-      pending: null,
-      head: HEAD.none,
-      statementBegins: true,
-      control: false,
-      importing: false,
-      previous: PREVIOUS.nothing,
-      parameterBegins: false,
-      tentative: false,
-      assignable: false,
-      lineFirst: true,
-      lastName: "",
-      declared: new Map(),
-      declaredIsShared: false,
-    };
+    this.#s = initialState();
   }
 
   push(byte: number): void {
@@ -293,7 +184,7 @@ export class FactScanner implements TokenSink {
         if (this.#language.regexps) s.importing = false;
         if (!parameters) head = HEAD.control;
       }
-    } else if (byte === BRACE) kind = this.#braceKind(s);
+    } else if (byte === BRACE) kind = braceKind(s, this.#language);
     else if (byte === BRACKET && this.#language.name === "json") kind = SCOPE_KINDS.array;
     if (s.frame.depth < MAX_DEPTH) {
       const isBinding = byte === BRACE || byte === BRACKET;
@@ -351,7 +242,7 @@ export class FactScanner implements TokenSink {
 
   separator(byte: number): void {
     const s = this.#s;
-    if (byte === SEMICOLON) this.#statementEnds(s);
+    if (byte === SEMICOLON) endStatement(s);
     else {
       s.tentative = false;
       s.head = HEAD.none;
@@ -383,13 +274,13 @@ export class FactScanner implements TokenSink {
       if (s.previous === PREVIOUS.keyword && s.pending) return;
       // The body of a declaration may open on the next line.
       const { pendingKind, head } = s;
-      this.#statementEnds(s);
+      endStatement(s);
       s.pendingKind = pendingKind;
       s.head = head;
       return;
     }
     const { pendingKind } = s;
-    this.#statementEnds(s);
+    endStatement(s);
     s.pendingKind = pendingKind;
   }
 
@@ -425,17 +316,6 @@ export class FactScanner implements TokenSink {
     s.lineFirst = false;
   }
 
-  #statementEnds(s: ScannerState): void {
-    s.statementBegins = true;
-    s.control = false;
-    s.importing = false;
-    s.pendingKind = 0;
-    s.pending = null;
-    s.head = HEAD.none;
-    s.tentative = false;
-    s.assignable = false;
-  }
-
   #keyword(s: ScannerState, name: string): void {
     const language = this.#language;
     s.type = TOKEN_TYPES.keyword;
@@ -464,7 +344,7 @@ export class FactScanner implements TokenSink {
   }
 
   #name(s: ScannerState, name: string, afterDot: boolean): void {
-    const declares = afterDot ? null : this.#declares(s);
+    const declares = afterDot ? null : declaredHere(s, this.#language);
     const isSelfMember =
       afterDot && s.statementBegins === false && s.lastName === "self" && s.lineFirst;
     s.assignable =
@@ -487,37 +367,6 @@ export class FactScanner implements TokenSink {
     s.parameterBegins = false;
     s.lastName = name;
     s.previous = PREVIOUS.name;
-  }
-
-  /** What the name at hand declares by its place, if anything. */
-  #declares(s: ScannerState): Declares | null {
-    if (s.importing) return null;
-    const { frame } = s;
-    if (s.pending)
-      return s.pendingKind === SCOPE_KINDS.method && s.pending.type === TOKEN_TYPES.function
-        ? { ...s.pending, type: TOKEN_TYPES.method }
-        : s.pending;
-    if (frame.binds) return frame.binds;
-    const { typeFirst, memberNames } = this.#language;
-    if (frame.parameters) {
-      if (typeFirst) return s.previous === PREVIOUS.name ? PARAMETER : null;
-      return s.parameterBegins ? PARAMETER : null;
-    }
-    if (frame.open === BRACE && s.statementBegins) {
-      if (frame.kind === SCOPE_KINDS.enum) return ENUM_MEMBER;
-      if (memberNames && hasMembers(frame.kind)) {
-        s.tentative = true;
-        return PROPERTY;
-      }
-    }
-    const isTyped =
-      s.previous === PREVIOUS.name ||
-      (s.previous === PREVIOUS.keyword && !s.control && !s.statementBegins && s.pendingKind === 0);
-    if (typeFirst && isTyped && !s.control && frame.open !== PAREN && frame.open !== BRACKET) {
-      s.tentative = true;
-      return hasMembers(frame.kind) ? PROPERTY : VARIABLE;
-    }
-    return null;
   }
 
   #declare(s: ScannerState, name: string, declares: Declares): void {
@@ -562,23 +411,6 @@ export class FactScanner implements TokenSink {
     const here = s.declared.get(name) ?? 0;
     if (here !== 0 && (!afterDot || isMember(here & 31))) return here;
     return this.#lookup(name) || here;
-  }
-
-  #braceKind(s: ScannerState): number {
-    if (this.#language.name === "json") return SCOPE_KINDS.object;
-    if (s.pendingKind !== 0) return s.pendingKind;
-    if (s.head === HEAD.arrow && s.previous === PREVIOUS.operator) return SCOPE_KINDS.function;
-    const { kind } = s.frame;
-    if (s.head === HEAD.call && !s.control && this.#language.memberNames)
-      return hasMembers(kind) || kind === SCOPE_KINDS.object ? SCOPE_KINDS.method : kind;
-    const isValue =
-      s.previous === PREVIOUS.operator ||
-      s.previous === PREVIOUS.open ||
-      s.previous === PREVIOUS.separator ||
-      (s.previous === PREVIOUS.keyword && s.control);
-    if (isValue && !s.importing && !s.statementBegins && this.#language.regexps)
-      return SCOPE_KINDS.object;
-    return kind;
   }
 
   /** A line that begins with a declaring word is not inside brackets: one was left open above. */

@@ -85,6 +85,9 @@ const FIRST_GUESS_MS = 500;
 /** Share of the budget that is kept for tree-sitter, which needs little. */
 const FALLBACK_SHARE = 0.1;
 
+/** Of what lies inside functions, only what has a body of its own is worth finding. */
+const BODY_KINDS = new Set([5, 6, 9, 10, 11, 12, 23]);
+
 type Answers = Map<string, Answer>;
 
 /** Definitions lie in other files, whose change does not show here; within a run that is near enough. */
@@ -332,7 +335,7 @@ function mergeAnswers(answers: Answers): { lexicon: FactLexicon; symbols: Symbol
     const own = new Set<string>();
     shared.set(path, own);
     for (const symbol of answers.get(path)!.evidence.symbols) {
-      symbols.push(symbol);
+      if (!symbol.local || BODY_KINDS.has(symbol.kind)) symbols.push(symbol);
       if (symbol.local || own.has(symbol.name)) continue;
       own.add(symbol.name);
       declaredIn.set(symbol.name, declaredIn.has(symbol.name) ? undefined : symbol);
