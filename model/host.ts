@@ -1,0 +1,289 @@
+/**
+ * The model host's process entry: it owns the device, trains and answers. It speaks over the fork's IPC channel
+ * only, since Dawn prints on stdout. It never decides to go on after a lost device: it exits, and is started again.
+ */
+import { readFileSync } from "node:fs";
+import type { CorpusFile } from "./bytes.ts";
+import type { Device, DeviceChoice } from "./device.ts";
+import type { Preset } from "./config.ts";
+import { ConfigError, DeviceLostError, NarrowError, OutOfGpuMemoryError, ProtocolError } from "./errors.ts";
+import { FactLexicon } from "./facts/lexicon.ts";
+import type { Logger } from "./logger.ts";
+import { Model } from "./model.ts";
+import { openDevice } from "./openDevice.ts";
+import {
+  candidateDirectory,
+  currentManifest,
+  discardCandidate,
+  hasUnfinishedCandidate,
+  promoteCandidate,
+} from "./promote.ts";
+import { PROTOCOL_VERSION, type FilesManifest, type HostEvent, type HostRequest, type HostResponse } from "./protocol.ts";
+import { train, type TrainResult } from "./train.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const send = (message: HostResponse | HostEvent): void => {
+  if (process.connected) process.send!(message);
+};
+const line =
+  (level: "trace" | "debug" | "info" | "warn" | "error") =>
+  (message: string): void =>
+    send({ event: "log", level, message });
+const logger: Logger = {
+  trace: line("trace"),
+  debug: line("debug"),
+  info: line("info"),
+  warn: line("warn"),
+  error: line("error"),
+};
+
+function field<T extends "string" | "number">(
+  params: Fields,
+  name: string,
+  type: T,
+): T extends "string" ? string : number {
+  const value = params[name];
+  if (typeof value !== type)
+    throw new ProtocolError("NG_PROTOCOL", `the request's ${name} is ${JSON.stringify(value)}, a ${type} was expected`);
+  return value as T extends "string" ? string : number;
+}
+
+const bytesOf = (params: Fields, name: string): Uint8Array => new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
+
+const EXIT_DEVICE_LOST = 3;
+
+class Host {
+  #gpu: { device: Device; reason: string } | undefined;
+  #model: Model | undefined;
+  #training: { control: { paused: boolean }; abort: AbortController; done: Promise<unknown> } | undefined;
+  readonly #cancelled = new Map<number, AbortController>();
+  /** Edits that arrived while a model was being loaded or replaced. */
+  readonly #edits = new Map<string, Uint8Array | undefined>();
+
+  /** One GPU device for the process; CPU work gets devices of its own, so a completion need not wait for a step. */
+  async #device(choice: DeviceChoice): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
+    if (this.#gpu !== undefined && choice !== "cpu") return { on: this.#gpu, shared: 1 };
+    const on = await openDevice(choice);
+    if (on.device.kind === "gpu") this.#gpu = on;
+    return { on, shared: on.device.kind === "gpu" ? 1 : 0 };
+  }
+
+  async #load(dir: string, choice: DeviceChoice): Promise<unknown> {
+    if (currentManifest(dir) === undefined) return { loaded: null };
+    const { on } = await this.#device(choice);
+    const model = await Model.load(dir, { device: choice, logger, on });
+    await this.#model?.dispose();
+    this.#model = model;
+    for (const [path, bytes] of this.#edits) this.#edit(path, bytes);
+    const { manifest } = model;
+    return {
+      loaded: {
+        params: manifest.params,
+        preset: manifest.config.preset,
+        heldoutBpb: manifest.heldout.bpb,
+        device: model.device,
+      },
+    };
+  }
+
+  #edit(path: string, bytes: Uint8Array | undefined): void {
+    this.#edits.set(path, bytes);
+    if (bytes === undefined) this.#model?.removeFile(path);
+    else this.#model?.setFile(path, bytes);
+  }
+
+  async #train(params: Fields): Promise<unknown> {
+    if (this.#training !== undefined)
+      throw new ConfigError("NG_TRAINING", "a training is already running", "stop it first");
+    const control = { paused: false };
+    const abort = new AbortController();
+    const done = this.#runTraining(params, control, abort.signal).finally(() => (this.#training = undefined));
+    this.#training = { control, abort, done };
+    return done;
+  }
+
+  async #runTraining(params: Fields, control: { paused: boolean }, signal: AbortSignal): Promise<unknown> {
+    const dir = field(params, "out", "string");
+    const list = JSON.parse(readFileSync(field(params, "filesManifest", "string"), "utf8")) as FilesManifest;
+    const files: CorpusFile[] = [];
+    const heldout: CorpusFile[] = [];
+    for (const f of list.files) {
+      try {
+        (f.heldout ? heldout : files).push({ path: f.path, bytes: new Uint8Array(readFileSync(f.absolute)) });
+      } catch {
+        logger.warn(`${f.path} vanished before it could be read; training goes on without it`);
+      }
+    }
+    const json = (name: string): unknown =>
+      typeof params[name] === "string" ? (JSON.parse(readFileSync(params[name], "utf8")) as unknown) : undefined;
+    const lexicon = json("lexiconPath");
+    const choice = field(params, "device", "string") as DeviceChoice;
+    const { on, shared } = await this.#device(choice);
+    const resume = hasUnfinishedCandidate(dir);
+    if (!resume) discardCandidate(dir);
+    let lastStep = -1;
+    let result: TrainResult;
+    try {
+      result = await train({
+        files,
+        heldout,
+        out: candidateDirectory(dir),
+        preset: field(params, "preset", "string") as Preset,
+        seed: field(params, "seed", "number"),
+        device: choice,
+        on,
+        resume,
+        control,
+        signal,
+        logger,
+        ...(typeof params["minutes"] === "number" ? { minutes: params["minutes"] } : {}),
+        ...(typeof params["bytes"] === "number" ? { bytes: params["bytes"] } : {}),
+        ...(lexicon === undefined ? {} : { lexicon: FactLexicon.deserialize(lexicon) }),
+        symbols: json("symbolsPath"),
+        onProgress: (p) => {
+          send({ event: "progress", progress: { ...p, loss: finite(p.loss), heldoutBpb: p.heldoutBpb ?? null } });
+          if (p.phase === "saving" && p.step !== lastStep) {
+            lastStep = p.step;
+            send({ event: "checkpoint", step: p.step });
+          }
+        },
+      });
+    } finally {
+      if (shared === 0) await on.device.dispose();
+    }
+    if (result.stopped === "aborted") return { promoted: false, stopped: "aborted", heldoutBpb: null };
+    const promoted = await this.#beats(dir, result.heldout_bpb, heldout, choice);
+    if (promoted) promoteCandidate(dir);
+    else discardCandidate(dir);
+    logger.info(
+      promoted
+        ? `the new model is in use (${result.heldout_bpb?.toFixed(3) ?? "unmeasured"} held-out bits per byte)`
+        : "the model before predicts the held-out files better and stays in use",
+    );
+    return { promoted, stopped: "done", heldoutBpb: result.heldout_bpb };
+  }
+
+  /** Whether a new model's held-out score is better than the present model's on the same files. */
+  async #beats(dir: string, bpb: number | null, heldout: readonly CorpusFile[], choice: DeviceChoice): Promise<boolean> {
+    const before = currentManifest(dir);
+    if (before === undefined || bpb === null || heldout.length === 0) return true;
+    const { on, shared } = await this.#device(choice);
+    try {
+      const model = await Model.load(dir, { device: choice, logger, on });
+      let bits = 0;
+      let n = 0;
+      for (const f of heldout) {
+        // The model in use remembers these files by now; scoring leaves a file's own text out.
+        const s = await model.score({ ...f, memory: "on", network: "on" });
+        for (const x of s.bits) bits += x;
+        n += s.bits.length;
+      }
+      await model.dispose();
+      return bpb <= bits / n;
+    } catch (error) {
+      logger.warn(`the model before cannot be compared (${String(error)}); the new one is used`);
+      return true;
+    } finally {
+      if (shared === 0) await on.device.dispose();
+    }
+  }
+
+  async #complete(id: number, params: Fields): Promise<unknown> {
+    const model = this.#model;
+    if (model === undefined)
+      throw new ConfigError("NG_NOT_LOADED", "no model is loaded", "train one, or wait until it is loaded");
+    const abort = new AbortController();
+    this.#cancelled.set(id, abort);
+    try {
+      const c = await model.complete({
+        path: field(params, "path", "string"),
+        before: bytesOf(params, "before"),
+        after: bytesOf(params, "after"),
+        maxBytes: field(params, "maxBytes", "number"),
+        singleLine: field(params, "singleLine", "number") === 1 ? 1 : 0,
+        signal: abort.signal,
+      });
+      return { text: c.text, confidence: c.confidence, ms: c.ms, perByte: [...c.perByte] };
+    } finally {
+      this.#cancelled.delete(id);
+    }
+  }
+
+  async answer(request: Extract<HostRequest, { params: Fields }>): Promise<unknown> {
+    const { id, params } = request;
+    switch (request.method) {
+      case "hello":
+        return { protocolVersion: PROTOCOL_VERSION, pid: process.pid };
+      case "load":
+        return this.#load(field(params, "dir", "string"), field(params, "device", "string") as DeviceChoice);
+      case "train":
+        return this.#train(params);
+      case "pause":
+        if (this.#training !== undefined) this.#training.control.paused = true;
+        return {};
+      case "resume":
+        if (this.#training !== undefined) this.#training.control.paused = false;
+        return {};
+      case "stopTraining":
+        this.#training?.abort.abort();
+        await this.#training?.done.catch(() => undefined);
+        return {};
+      case "complete":
+        return this.#complete(id, params);
+      case "setFile":
+        this.#edit(field(params, "path", "string"), bytesOf(params, "bytes"));
+        return {};
+      case "removeFile":
+        this.#edit(field(params, "path", "string"), undefined);
+        return {};
+      case "embed": {
+        const texts = (params["texts"] as string[]).map((t) => new TextEncoder().encode(t));
+        return { vectors: ((await this.#model?.embed(texts)) ?? []).map((v) => [...v]) };
+      }
+      case "info":
+        return this.#model === undefined ? {} : { manifest: this.#model.manifest, device: this.#model.device };
+      case "shutdown":
+        setImmediate(() => process.exit(0));
+        return {};
+      default:
+        return request.method satisfies never;
+    }
+  }
+
+  cancel(id: number): void {
+    this.#cancelled.get(id)?.abort();
+  }
+
+  abortTraining(): void {
+    this.#training?.abort.abort();
+  }
+}
+
+const finite = (x: number): number | null => (Number.isFinite(x) ? x : null);
+
+const host = new Host();
+process.on("message", (request: HostRequest) => {
+  if (request.method === "cancel") {
+    host.cancel(request.id);
+    return;
+  }
+  host
+    .answer(request)
+    .then((result) => send({ id: request.id, result: result ?? null }))
+    .catch((error: unknown) => {
+      const known = error instanceof NarrowError ? error : undefined;
+      send({
+        id: request.id,
+        error: {
+          code: known?.code ?? "NG_HOST",
+          message: error instanceof Error ? error.message : String(error),
+          ...(known?.hint === undefined ? {} : { hint: known.hint }),
+        },
+      });
+      // A lost device cannot be mended in this process.
+      if (error instanceof DeviceLostError || error instanceof OutOfGpuMemoryError)
+        setTimeout(() => process.exit(EXIT_DEVICE_LOST), 50);
+    });
+});
+process.on("disconnect", () => process.exit(0));

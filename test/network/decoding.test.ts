@@ -1,0 +1,151 @@
+/** Decoding, scoring and causality of the whole network. */
+import { beforeAll, describe, expect, test } from "vitest";
+import fc from "fast-check";
+import { headerSymbols } from "../../model/bytes.ts";
+import { createCpuDevice } from "../../model/cpu/device.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { Decoder, DRAFT_ROWS } from "../../model/decoder.ts";
+import type { Device } from "../../model/device.ts";
+import { createFactEncoder } from "../../model/facts/encoder.ts";
+import { N_FACT_CHANNELS } from "../../model/facts/channels.ts";
+import { Scorer } from "../../model/scorer.ts";
+import { Trainer } from "../../model/trainer.ts";
+import { testGpu } from "../support/gpu.ts";
+import { tinyConfig, tinyFiles, tinyLexicon, tinySampler, tinySpectrum } from "../support/tinyModel.ts";
+
+/** Decoding adds the same numbers in the same order; only the tiling of products may differ. */
+const TOLERANCE = 2e-5;
+const STEPS = 12;
+
+let gpu: Device | undefined;
+beforeAll(async () => {
+  gpu = await testGpu();
+});
+
+async function trained(device: Device, config: ModelConfig): Promise<Trainer> {
+  const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 5 });
+  const sampler = tinySampler(config);
+  for (let step = 0; step < STEPS; step++)
+    await trainer.step({ step, factor: 1, windows: sampler.step(step) });
+  return trainer;
+}
+
+async function distributions(scorer: Scorer, path: string, bytes: Uint8Array): Promise<Float32Array> {
+  const out = new Float32Array(bytes.length * 256);
+  const encoder = createFactEncoder({ lexicon: tinyLexicon() });
+  await scorer.score({ path, bytes, encoder }, (at, p, offset) =>
+    out.set(p.subarray(offset, offset + 256), at * 256),
+  );
+  return out;
+}
+
+const devices = async (): Promise<Device[]> => [
+  await createCpuDevice({ threads: 0 }),
+  ...(gpu === undefined ? [] : [gpu]),
+];
+
+const variants: readonly [string, Partial<ModelConfig>][] = [
+  ["topological attention, go-mHC, rule patches", {}],
+  ["dot-product attention, plain residual, fixed stride", { attention: "dot", residual: "plain", patching: "stride" }],
+  ["published taumode, flat bytes", { attention: "published", bands: 1, energyChannels: 8, patching: "flat" }],
+];
+
+describe("decoding", () => {
+  for (const [name, overrides] of variants)
+    test(`gives the forward pass's distributions, in whatever pieces: ${name}`, async () => {
+      for (const device of await devices()) {
+        const config = tinyConfig({ context: 128, ...overrides });
+        const trainer = await trained(device, config);
+        const file = tinyFiles[0]!;
+        const header = headerSymbols(file.path);
+        const bytes = file.bytes.subarray(0, 128 - header.length - 1);
+        const scorer = await Scorer.create(device, config, trainer.params);
+        const whole = await distributions(scorer, file.path, bytes);
+        const decoder = await Decoder.create(device, config, trainer.params);
+        const symbols = [...header, ...bytes];
+        const facts = new Uint16Array(symbols.length * N_FACT_CHANNELS);
+        facts.set(
+          createFactEncoder({ lexicon: tinyLexicon() }).channels(file.path, bytes),
+          header.length * N_FACT_CHANNELS,
+        );
+        // Prefill, single bytes, drafts, a rewind after a rejected draft, a jump back.
+        for (const [length, wanted] of [
+          [header.length + 3, 1],
+          [header.length + 4, 1],
+          [header.length + 20, 16],
+          [header.length + 12, 3],
+          [symbols.length, DRAFT_ROWS],
+          [header.length + 30, 1],
+        ] as const) {
+          const d = await decoder.extend(symbols.slice(0, length), facts, wanted);
+          for (let t = length - wanted; t < length; t++) {
+            const at = t + 1 - header.length;
+            if (at < 0 || at >= bytes.length) continue;
+            for (let byte = 0; byte < 256; byte++)
+              expect(
+                Math.abs(d.p[(t - d.from) * 256 + byte]! - whole[at * 256 + byte]!),
+                `${device.name}: length ${length}, byte ${byte} after ${t}`,
+              ).toBeLessThan(TOLERANCE);
+          }
+        }
+        trainer.dispose();
+      }
+    });
+
+  test("a rejected draft leaves no trace", async () => {
+    const device = await createCpuDevice({ threads: 0 });
+    const config = tinyConfig({ context: 128 });
+    const trainer = await trained(device, config);
+    const clean = await Decoder.create(device, config, trainer.params);
+    const used = await Decoder.create(device, config, trainer.params);
+    const header = headerSymbols("a.ts");
+    const facts = new Uint16Array(128 * N_FACT_CHANNELS);
+    const prefix = [...header, ...Buffer.from("const a = 1;\nconst ")];
+    await used.extend(prefix, facts);
+    await used.extend([...prefix, ...Buffer.from("wrong(draft);\n")], facts, 12);
+    const next = [...prefix, ...Buffer.from("b = a")];
+    expect((await used.extend(next, facts)).p).toEqual((await clean.extend(next, facts)).p);
+  });
+});
+
+describe("scoring", () => {
+  test("never depends on later bytes: any cut leaves the values before it bitwise equal", async () => {
+    for (const device of await devices()) {
+      const config = tinyConfig();
+      const trainer = await trained(device, config);
+      const scorer = await Scorer.create(device, config, trainer.params);
+      const bytes = new Uint8Array([...tinyFiles[0]!.bytes, ...tinyFiles[1]!.bytes]);
+      const whole = await distributions(scorer, "x.ts", bytes);
+      await fc.assert(
+        fc.asyncProperty(
+          fc.integer({ min: 1, max: bytes.length - 1 }),
+          fc.uint8Array({ minLength: 1, maxLength: 40 }),
+          async (cut, tail) => {
+            const other = await distributions(scorer, "x.ts", new Uint8Array([...bytes.subarray(0, cut), ...tail]));
+            // The distribution of the byte at the cut is the last that may not differ.
+            expect(other.subarray(0, (cut + 1) * 256)).toEqual(whole.subarray(0, (cut + 1) * 256));
+          },
+        ),
+        { numRuns: 12 },
+      );
+      trainer.dispose();
+    }
+  });
+
+  test("gives every byte of a file one normalized distribution", async () => {
+    const device = await createCpuDevice({ threads: 0 });
+    const config = tinyConfig();
+    const trainer = await trained(device, config);
+    const scorer = await Scorer.create(device, config, trainer.params);
+    for (const length of [1, 2, 31, 32, 33, 63, 64, 65, 200]) {
+      const bytes = Uint8Array.from({ length }, (_, i) => (i * 37) % 256);
+      const seen: number[] = [];
+      await scorer.score({ path: "b.bin", bytes }, (at, p, offset) => {
+        seen.push(at);
+        const sum = p.subarray(offset, offset + 256).reduce((a, b) => a + b, 0);
+        expect(sum).toBeCloseTo(1, 4);
+      });
+      expect(seen).toEqual(Array.from({ length }, (_, i) => i));
+    }
+  });
+});

@@ -1,0 +1,56 @@
+/** A model small enough for float64 loops: every part of the architecture is in it. */
+import type { CorpusFile } from "../../model/bytes.ts";
+import { presetConfig, type ModelConfig } from "../../model/config.ts";
+import { createFactEncoder } from "../../model/facts/encoder.ts";
+import { FactLexicon } from "../../model/facts/lexicon.ts";
+import { Sampler } from "../../model/sampler.ts";
+import { corpusSpectrum } from "../../model/spectrum.ts";
+
+export function tinyConfig(overrides: Partial<ModelConfig> = {}): ModelConfig {
+  return presetConfig("nano", {
+    context: 64,
+    batch: 2,
+    localChannels: 16,
+    localHeads: 2,
+    encoderLayers: 1,
+    decoderLayers: 1,
+    localWindow: 24,
+    trunkChannels: 24,
+    trunkHeads: 2,
+    trunkLayers: 2,
+    bands: 2,
+    energyChannels: 8,
+    emaDecay: 0.9,
+    ...overrides,
+  });
+}
+
+const text = new TextEncoder();
+
+export const tinyFiles: readonly CorpusFile[] = [
+  {
+    path: "src/counter.ts",
+    bytes: text.encode(
+      "export class Counter {\n  private count = 0;\n  increment(by: number): number {\n    this.count += by;\n    return this.count;\n  }\n}\n",
+    ),
+  },
+  {
+    path: "src/main.ts",
+    bytes: text.encode(
+      'import { Counter } from "./counter.ts";\n\nconst counter = new Counter();\nfor (let i = 0; i < 10; i++) counter.increment(i);\nconsole.log(counter.increment(0));\n',
+    ),
+  },
+  {
+    path: "tool.py",
+    bytes: text.encode(
+      "def increment(count, by=1):\n    return count + by\n\n\nclass Tool:\n    def run(self):\n        return increment(3)\n",
+    ),
+  },
+];
+
+export const tinyLexicon = (): FactLexicon => new FactLexicon();
+export const tinySpectrum = () => corpusSpectrum(tinyFiles[0]!.bytes);
+
+export function tinySampler(config: ModelConfig, seed = 7): Sampler {
+  return new Sampler(tinyFiles, config, createFactEncoder({ lexicon: tinyLexicon() }), seed);
+}
