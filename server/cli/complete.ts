@@ -61,7 +61,7 @@ export async function runComplete(flags: ParsedFlags, terminal: Terminal): Promi
       );
     }
   } finally {
-    model.dispose();
+    await model.dispose();
   }
 }
 

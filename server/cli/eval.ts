@@ -121,7 +121,7 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
   } finally {
     progress.close();
     await perByte?.close();
-    model.dispose();
+    await model.dispose();
   }
 }
 
@@ -139,9 +139,11 @@ async function evaluate(o: {
 }): Promise<Omit<EvalResult, "skipped">> {
   const { model, terminal, progress } = o;
   const total = o.files.reduce((n, file) => n + file.bytes.length, 0);
+  // Completions always use both parts: with one switched off they would measure something else.
+  const whole = o.memory === "on" && o.network === "on";
   const chosen = sample(
     o.files.flatMap((file, i) => cutLines(file.bytes, i)),
-    o.nLines,
+    whole ? o.nLines : 0,
     o.seed,
   );
   const linesOf = new Map<number, CutLine[]>();

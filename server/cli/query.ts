@@ -69,6 +69,6 @@ export async function runQuery(flags: ParsedFlags, terminal: Terminal): Promise<
       terminal.out(`${answer.path}:${lines}  ${answer.why}\n    ${answer.preview}`);
     }
   } finally {
-    model.dispose();
+    await model.dispose();
   }
 }

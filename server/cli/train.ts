@@ -146,7 +146,7 @@ function parseOverrides(text: string | undefined): TrainOptions["overrides"] {
     const number = Number(value);
     return [name, Number.isFinite(number) ? number : value] as const;
   });
-  return Object.fromEntries(entries) as NonNullable<TrainOptions["overrides"]>;
+  return Object.fromEntries(entries);
 }
 
 /** What an interrupted training may leave before its first checkpoint. */

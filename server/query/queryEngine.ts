@@ -249,8 +249,10 @@ function meaningAnswer(hit: FusedHit): QueryAnswer {
   const { file, startLine, endLine } = hit.chunk;
   const named = namedBy(hit);
   const words = hit.words.map((word) => `“${word}”`).join(", ");
-  const where =
-    named === undefined
+  const top = startLine === 0 && (named === undefined || isSmall(named));
+  const where = top
+    ? " at the top of the file"
+    : named === undefined
       ? ""
       : ` in ${named.kind} ${named.container === undefined ? "" : `${named.container}.`}${named.name}`;
   const model =
@@ -272,18 +274,19 @@ function meaningAnswer(hit: FusedHit): QueryAnswer {
   };
 }
 
+const isSmall = (one: Definition): boolean => one.kind === "constant" || one.kind === "variable";
+
 /** The definition that tells best what a chunk is: one in it with a body, else the one around it. */
 function namedBy({ chunk }: FusedHit): Definition | undefined {
   const { file, startLine, endLine } = chunk;
   const inside = file.definitions.filter((one) => one.line >= startLine && one.line < endLine);
   const outermost = Math.min(...inside.map((one) => one.indent));
-  const small = (one: Definition): boolean => one.kind === "constant" || one.kind === "variable";
   const around = enclosing(file, startLine);
   return (
-    inside.find((one) => !small(one) && one.indent === outermost) ??
+    inside.find((one) => !isSmall(one) && one.indent === outermost) ??
     inside.find((one) => one.indent === 0) ??
     around ??
-    inside.find((one) => !small(one)) ??
+    inside.find((one) => !isSmall(one)) ??
     inside[0]
   );
 }

@@ -4,9 +4,9 @@
  */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { runCli } from "../support/cli.ts";
+import { expectRefusal, json, put, runCli, sourceFile, sources } from "../support/cli.ts";
 import type { CliResult } from "../support/cli.ts";
 
 let dir: string;
@@ -17,55 +17,6 @@ let trained: CliResult;
 
 const CPU = ["--device", "cpu"];
 const FAST = ["--minutes", "0.1", "--seed", "1", "--facts", "off", ...CPU];
-
-async function put(root: string, files: Record<string, string | Uint8Array>): Promise<void> {
-  for (const [path, content] of Object.entries(files)) {
-    await mkdir(dirname(join(root, path)), { recursive: true });
-    await writeFile(join(root, path), content);
-  }
-}
-
-function sourceFile(i: number): string {
-  return [
-    `import { register } from "./registry";`,
-    "",
-    `/** Handles messages of kind ${i}. */`,
-    `export class Handler${i} {`,
-    `  constructor(private readonly queue: MessageQueue) {}`,
-    "",
-    `  handle(message: Message): HandlerResult {`,
-    `    const payload = this.queue.decodePayload(message.body);`,
-    `    if (payload === undefined) return { status: "ignored", code: ${i} };`,
-    `    return { status: "handled", code: payload.code + ${i} };`,
-    `  }`,
-    `}`,
-    "",
-    `register("kind${i}", (queue) => new Handler${i}(queue));`,
-    "",
-  ].join("\n");
-}
-
-const sources = (from: number, to: number): Record<string, string> =>
-  Object.fromEntries(
-    Array.from({ length: to - from }, (_, k) => [
-      `src/handler${from + k}.ts`,
-      sourceFile(from + k),
-    ]),
-  );
-
-/** Standard output is one line of JSON and nothing else. */
-function json(result: CliResult): Record<string, unknown> {
-  expect(result.stdout.split("\n").length, result.stderr).toBe(2);
-  return JSON.parse(result.stdout) as Record<string, unknown>;
-}
-
-/** One sentence, one hint, the given status, nothing on standard output. */
-function expectRefusal(result: CliResult, status: 1 | 2, message: RegExp): void {
-  expect(result.stderr).toMatch(message);
-  expect(result.stderr).toMatch(/^narrowgauge: [^\n]+\nhint: [^\n]+\n$/m);
-  expect(result.stderr).not.toMatch(/\n\s+at /);
-  expect(result).toMatchObject({ status, stdout: "" });
-}
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "narrowgauge-"));

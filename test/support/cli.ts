@@ -1,8 +1,10 @@
-/** The built command line as a process: one call, its status and both streams. */
+/** The built command line as a process: one call, its status and both streams, and what they must look like. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 
 export const narrowgauge = join(
   dirname(fileURLToPath(import.meta.url)),
@@ -50,4 +52,55 @@ export function runCli(argv: readonly string[], o: CliOptions = {}): Promise<Cli
     child.on("error", reject);
     child.on("close", (status, signal) => resolve({ status, signal, stdout, stderr }));
   });
+}
+
+/** Writes files below a folder, making folders as needed. */
+export async function put(root: string, files: Record<string, string | Uint8Array>): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), content);
+  }
+}
+
+/** One of a family of alike files: enough pattern to learn in seconds. */
+export function sourceFile(i: number): string {
+  return [
+    `import { register } from "./registry";`,
+    "",
+    `/** Handles messages of kind ${i}. */`,
+    `export class Handler${i} {`,
+    `  constructor(private readonly queue: MessageQueue) {}`,
+    "",
+    `  handle(message: Message): HandlerResult {`,
+    `    const payload = this.queue.decodePayload(message.body);`,
+    `    if (payload === undefined) return { status: "ignored", code: ${i} };`,
+    `    return { status: "handled", code: payload.code + ${i} };`,
+    `  }`,
+    `}`,
+    "",
+    `register("kind${i}", (queue) => new Handler${i}(queue));`,
+    "",
+  ].join("\n");
+}
+
+export const sources = (from: number, to: number): Record<string, string> =>
+  Object.fromEntries(
+    Array.from({ length: to - from }, (_, k) => [
+      `src/handler${from + k}.ts`,
+      sourceFile(from + k),
+    ]),
+  );
+
+/** Standard output is one line of JSON and nothing else. */
+export function json(result: CliResult): Record<string, unknown> {
+  expect(result.stdout.split("\n").length, result.stderr).toBe(2);
+  return JSON.parse(result.stdout) as Record<string, unknown>;
+}
+
+/** One sentence, one hint, the given status, nothing on standard output. */
+export function expectRefusal(result: CliResult, status: 1 | 2, message: RegExp): void {
+  expect(result.stderr).toMatch(message);
+  expect(result.stderr).toMatch(/^narrowgauge: [^\n]+\nhint: [^\n]+\n$/m);
+  expect(result.stderr).not.toMatch(/\n\s+at /);
+  expect(result).toMatchObject({ status, stdout: "" });
 }
