@@ -1,6 +1,9 @@
 /** Every op by name: worker threads receive programs as op names. A new op is listed here once. */
 import type { OpSpec } from "./graph.ts";
+import * as adam from "./kernels/adam.ts";
+import * as ema from "./kernels/ema.ts";
 import * as matmul from "./kernels/matmul.ts";
+import * as muon from "./kernels/muon.ts";
 import * as reluSquared from "./kernels/reluSquared.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
@@ -20,9 +23,14 @@ import * as dropout from "./kernels/dropout.ts";
 import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
 import * as streamGates from "./kernels/streamGates.ts";
+import * as cayleyMixing from "./kernels/cayleyMixing.ts";
+import * as mixing from "./kernels/mixing.ts";
 
 const modules: readonly Record<string, unknown>[] = [
+  adam,
+  ema,
   matmul,
+  muon,
   reluSquared,
   rmsNorm,
   add,
@@ -40,6 +48,8 @@ const modules: readonly Record<string, unknown>[] = [
   tauAttention,
   attentionRows,
   streamGates,
+  cayleyMixing,
+  mixing,
 ];
 
 function isOp(value: unknown): value is OpSpec {
