@@ -4,9 +4,9 @@
 import { CheckpointError } from "../errors.ts";
 
 /** Orders at which the workspace is asked, besides its two longest levels. */
-export const WORKSPACE_ORDERS: readonly number[] = [1, 2, 3, 4, 5, 6, 8, 11, 15, 20, 28];
+export const WORKSPACE_ORDERS: readonly number[] = [1, 2, 3, 4, 6, 9, 14, 22];
 /** Orders at which the file's own bytes are asked, besides their longest level. */
-export const OWN_ORDERS: readonly number[] = [1, 2, 3, 4, 5, 6, 8, 11, 16, 24];
+export const OWN_ORDERS: readonly number[] = [1, 2, 3, 4, 6, 10];
 export const WORKSPACE_INPUTS = WORKSPACE_ORDERS.length + 2;
 export const COUNT_INPUTS = WORKSPACE_INPUTS + OWN_ORDERS.length + 1;
 /** Counts, then the escape blend, then a constant. */

@@ -5,7 +5,7 @@
 import type { Levels } from "./levels.ts";
 import { MAX_ORDER } from "./segment.ts";
 
-const WINDOW = 384;
+const WINDOW = 160;
 /** Row of the followers of anything. */
 const ANY = 256;
 

@@ -23,7 +23,7 @@ import { escapeBlend } from "./escapeBlend.ts";
 import type { Levels } from "./levels.ts";
 import { MAX_ORDER } from "./segment.ts";
 
-const CANDIDATES = 12;
+const CANDIDATES = 32;
 /** Bytes less probable than this in the escape blend are not asked about. */
 const CANDIDATE_FLOOR = 1e-4;
 /** Asking stops when the bytes asked about hold all but this much. */
@@ -32,12 +32,12 @@ const LOWEST = 1e-4;
 const HIGHEST = 1 - 2e-4;
 const CONSTANT_INPUT = 0.3;
 /** Evidence forgets beyond this many outcomes, so that it can follow the file. */
-const SEEN_LIMIT = 60_000;
+const SEEN_LIMIT = 1000;
 const LEVELS = MAX_ORDER + 1;
 const NO_LEVEL = -1;
 
 const rankClass = Uint8Array.from({ length: CANDIDATES }, (_, rank) =>
-  rank < 6 ? rank : rank < 9 ? 6 : rank < 13 ? 7 : 8,
+  rank < 5 ? rank : rank < 8 ? 5 : rank < 12 ? 6 : rank < 18 ? 7 : 8,
 );
 
 /** Situation of a longest match; 0 is "nothing counted". */
