@@ -1,5 +1,5 @@
 /** How the server talks about the model host: one place that binds each method to its parameters and result. */
-import type { TrainingPoint } from "./protocol.ts";
+import type { HostMethod } from "../model/protocol.ts";
 
 export interface LoadedModel {
   readonly params: number;
@@ -28,7 +28,8 @@ export interface TrainOutcome {
 
 type Empty = Record<string, never>;
 
-export interface HostCalls {
+/** Every method of the host, and no other: a missing one fails to compile. */
+export interface HostCalls extends Record<HostMethod, { params: unknown; result: unknown }> {
   hello: { params: Empty; result: { protocolVersion: number; pid: number } };
   load: {
     params: { dir: string; device: "auto" | "gpu" | "cpu" };
@@ -40,7 +41,7 @@ export interface HostCalls {
   stopTraining: { params: Empty; result: unknown };
   complete: {
     params: { path: string; before: string; after: string; maxBytes: number; singleLine: 0 | 1 };
-    result: { text: string; confidence: number; ms: number };
+    result: { text: string; confidence: number; ms: number; perByte?: number[] };
   };
   setFile: { params: { path: string; bytes: string }; result: unknown };
   removeFile: { params: { path: string }; result: unknown };
@@ -48,10 +49,3 @@ export interface HostCalls {
   info: { params: Empty; result: unknown };
   shutdown: { params: Empty; result: unknown };
 }
-
-export type HostMethod = keyof HostCalls;
-
-export type HostEvent =
-  | { event: "progress"; progress: TrainingPoint }
-  | { event: "log"; level: "trace" | "debug" | "info" | "warn" | "error"; message: string }
-  | { event: "checkpoint"; step: number };

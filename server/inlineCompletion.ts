@@ -17,6 +17,7 @@ import { CONTEXT_BUDGET, contextAround } from "./context.ts";
 import { DocumentText, byteOffset, utf16Offset, type DocumentBytes } from "./documents.ts";
 import { IDENTIFIER_CHARACTER, type Surroundings } from "./postprocess/candidate.ts";
 import { cleanUp } from "./postprocess/cleanUp.ts";
+import { confidentPrefix } from "./postprocess/confidentPrefix.ts";
 import type { Settings } from "./settings.ts";
 
 export type SilenceReason =
@@ -44,10 +45,16 @@ export interface EngineRequest {
 }
 
 export interface CompletionEngine {
-  complete(
-    request: EngineRequest,
-    signal: AbortSignal,
-  ): Promise<{ readonly text: string; readonly confidence: number; readonly ms: number }>;
+  complete(request: EngineRequest, signal: AbortSignal): Promise<EngineAnswer>;
+}
+
+export interface EngineAnswer {
+  readonly text: string;
+  /** Probability of the whole text. */
+  readonly confidence: number;
+  readonly ms: number;
+  /** Probability of each byte of the text, given those before it. */
+  readonly perByte?: readonly number[];
 }
 
 export interface InlineCompletionParts {
@@ -139,16 +146,13 @@ export class InlineCompletions {
     const multiLine = settings["completion.multiLine"] && surroundings.lineSuffix.trim() === "";
     const around: Surroundings = { ...surroundings, multiLine };
 
-    const known = this.cache.find(place);
-    if (known !== undefined)
-      return this.judge(
-        known,
-        params,
-        settings,
-        known.text === "" ? "cachedSilence" : "nothingLeft",
-      );
-
     const invoked = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
+    // Someone who asks by hand gets the best guess there is, not the silence of before.
+    const minConfidence = invoked ? 0 : settings["completion.minConfidence"];
+    const known = this.cache.find(place);
+    if (known !== undefined && !(invoked && known.text === ""))
+      return this.judge(known, minConfidence, known.text === "" ? "cachedSilence" : "nothingLeft");
+
     if (!invoked) await rest(settings["completion.debounceMs"], token);
     if (token.isCancellationRequested) return { silence: "cancelled" };
     if (mine !== this.newest) return { silence: "superseded" };
@@ -174,12 +178,17 @@ export class InlineCompletions {
       abort.signal,
     );
     const done = work.then(
-      ({ text, confidence }) => {
-        const truncated = Buffer.byteLength(text) >= maxBytes - 3;
-        const suggestion = { text: cleanUp({ text, truncated }, around), confidence };
+      (answer) => {
+        const cut = confidentPrefix(answer, minConfidence);
+        // The budget may have ended inside a character, so the last bytes may be missing.
+        const truncated = cut.truncated || Buffer.byteLength(cut.text) >= maxBytes - 3;
+        const suggestion = {
+          text: cleanUp({ text: cut.text, truncated }, around),
+          confidence: cut.confidence,
+        };
         // Stored even when it comes too late to be shown: the next keystroke may ask for it again.
         this.cache.store(place, suggestion);
-        return { suggestion, spoke: text !== "" };
+        return { suggestion, silence: silenceOf(answer.text, cut.text) };
       },
       (error: unknown) => {
         if (!abort.signal.aborted)
@@ -202,25 +211,16 @@ export class InlineCompletions {
     if (result === late) return { silence: "deadline" };
     if (mine !== this.newest) return { silence: "superseded" };
     if (result === undefined) return { silence: "modelFailed" };
-    return this.judge(
-      result.suggestion,
-      params,
-      settings,
-      result.spoke ? "nothingLeft" : "modelSilent",
-    );
+    return this.judge(result.suggestion, minConfidence, result.silence);
   }
 
   private judge(
     suggestion: { readonly text: string; readonly confidence: number },
-    params: InlineCompletionParams,
-    settings: Settings,
+    minConfidence: number,
     whenEmpty: SilenceReason,
   ): Outcome {
     if (suggestion.text === "") return { silence: whenEmpty };
-    const invoked = params.context.triggerKind === InlineCompletionTriggerKind.Invoked;
-    // Someone who asks by hand gets the best guess there is.
-    if (!invoked && suggestion.confidence < settings["completion.minConfidence"])
-      return { silence: "lowConfidence" };
+    if (suggestion.confidence < minConfidence) return { silence: "lowConfidence" };
     return { text: suggestion.text };
   }
 
@@ -259,6 +259,12 @@ export class InlineCompletions {
       },
     };
   }
+}
+
+/** Why nothing is shown, should the clean-up leave nothing. */
+function silenceOf(spoken: string, confident: string): SilenceReason {
+  if (spoken === "") return "modelSilent";
+  return confident === "" ? "lowConfidence" : "nothingLeft";
 }
 
 /** Waits for typing to rest; a cancelled request stops waiting at once. */

@@ -5,6 +5,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { createConnection, ProposedFeatures } from "vscode-languageserver/node";
+import { PROTOCOL_VERSION } from "../model/protocol.ts";
 import { createLanguageServer } from "./languageServer.ts";
 import { createLogger } from "./log.ts";
 import { createQueryEngine } from "./query/queryEngine.ts";
@@ -30,7 +31,7 @@ createLanguageServer(connection, {
   host: {
     modulePath: join(here, "model.mjs"),
     execPath: process.execPath,
-    protocolVersion: 1,
+    protocolVersion: PROTOCOL_VERSION,
   },
   createQuery: async ({ root, folder, files, embed }): Promise<QueryPort> => {
     const symbols = await readSymbols(folder);

@@ -5,14 +5,9 @@
  * turns into the CPU device. A native crash of the GPU driver therefore costs seconds, never the editor.
  */
 import { fork, type ChildProcess } from "node:child_process";
-import {
-  HostExitError,
-  NarrowError,
-  ProtocolError,
-  type Logger,
-  type NarrowCode,
-} from "../model/index.ts";
-import type { HostCalls, HostEvent, HostMethod } from "./hostCalls.ts";
+import { HostExitError, NarrowError, ProtocolError, type Logger } from "../model/index.ts";
+import type { HostEvent, HostMethod } from "../model/protocol.ts";
+import type { HostCalls } from "./hostCalls.ts";
 
 export interface ModelProcessOptions {
   readonly modulePath: string;
@@ -326,6 +321,7 @@ export class ModelProcess {
     // A failed spawn reports both "error" and "exit"; one crash is one crash.
     running.stopping = true;
     this.options.logger.warn("model host stopped", { how, output: running.output });
+    this.startedBefore = true;
     this.crashes.push(Date.now());
     const crashes = this.recentCrashes();
     const retryMs =
@@ -365,6 +361,6 @@ interface WireError {
 }
 
 function fromWire(error: WireError): NarrowError {
-  const code: NarrowCode = error.code.startsWith("NG_") ? (error.code as NarrowCode) : "NG_HOST";
+  const code = error.code.startsWith("NG_") ? (error.code as NarrowError["code"]) : "NG_HOST";
   return new NarrowError(code, error.message, error.hint ?? undefined);
 }

@@ -48,7 +48,7 @@ export const SETTINGS = {
     default: 0.35,
     scope: "window",
     description:
-      "Stay silent below this confidence. Higher means fewer suggestions, and more of them right; `0` shows everything.",
+      "How probable a suggestion must be to be shown; a longer one is cut where it falls below. Higher means fewer and shorter suggestions, and more of them right; `0` shows everything.",
   }),
   "completion.multiLine": setting({
     schema: z.boolean(),

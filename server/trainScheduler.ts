@@ -21,13 +21,15 @@ export interface TrainSchedulerParts {
   readonly memoFile: string;
   settings(): Promise<Settings>;
   directory(): string;
-  prepare(o: { onPhase(phase: string): void; signal: AbortSignal }): Promise<PreparedCorpus>;
+  prepare(o: {
+    readonly onPhase: (phase: string) => void;
+    readonly signal: AbortSignal;
+  }): Promise<PreparedCorpus>;
   setState(state: ModelState): void;
   publishPoint(point: TrainingPoint): void;
   /** Training ended; reload the model if a better one was written, and show the state of rest. */
   onSettled(outcome: TrainOutcome | undefined): Promise<void>;
   answers(): boolean;
-  device(): Promise<DeviceSummary>;
   readonly typingRestMs?: number;
 }
 

@@ -4,9 +4,8 @@
  */
 import type { CleanUp } from "./candidate.ts";
 
-// eslint-disable-next-line no-control-regex -- control characters are what this looks for.
-const NOT_TEXT =
-  /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffd\ufeff\u2028\u2029]|\p{Cs}/u;
+// Not "anything but a control character", less those that text is made of.
+const NOT_TEXT = /[^\P{Cc}\t\n\r]|[\ufffd\ufeff\u2028\u2029]|\p{Cs}/u;
 
 export const dropControlCharacters: CleanUp = (candidate) => {
   const at = candidate.text.search(NOT_TEXT);

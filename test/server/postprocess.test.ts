@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IDENTIFIER_CHARACTER, type Surroundings } from "../../server/postprocess/candidate.ts";
 import { cleanUp } from "../../server/postprocess/cleanUp.ts";
+import { confidentPrefix } from "../../server/postprocess/confidentPrefix.ts";
 
 type Extent = "line" | "lines" | "cut line" | "cut lines";
 
@@ -108,6 +109,38 @@ describe("the end", () => {
   });
 });
 
+describe("the confident prefix", () => {
+  const answer = (text: string, perByte: number[]) => ({
+    text,
+    confidence: perByte.reduce((product, p) => product * p, 1),
+    perByte,
+  });
+
+  test("is everything when that is probable enough", () => {
+    expect(confidentPrefix(answer("ab", [0.9, 0.9]), 0.8)).toMatchObject({
+      text: "ab",
+      truncated: false,
+    });
+  });
+
+  test("ends where the probability of the whole falls below", () => {
+    expect(confidentPrefix(answer("f(x)", [0.9, 0.9, 0.3, 0.9]), 0.5)).toMatchObject({
+      text: "f(",
+      truncated: true,
+    });
+    expect(confidentPrefix(answer("f(x)", [0.4, 0.9, 0.9, 0.9]), 0.5).text).toBe("");
+  });
+
+  test("never ends inside a character", () => {
+    expect(confidentPrefix(answer("aé", [0.9, 0.9, 0.1]), 0.5).text).toBe("a");
+    expect(confidentPrefix(answer("😀", [0.9, 0.9, 0.9, 0.1]), 0.5).text).toBe("");
+  });
+
+  test("without figures per byte is everything", () => {
+    expect(confidentPrefix({ text: "x", confidence: 0.1 }, 0.5).text).toBe("x");
+  });
+});
+
 describe("any suggestion", () => {
   const code = fc.oneof(
     fc.string({ unit: "binary", maxLength: 40 }),
@@ -151,7 +184,7 @@ describe("any suggestion", () => {
           { linePrefix: prefix, lineSuffix: suffix, following, multiLine },
         );
         expect(text.startsWith(out)).toBe(true);
-        expect(out).not.toMatch(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/);
+        expect(out).not.toMatch(/[^\P{Cc}\t\n\r]|\ufffd/u);
         expect(new TextDecoder().decode(new TextEncoder().encode(out))).toBe(out);
         if (!multiLine) expect(out).not.toMatch(/[\r\n]/);
         expect(out).not.toMatch(/[\n\t]$| {2}$/);
