@@ -110,6 +110,17 @@ describe("the layers", () => {
   });
 });
 
+describe("privacy", () => {
+  test("holds: no source of ours can open a network connection", () => {
+    const network =
+      /from "(?:node:)?(?:https?|http2|net|tls|dgram|dns|undici|ws)(?:\/[^"]*)?"|\bfetch\(|\bXMLHttpRequest\b|\bnew WebSocket\b|\bsendBeacon\b/;
+    const found = sources.filter(
+      (path) => layerOf(path) !== "test" && network.test(readFileSync(join(root, path), "utf8")),
+    );
+    expect(found).toEqual([]);
+  });
+});
+
 describe("package.json", () => {
   test("pins every dependency to one version", () => {
     const loose = Object.entries({
