@@ -15,7 +15,6 @@ import * as probabilities from "./kernels/probabilities.ts";
 import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
 import * as streamRead from "./kernels/streamRead.ts";
-import * as streamCollapse from "./kernels/streamCollapse.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as columns from "./kernels/columns.ts";
 import * as softcap from "./kernels/softcap.ts";
@@ -24,7 +23,6 @@ import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
 import * as streamGates from "./kernels/streamGates.ts";
 import * as cayleyMixing from "./kernels/cayleyMixing.ts";
-import * as mixing from "./kernels/mixing.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   adam,
@@ -42,14 +40,12 @@ const modules: readonly Record<string, unknown>[] = [
   columnSum,
   streamExpand,
   streamRead,
-  streamCollapse,
   streamWrite,
   dropout,
   tauAttention,
   attentionRows,
   streamGates,
   cayleyMixing,
-  mixing,
 ];
 
 function isOp(value: unknown): value is OpSpec {

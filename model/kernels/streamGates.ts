@@ -105,11 +105,7 @@ export const streamGatesCombineOp: OpSpec = {
   }),
 };
 
-interface Sizes {
-  readonly T: number;
-  readonly S: number;
-  readonly K: number;
-}
+type Sizes = Readonly<Record<"T" | "S" | "K", number>>;
 
 function shape(
   op: string,

@@ -13,7 +13,7 @@ function makeSegments(P: number): { start: Uint32Array; rows: number; owner: Uin
   for (let p = 0; p < P; p++) start[p + 1] = start[p]! + (p === 0 ? 3 : random.below(7));
   const rows = start[P]! + 2;
   const owner = new Uint32Array(rows).fill(NO_ROW);
-  for (let p = 0; p < P; p++) owner.fill(p, start[p]!, start[p + 1]!);
+  for (let p = 0; p < P; p++) owner.fill(p, start[p], start[p + 1]);
   return { start, rows, owner };
 }
 

@@ -25,10 +25,10 @@ const sizes = fc.constantFrom([2, 1], [2, 2], [2, 3], [3, 2], [4, 1], [4, 2], [4
 const drawn = sizes.chain(([S, O]) =>
   fc
     .array(fc.double({ min: -10, max: 10, noNaN: true }), {
-      minLength: mixingLogits({ kind: "goMhc", S: S!, O: O! }),
-      maxLength: mixingLogits({ kind: "goMhc", S: S!, O: O! }),
+      minLength: mixingLogits({ kind: "goMhc", S: S, O: O }),
+      maxLength: mixingLogits({ kind: "goMhc", S: S, O: O }),
     })
-    .map((a) => ({ S: S!, O: O!, a: Float64Array.from(a) })),
+    .map((a) => ({ S: S, O: O, a: Float64Array.from(a) })),
 );
 
 describe("goMhc mixing", () => {
@@ -67,8 +67,7 @@ describe("goMhc mixing", () => {
           a.map((v) => -v),
         );
         for (let i = 0; i < S; i++)
-          for (let j = 0; j < S; j++)
-            expect(other[j * S + i]).toBeCloseTo(mix[i * S + j]!, 12);
+          for (let j = 0; j < S; j++) expect(other[j * S + i]).toBeCloseTo(mix[i * S + j]!, 12);
       }),
     );
   });
@@ -84,7 +83,14 @@ describe("goMhc mixing", () => {
 
   test("agrees with the closed form for four streams with blocks of one", () => {
     const a = normals(6, 0.8);
-    const [a01, a02, a03, a12, a13, a23] = a as unknown as [number, number, number, number, number, number];
+    const [a01, a02, a03, a12, a13, a23] = a as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
     const A = [
       [0, a01, a02, a03],
       [-a01, 0, a12, a13],
