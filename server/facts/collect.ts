@@ -240,7 +240,8 @@ function startServer(
     if (!server.languages.includes(languageId)) continue;
     const command = findServer(server);
     if (!command) continue;
-    const limits = { initializeMs: Math.min(30_000, o.budgetMs / 2) };
+    const half = o.budgetMs / 2;
+    const limits = { initializeMs: Math.min(30_000, half), loadMs: Math.min(60_000, half) };
     return createLspSource({ server, command, root: o.root, logger, limits });
   }
   return undefined;

@@ -24,6 +24,8 @@ export interface LanguageServer {
   readonly initializationOptions?: unknown;
   /** Answer to workspace/configuration, by section. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Answers nothing until the project is loaded, and reports that work. */
+  readonly loadsFirst?: true;
   /** How many files stay open at once. */
   readonly openFiles: number;
 }
@@ -58,10 +60,10 @@ export const LANGUAGE_SERVERS: readonly LanguageServer[] = [
     },
     openFiles: 20,
   },
-  server("rust-analyzer", ["rust"], ["rust-analyzer"], []),
-  server("gopls", ["go"], ["gopls"], [], { semanticTokens: true }),
+  { ...server("rust-analyzer", ["rust"], ["rust-analyzer"], []), loadsFirst: true },
+  { ...server("gopls", ["go"], ["gopls"], [], { semanticTokens: true }), loadsFirst: true },
   server("clangd", ["c", "cpp"], ["clangd"], ["--background-index=false", "--log=error"]),
-  server("jdtls", ["java"], ["jdtls"], []),
+  { ...server("jdtls", ["java"], ["jdtls"], []), loadsFirst: true },
   server("zls", ["zig"], ["zls"], []),
   server("lua-language-server", ["lua"], ["lua-language-server"], []),
   server("solargraph", ["ruby"], ["solargraph"], ["stdio"]),

@@ -18,6 +18,8 @@ import { SourceGone } from "./source.ts";
 
 const SHUTDOWN_MS = 1000;
 const KEPT_STDERR = 400;
+const QUIET_MS = 700;
+const POLL_MS = 50;
 
 /** The time for one request ran out; the server may still be well. */
 export class RequestTimeout extends Error {
@@ -78,7 +80,7 @@ export class LspClient {
     );
     this.#connection.onError(() => undefined);
     this.#connection.onRequest((method, params) => answer(method, params, o.settings));
-    this.#connection.onNotification((method, params) => this.#notified(method, params));
+    this.#connection.onUnhandledProgress(({ value }) => this.#progressed(value));
     this.#connection.listen();
   }
 
@@ -86,9 +88,15 @@ export class LspClient {
     return this.#gone;
   }
 
-  /** True while the server reports work in progress: loading a project, indexing. */
-  get isBusy(): boolean {
-    return this.#busy > 0;
+  /** Waits until the server reports no work in progress (loading a project, indexing), at most `limitMs`. */
+  async settled(limitMs: number): Promise<void> {
+    const until = performance.now() + limitMs;
+    let quietSince = performance.now();
+    // Work that is over may be followed by more, and the first report takes a moment to come.
+    while (performance.now() < until && performance.now() - quietSince < QUIET_MS && !this.#gone) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      if (this.#busy > 0) quietSince = performance.now();
+    }
   }
 
   /** Rejects with RequestTimeout after `timeoutMs`, with SourceGone when the server is lost. */
@@ -158,11 +166,10 @@ export class LspClient {
     }
   }
 
-  #notified(method: string, params: unknown): void {
-    if (method !== "$/progress") return;
-    const { value } = params as { value?: { kind?: string } };
-    if (value?.kind === "begin") this.#busy++;
-    else if (value?.kind === "end") this.#busy = Math.max(0, this.#busy - 1);
+  #progressed(value: unknown): void {
+    const { kind } = (value ?? {}) as { kind?: string };
+    if (kind === "begin") this.#busy++;
+    else if (kind === "end") this.#busy = Math.max(0, this.#busy - 1);
   }
 }
 

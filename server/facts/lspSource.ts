@@ -33,6 +33,8 @@ import { TextPositions } from "./textPositions.ts";
 
 export interface LspSourceLimits {
   readonly initializeMs: number;
+  /** Longest wait for a server that loads a project before it can answer. */
+  readonly loadMs: number;
   readonly requestMs: number;
   /** No answer to anything for so long, and the server is given up. */
   readonly hangMs: number;
@@ -42,6 +44,7 @@ export interface LspSourceLimits {
 
 export const LSP_LIMITS: LspSourceLimits = {
   initializeMs: 30_000,
+  loadMs: 60_000,
   requestMs: 20_000,
   hangMs: 30_000,
   concurrency: 8,
@@ -100,6 +103,8 @@ export async function createLspSource(o: {
       limits.initializeMs,
     );
     client.notify("initialized", {});
+    if (o.server.loadsFirst) await client.settled(limits.loadMs);
+    if (client.gone) throw client.gone;
     return new LspSource(o.server, client, capabilities, o.root, limits, o.logger);
   } catch (error) {
     const gone = client.gone ?? new SourceGone(`${o.server.name} did not start: ${text(error)}`);

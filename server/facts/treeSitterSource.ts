@@ -69,7 +69,7 @@ export function createTreeSitterSource(): FactSource {
     });
     if (!tree) return undefined;
     try {
-      return describe(file, tree.rootNode);
+      return describe(file, tree.rootNode, budget.deadline);
     } finally {
       tree.delete();
     }
@@ -95,13 +95,20 @@ interface Use {
   readonly declares: boolean;
 }
 
-function describe(file: SourceFile, root: Node): FileEvidence {
+/** Nodes between two looks at the clock. */
+const NODES_PER_LOOK = 2000;
+
+function describe(file: SourceFile, root: Node, deadline: number): FileEvidence {
+  let nodes = 0;
+  let isLate = false;
   const symbols: SymbolEntry[] = [];
   const uses: Use[] = [];
   /** Nodes that are the name of a declaration, with its kind. */
   const named = new Map<number, number>();
 
   const visit = (node: Node, container: string | undefined, isLocal: boolean): void => {
+    if (++nodes % NODES_PER_LOOK === 0) isLate = performance.now() > deadline;
+    if (isLate) return;
     let inside = container;
     let isInsideLocal = isLocal;
     let kind = declaringKind(node.type);

@@ -214,7 +214,13 @@ describe("a broken language server", () => {
     });`;
 
   async function collectWith(
-    o: { before?: string; after?: string; command?: string; limits?: Partial<LspSourceLimits> },
+    o: {
+      before?: string;
+      after?: string;
+      command?: string;
+      limits?: Partial<LspSourceLimits>;
+      loadsFirst?: true;
+    },
     budgetMs: number,
   ) {
     const here = project(PYTHON);
@@ -226,7 +232,14 @@ describe("a broken language server", () => {
       budgetMs,
       createServer: () =>
         createLspSource({
-          server: { name: "broken", languages: ["python"], binaries: [], args: [], openFiles: 2 },
+          server: {
+            name: "broken",
+            languages: ["python"],
+            binaries: [],
+            args: [],
+            openFiles: 2,
+            ...(o.loadsFirst ? { loadsFirst: true } : {}),
+          },
           command: { command: o.command ?? process.execPath, args: [serverFile] },
           root: here.root,
           logger: silentLogger,
@@ -280,6 +293,22 @@ describe("a broken language server", () => {
     expect(facts.report[0]!.why).toContain("initialize took over 400 ms");
     expect(ms).toBeLessThan(10_000);
     await expectEnded(pidFile);
+  });
+
+  test("that loads its project first is waited for", async () => {
+    const { facts } = await collectWith(
+      {
+        after: `if (message.method !== "textDocument/documentSymbol") return;
+          const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 5 } };
+          say({ jsonrpc: "2.0", id: message.id, result: globalThis.loaded ? [{ name: "LIMIT", kind: 14, range, selectionRange: range }] : [] });`,
+        before: `setTimeout(() => say({ jsonrpc: "2.0", method: "$/progress", params: { token: 1, value: { kind: "begin", title: "load" } } }), 200);
+          setTimeout(() => { globalThis.loaded = true; say({ jsonrpc: "2.0", method: "$/progress", params: { token: 1, value: { kind: "end" } } }); }, 1200);`,
+        loadsFirst: true,
+      },
+      20_000,
+    );
+    expect(facts.report[0]).toMatchObject({ source: "broken", answered: 3 });
+    expect(facts.symbols.map((s) => s.name)).toEqual(["LIMIT", "LIMIT", "LIMIT"]);
   });
 
   test("that hangs after its start is given up within the budget and killed", async () => {
