@@ -46,6 +46,7 @@ const modules: readonly Record<string, unknown>[] = [
   attentionRows,
   streamGates,
   cayleyMixing,
+  columns,
 ];
 
 function isOp(value: unknown): value is OpSpec {
