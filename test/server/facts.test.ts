@@ -201,6 +201,7 @@ describe("a broken language server", () => {
     ${before}
     const say = (o) => { const s = JSON.stringify(o); process.stdout.write("Content-Length: " + Buffer.byteLength(s) + "\\r\\n\\r\\n" + s); };
     let text = "";
+    process.stdin.setEncoding("latin1");
     process.stdin.on("data", (d) => {
       text += d;
       for (;;) {
