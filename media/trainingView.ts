@@ -190,6 +190,7 @@ function curves(all: readonly TrainingPoint[]): uPlot.AlignedData {
   const smooth: (number | null)[] = [];
   const heldout: (number | null)[] = [];
   let mean: number | null = null;
+  let scored: number | null = null;
   for (const point of all) {
     if (point.loss !== null)
       mean = mean === null ? point.loss : SMOOTHING * mean + (1 - SMOOTHING) * point.loss;
@@ -197,7 +198,9 @@ function curves(all: readonly TrainingPoint[]): uPlot.AlignedData {
     x.push(Math.max(point.seconds, x.at(-1) ?? 0));
     raw.push(point.loss);
     smooth.push(mean);
-    heldout.push(point.heldoutBpb);
+    // The last score is repeated until there is a new one; a point stands where it was measured.
+    heldout.push(point.heldoutBpb === scored ? null : point.heldoutBpb);
+    scored = point.heldoutBpb ?? scored;
   }
   return [x, raw, smooth, heldout] as uPlot.AlignedData;
 }

@@ -49,3 +49,15 @@ export interface HostCalls extends Record<HostMethod, { params: unknown; result:
   info: { params: Empty; result: unknown };
   shutdown: { params: Empty; result: unknown };
 }
+
+const NO_GPU_CODES: ReadonlySet<string> = new Set([
+  "NG_NO_ADAPTER",
+  "NG_SOFTWARE_ADAPTER",
+  "NG_DAWN_MISSING",
+  "NG_DAWN_LOAD",
+]);
+
+/** True for a failure that means: a GPU was demanded and there is none. The class is lost on the wire, the code is not. */
+export function meansNoGpu(error: { readonly code: string }): boolean {
+  return NO_GPU_CODES.has(error.code);
+}

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
 import type { FileSink } from "./fileChanges.ts";
 import type { HostEvent } from "../model/protocol.ts";
-import type { LoadedModel } from "./hostCalls.ts";
+import { meansNoGpu, type LoadedModel } from "./hostCalls.ts";
 import type { CompletionEngine } from "./inlineCompletion.ts";
 import { ModelProcess, type ModelProcessOptions } from "./modelProcess.ts";
 import { ModelSession } from "./modelSession.ts";
@@ -161,9 +161,8 @@ export class ModelLifecycle {
     if (this.disposed) return;
     this.disposed = true;
     this.status.dispose();
-    const ending = this.scheduler.dispose();
+    await this.scheduler.dispose();
     await this.host.dispose();
-    await ending;
   }
 
   private async loadAndShow(): Promise<void> {
@@ -174,7 +173,7 @@ export class ModelLifecycle {
       this.status.set({ kind: "notTrained", reason: "no model of this workspace yet" });
     else if (result.error instanceof HostExitError && this.status.current.kind === "recovering")
       return; // It is being started again, and loads the model then.
-    else if (isNoGpu(result.error))
+    else if (meansNoGpu(result.error))
       this.status.set({ kind: "noGpu", reason: result.error.message });
     else this.fail(result.error);
   }
@@ -241,8 +240,4 @@ export class ModelLifecycle {
       safeMode: this.host.safeMode,
     };
   }
-}
-
-function isNoGpu(error: NarrowError): boolean {
-  return error.code.includes("GPU") || error.code.includes("DEVICE_UNAVAILABLE");
 }

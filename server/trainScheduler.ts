@@ -5,8 +5,9 @@
  */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
-import type { TrainOutcome, TrainParams } from "./hostCalls.ts";
+import { meansNoGpu, type TrainOutcome, type TrainParams } from "./hostCalls.ts";
 import type { ModelProcess } from "./modelProcess.ts";
 import type { DeviceSummary, ModelState, StartOutcome, TrainingPoint } from "./protocol.ts";
 import type { Settings } from "./settings.ts";
@@ -35,6 +36,8 @@ export interface TrainSchedulerParts {
 
 /** After the last key, training on the CPU waits this long before it goes on. */
 const TYPING_REST_MS = 3000;
+/** The editor waits about twice as long for the server to stop. */
+const SAVE_GRACE_MS = 2000;
 const MAX_HISTORY = 4000;
 const MAX_ATTEMPTS = 8;
 const SEED = 1;
@@ -122,8 +125,7 @@ export class TrainScheduler {
 
   /** A key was pressed in a document. On the CPU, training steps aside for a moment, visibly. */
   typed(): void {
-    if (!this.inHost || this.deviceNow?.kind !== "cpu" || this.lastPoint?.phase !== "training")
-      return;
+    if (!this.inHost || this.deviceNow?.kind !== "cpu" || isPreparing(this.lastPoint)) return;
     void this.stepAside().catch((error: unknown) =>
       this.report("pausing for typing failed", error),
     );
@@ -157,11 +159,16 @@ export class TrainScheduler {
     this.hostBack = undefined;
   }
 
-  /** Ends the run but remembers it, because the editor closes. */
+  /** Ends the run but remembers it, because the editor closes. The host gets a moment to save. */
   async dispose(): Promise<void> {
     clearTimeout(this.typingTimer);
+    const training = this.inHost;
     this.stopping?.abort();
     this.hostBack?.reject(new Error("the server stops"));
+    if (training) {
+      const saved = this.parts.host.request("stopTraining", {}).catch(() => undefined);
+      await Promise.race([saved, sleep(SAVE_GRACE_MS)]);
+    }
     await this.run?.catch(() => undefined);
   }
 
@@ -187,7 +194,7 @@ export class TrainScheduler {
       const known =
         error instanceof NarrowError ? error : new NarrowError("NG_TRAIN", String(error));
       this.parts.setState(
-        known.code === "NG_NO_GPU" || known.code === "NG_DEVICE_UNAVAILABLE"
+        meansNoGpu(known)
           ? { kind: "noGpu", reason: known.message }
           : {
               kind: "error",
@@ -289,7 +296,7 @@ export class TrainScheduler {
       });
       return;
     }
-    if (point.phase !== "training") {
+    if (isPreparing(point)) {
       this.parts.setState({ kind: "preparing", phase: point.phase });
       return;
     }
@@ -323,6 +330,11 @@ export class TrainScheduler {
       error: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** Before the first step. Saving and evaluating in between are part of training. */
+function isPreparing(point: TrainingPoint | undefined): boolean {
+  return point === undefined || point.phase === "facts" || point.phase === "indexing";
 }
 
 /** The host names its device in one line; the CPU twin says so first. */
