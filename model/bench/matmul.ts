@@ -65,7 +65,11 @@ export async function benchMatmul(
     const b = device.tensor("bench b", [batch, s.k, s.n]);
     const out = device.tensor("bench out", [batch, s.m, s.n]);
     const random = new Random(1);
-    for (const t of [a, b]) device.write(t, Float32Array.from({ length: t.size }, () => random.uniform() - 0.5));
+    for (const t of [a, b])
+      device.write(
+        t,
+        Float32Array.from({ length: t.size }, () => random.uniform() - 0.5),
+      );
     const graph = new Graph();
     for (let i = 0; i < repeats; i++) matmul(graph, { ...s, a, b, out });
     const program = await device.compile(graph, "bench matmul");

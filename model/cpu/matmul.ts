@@ -15,7 +15,14 @@ export interface MatmulShape {
   readonly accumulate: number;
 }
 
-export function matmul(a: Floats, b: Floats, out: Floats, s: MatmulShape, start: number, end: number): void {
+export function matmul(
+  a: Floats,
+  b: Floats,
+  out: Floats,
+  s: MatmulShape,
+  start: number,
+  end: number,
+): void {
   const simd = a instanceof Float32Array ? simdFor(a) : undefined;
   if (simd !== undefined && simdFor(b) === simd && simdFor(out) === simd) {
     matmulSimd(simd, a, b, out, s, start, end);
@@ -62,7 +69,7 @@ function matmulSimd(
   const { m, k, n } = s;
   const rowStep = s.transposeA === 1 ? 4 : k * 4;
   const step = s.transposeA === 1 ? m * 4 : 4;
-  for (let unit = start; unit < end; ) {
+  for (let unit = start; unit < end;) {
     const z = Math.floor(unit / m);
     const row = unit - z * m;
     const rows = Math.min(m - row, end - unit);

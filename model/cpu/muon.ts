@@ -38,7 +38,7 @@ export function muonNormalize(
   start: number,
   end: number,
 ): void {
-  for (let i = start; i < end; ) {
+  for (let i = start; i < end;) {
     const z = Math.floor(i / s.size);
     let sum = 0;
     for (let part = 0; part < s.partCount; part++) sum += b.squareSums[z * s.partCount + part]!;
@@ -50,7 +50,12 @@ export function muonNormalize(
 
 export function muonPolynomial(
   b: { gram: Floats; gramSquared: Floats; mixed: Floats },
-  s: { readonly side: number; readonly first: number; readonly second: number; readonly third: number },
+  s: {
+    readonly side: number;
+    readonly first: number;
+    readonly second: number;
+    readonly third: number;
+  },
   start: number,
   end: number,
 ): void {

@@ -2,7 +2,14 @@
  * AdamW with decoupled decay; the whole tensor in one node. Bias corrections are given, so the step count stays
  * with the caller. Source: Adam (arXiv 1412.6980) algorithm 1; AdamW (arXiv 1711.05101) algorithm 2.
  */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import { adamStep as adamTwin } from "../cpu/adam.ts";
 import code from "./adam.wgsl";
 

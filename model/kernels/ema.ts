@@ -1,5 +1,12 @@
 /** Exponential moving average of parameters, ema = decay·ema + (1 − decay)·param. */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import { emaStep as emaTwin } from "../cpu/ema.ts";
 import code from "./ema.wgsl";
 

@@ -3,7 +3,17 @@
  * gradient) it splits k into parts that a second node adds in order. Only transposeA forms are split, so a row
  * of a forward product never depends on how many rows there are.
  */
-import { expectSize, gridFor, type Floats, type GpuCaps, type Graph, type GpuKernel, type OpSpec, type Params, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type GpuCaps,
+  type Graph,
+  type GpuKernel,
+  type OpSpec,
+  type Params,
+  type Tensor,
+} from "../graph.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
@@ -54,7 +64,17 @@ const vectors = (p: Params): Vectors => {
 function kernel(p: Params, caps: GpuCaps): GpuKernel {
   const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
   const constants: Record<string, number> = {};
-  for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB", "accumulate"])
+  for (const name of [
+    "m",
+    "k",
+    "n",
+    "batch",
+    "splits",
+    "chunk",
+    "transposeA",
+    "transposeB",
+    "accumulate",
+  ])
     constants[name] = p[name]!;
   // Software GPUs need tens of seconds to compile a tile; the plain kernel makes the same fma chains.
   if (caps.software && p["tile"] === undefined) {
@@ -63,7 +83,12 @@ function kernel(p: Params, caps: GpuCaps): GpuKernel {
   }
   const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits) : tiles[p["tile"]]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
-  return { code: tileSource(tile, vectors(p)), entryPoint: "main", constants, workgroups: gridFor(groups, 1) };
+  return {
+    code: tileSource(tile, vectors(p)),
+    entryPoint: "main",
+    constants,
+    workgroups: gridFor(groups, 1),
+  };
 }
 
 const shape = (p: Params): MatmulShape => p as unknown as MatmulShape;
@@ -146,7 +171,9 @@ export function matmul(g: Graph, x: Matmul): void {
   const common = { m, k, n, batch, transposeA, transposeB, ...forced };
   const tileCount = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
   const wanted =
-    transposeA === 1 ? Math.min(Math.floor(BUSY_GROUPS / tileCount), Math.floor(k / SHORTEST_CHUNK)) : 1;
+    transposeA === 1
+      ? Math.min(Math.floor(BUSY_GROUPS / tileCount), Math.floor(k / SHORTEST_CHUNK))
+      : 1;
   if (wanted < 2) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
     g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, accumulate });
@@ -159,4 +186,3 @@ export function matmul(g: Graph, x: Matmul): void {
   const sum = accumulate === 1 ? sumPartsAccumulateOp : sumPartsOp;
   g.add(sum, [parts, x.out], { size: x.out.size, splits, accumulate });
 }
-

@@ -75,7 +75,10 @@ export function tileSource(tile: Tile, vectors: Vectors): string {
   const threadsM = tileM / perM;
   const jobsA = (quadsM * tileK) / 4;
   const jobs = jobsA + (quadsN * tileK) / 4;
-  invariant(jobs <= threads, `a ${tileM} × ${tileN} tile of depth ${tileK} has ${jobs} blocks to load and ${threads} threads`);
+  invariant(
+    jobs <= threads,
+    `a ${tileM} × ${tileN} tile of depth ${tileK} has ${jobs} blocks to load and ${threads} threads`,
+  );
   const blocksM = range(perM / 4);
   const blocksN = range(perN / 4);
   const rows = range(4);

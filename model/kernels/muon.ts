@@ -4,7 +4,14 @@
  * transposed copy. Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
  * Differs: weights are [in, out] here, so the shape factor is max(1, cols / rows)^0.5.
  */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import * as twin from "../cpu/muon.ts";
 import code from "./muon.wgsl";
 import { matmul } from "./matmul.ts";

@@ -48,14 +48,29 @@ describe("adamStep", () => {
         const want = reference(size, 0.1, cautious);
         for (const device of await devices()) {
           const tensor = (name: string, n = size) => device.tensor(name, [n]);
-          const [param, grad, m, v, hyper] = [tensor("p"), tensor("g"), tensor("m"), tensor("v"), tensor("h", 8)];
+          const [param, grad, m, v, hyper] = [
+            tensor("p"),
+            tensor("g"),
+            tensor("m"),
+            tensor("v"),
+            tensor("h", 8),
+          ];
           device.write(param, normals(1, size));
           const g = new Graph();
           adamStep(g, { param, grad, m, v, hyper });
           const program = await device.compile(g, "adam");
           for (let t = 1; t <= steps; t++) {
             device.write(grad, normals(10 + t, size));
-            device.write(hyper, [lr, beta1, beta2, eps, 0.1, 1 - beta1 ** t, 1 - beta2 ** t, cautious]);
+            device.write(hyper, [
+              lr,
+              beta1,
+              beta2,
+              eps,
+              0.1,
+              1 - beta1 ** t,
+              1 - beta2 ** t,
+              cautious,
+            ]);
             await program.run();
           }
           expectClose(`${device.name}, ${size}`, await device.read(param), want, tolerance);

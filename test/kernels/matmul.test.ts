@@ -8,7 +8,10 @@ import { checkOp } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
 
 /** Rounding of a chain of k fused steps on unit normals grows like its square root; 1e-6 per step is ample. */
-const tolerance = (k: number): { atol: number; rtol: number } => ({ atol: 1e-6 * Math.sqrt(k) * 4 + 1e-6, rtol: 1e-5 });
+const tolerance = (k: number): { atol: number; rtol: number } => ({
+  atol: 1e-6 * Math.sqrt(k) * 4 + 1e-6,
+  rtol: 1e-5,
+});
 
 const shapes = [
   { m: 1, k: 1, n: 1 },
@@ -90,13 +93,22 @@ describe("matmul", () => {
   });
 });
 
-async function rowsOf(device: Device, o: { m: number; k: number; n: number; transposeB: 0 | 1 }): Promise<ArrayLike<number>> {
+async function rowsOf(
+  device: Device,
+  o: { m: number; k: number; n: number; transposeB: 0 | 1 },
+): Promise<ArrayLike<number>> {
   const random = new Random(5);
   const b = device.tensor("b", [o.k, o.n]);
-  device.write(b, Float32Array.from({ length: b.size }, () => random.normal()));
+  device.write(
+    b,
+    Float32Array.from({ length: b.size }, () => random.normal()),
+  );
   const a = device.tensor("a", [o.m, o.k]);
   const other = new Random(6);
-  device.write(a, Float32Array.from({ length: a.size }, () => other.normal()));
+  device.write(
+    a,
+    Float32Array.from({ length: a.size }, () => other.normal()),
+  );
   const out = device.tensor("out", [o.m, o.n]);
   const g = new Graph();
   matmul(g, { a, b, out, ...o });
@@ -112,7 +124,10 @@ describe("a row of a matmul", () => {
   for (const transposeB of [0, 1] as const)
     test(`has the same bits however many rows there are, transposeB ${transposeB}`, async () => {
       const gpu = await testGpu();
-      const devices: Device[] = [await createCpuDevice({ threads: 0 }), ...(gpu === undefined ? [] : [gpu])];
+      const devices: Device[] = [
+        await createCpuDevice({ threads: 0 }),
+        ...(gpu === undefined ? [] : [gpu]),
+      ];
       for (const device of devices) {
         const shape = { k: 300, n: 68, transposeB };
         const one = await rowsOf(device, { m: 1, ...shape });

@@ -51,7 +51,9 @@ function orthogonalized(direction: Matrix): Matrix {
 
 function reference(rows: number, cols: number, h: Hyper, steps: number): number[] {
   const toMatrix = (v: ArrayLike<number>): Matrix =>
-    Array.from({ length: rows }, (_, r) => Array.from({ length: cols }, (_, c) => v[r * cols + c]!));
+    Array.from({ length: rows }, (_, r) =>
+      Array.from({ length: cols }, (_, c) => v[r * cols + c]!),
+    );
   let param = toMatrix(normals(1, rows * cols));
   let momentum = toMatrix(new Float64Array(rows * cols));
   for (let t = 0; t < steps; t++) {
@@ -74,16 +76,33 @@ function reference(rows: number, cols: number, h: Hyper, steps: number): number[
 
 async function stepped(
   device: Device,
-  o: { rows: number; cols: number; batch: number; hyper: Hyper; steps: number; gradScale?: number; zeroStart?: 1 },
+  o: {
+    rows: number;
+    cols: number;
+    batch: number;
+    hyper: Hyper;
+    steps: number;
+    gradScale?: number;
+    zeroStart?: 1;
+  },
 ): Promise<ArrayLike<number>> {
   const shape = [o.batch, o.rows, o.cols];
   const [param, grad, momentum] = ["p", "g", "m"].map((name) => device.tensor(name, shape));
   const hyper = device.tensor("h", [8]);
   const one = o.rows * o.cols;
-  for (let z = 0; z < o.batch && o.zeroStart === undefined; z++) device.write(param!, normals(1, one), z * one);
+  for (let z = 0; z < o.batch && o.zeroStart === undefined; z++)
+    device.write(param!, normals(1, one), z * one);
   device.write(hyper, values(o.hyper));
   const g = new Graph();
-  muonStep(g, { param: param!, grad: grad!, momentum: momentum!, hyper, rows: o.rows, cols: o.cols, batch: o.batch });
+  muonStep(g, {
+    param: param!,
+    grad: grad!,
+    momentum: momentum!,
+    hyper,
+    rows: o.rows,
+    cols: o.cols,
+    batch: o.batch,
+  });
   const program = await device.compile(g, "muon");
   for (let t = 0; t < o.steps; t++) {
     const values = normals(20 + t, one).map((v) => v * (o.gradScale ?? 1));
@@ -102,7 +121,8 @@ function singularValues(m: Matrix): number[] {
   for (let sweep = 0; sweep < 30; sweep++)
     for (let p = 0; p < a.length; p++)
       for (let q = p + 1; q < a.length; q++) {
-        const dot = (x: number[], y: number[]): number => x.reduce((sum, v, i) => sum + v * y[i]!, 0);
+        const dot = (x: number[], y: number[]): number =>
+          x.reduce((sum, v, i) => sum + v * y[i]!, 0);
         const [x, y] = [a[p]!, a[q]!];
         const angle = 0.5 * Math.atan2(2 * dot(x, y), dot(x, x) - dot(y, y));
         const [c, s] = [Math.cos(angle), Math.sin(angle)];
@@ -118,7 +138,13 @@ const devices = async (): Promise<Device[]> => {
 };
 
 describe("muonStep", () => {
-  for (const [rows, cols] of [[1, 1], [5, 3], [24, 24], [16, 40], [40, 12]] as const)
+  for (const [rows, cols] of [
+    [1, 1],
+    [5, 3],
+    [24, 24],
+    [16, 40],
+    [40, 12],
+  ] as const)
     test(`follows the published algorithm on ${rows}×${cols}`, async () => {
       for (const hyper of [plain, { ...plain, nesterov: 0, cautious: 1 }]) {
         const want = reference(rows, cols, hyper, 2);
@@ -141,11 +167,23 @@ describe("muonStep", () => {
     for (const gradScale of [1e-6, 1, 1e6])
       for (const device of await devices()) {
         const hyper = { lr: 1, mu: 0, weightDecay: 0, nesterov: 0, cautious: 0 };
-        const got = await stepped(device, { rows: 20, cols: 60, batch: 1, hyper, steps: 1, gradScale, zeroStart: 1 });
-        const update = Array.from({ length: 20 }, (_, r) => Array.from(got).slice(r * 60, (r + 1) * 60));
+        const got = await stepped(device, {
+          rows: 20,
+          cols: 60,
+          batch: 1,
+          hyper,
+          steps: 1,
+          gradScale,
+          zeroStart: 1,
+        });
+        const update = Array.from({ length: 20 }, (_, r) =>
+          Array.from(got).slice(r * 60, (r + 1) * 60),
+        );
         for (const s of singularValues(update)) {
           // The shape factor is √(60 / 20).
-          expect(s / Math.sqrt(3), `${device.name}, gradients × ${gradScale}`).toBeGreaterThan(band[0]);
+          expect(s / Math.sqrt(3), `${device.name}, gradients × ${gradScale}`).toBeGreaterThan(
+            band[0],
+          );
           expect(s / Math.sqrt(3)).toBeLessThan(band[1]);
         }
       }
@@ -153,7 +191,14 @@ describe("muonStep", () => {
 
   test("does nothing but decay where the gradient is zero", async () => {
     for (const device of await devices()) {
-      const got = await stepped(device, { rows: 6, cols: 4, batch: 1, hyper: plain, steps: 1, gradScale: 0 });
+      const got = await stepped(device, {
+        rows: 6,
+        cols: 4,
+        batch: 1,
+        hyper: plain,
+        steps: 1,
+        gradScale: 0,
+      });
       const want = normals(1, 24).map((p) => p * (1 - plain.lr * plain.weightDecay));
       expectClose(device.name, got, want, { atol: 1e-7, rtol: 1e-6 });
     }

@@ -29,7 +29,10 @@ let compiled: WebAssembly.Module | undefined;
 
 /** Call once per thread and memory, before the first op. */
 export function bindSimd(memory: WebAssembly.Memory, thread: number): void {
-  invariant(thread < MAX_THREADS, `CPU thread ${thread} has no scratch; there is room for ${MAX_THREADS}`);
+  invariant(
+    thread < MAX_THREADS,
+    `CPU thread ${thread} has no scratch; there is room for ${MAX_THREADS}`,
+  );
   if (!WebAssembly.validate(bytes)) return;
   compiled ??= new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(compiled, { env: { memory, abort } });
@@ -46,7 +49,7 @@ export function memoryBuffer(memory: WebAssembly.Memory): ArrayBuffer {
   const buffer = memory.buffer;
   const kernels = byMemory.get(memory);
   if (kernels !== undefined) byBuffer.set(buffer, kernels);
-  return buffer as unknown as ArrayBuffer;
+  return buffer;
 }
 
 /** The kernels that can work on this view, if any. */

@@ -86,14 +86,7 @@ function block(ap: usize, bp: usize, kc: i32, out: usize, stride: usize, continu
 }
 
 /** b's entries [kFirst, +kc) × [nFirst, +nc) as panels of 8 columns, zero-padded. */
-function packB(
-  b: usize,
-  stepK: usize,
-  stepN: usize,
-  kc: i32,
-  nc: i32,
-  to: usize,
-): void {
+function packB(b: usize, stepK: usize, stepN: usize, kc: i32, nc: i32, to: usize): void {
   for (let j = 0; j < nc; j += NR) {
     const wide = min(NR, nc - j);
     const from = b + <usize>j * stepN;
@@ -113,14 +106,15 @@ function packB(
       }
       for (; i < kc; i++) {
         const at = from + <usize>i * 4;
-        for (let c = 0; c < NR; c++) store<f32>(to + (<usize>c << 2), load<f32>(at + <usize>c * stepN));
+        for (let c = 0; c < NR; c++)
+          store<f32>(to + ((<usize>c) << 2), load<f32>(at + <usize>c * stepN));
         to += 32;
       }
     } else {
       for (let i = 0; i < kc; i++) {
         const at = from + <usize>i * stepK;
         for (let c = 0; c < NR; c++)
-          store<f32>(to + (<usize>c << 2), c < wide ? load<f32>(at + <usize>c * stepN) : 0);
+          store<f32>(to + ((<usize>c) << 2), c < wide ? load<f32>(at + <usize>c * stepN) : 0);
         to += 32;
       }
     }
@@ -128,7 +122,6 @@ function packB(
 }
 
 /** The 4 × 4 block of rows `stride` bytes apart, transposed. */
-@inline
 function transpose4(from: usize, stride: usize, to: usize, toStride: usize): void {
   const r0 = v128.load(from);
   const r1 = v128.load(from + stride);
@@ -161,29 +154,44 @@ function packA(a: usize, stepM: usize, stepK: usize, kc: i32, rows: i32, to: usi
   }
   for (let i = 0; i < kc; i++) {
     for (let r = 0; r < MR; r++)
-      store<f32>(to + (<usize>r << 2), r < rows ? load<f32>(a + <usize>r * stepM) : 0);
+      store<f32>(to + ((<usize>r) << 2), r < rows ? load<f32>(a + <usize>r * stepM) : 0);
     a += stepK;
     to += 24;
   }
 }
 
 /** Copies a rows × columns corner between the edge buffer (rows 32 bytes apart) and out. */
-function copyCorner(from: usize, fromStride: usize, to: usize, toStride: usize, rows: i32, columns: i32): void {
+function copyCorner(
+  from: usize,
+  fromStride: usize,
+  to: usize,
+  toStride: usize,
+  rows: i32,
+  columns: i32,
+): void {
   for (let r = 0; r < rows; r++)
     for (let c = 0; c < columns; c++)
       store<f32>(
-        to + <usize>r * toStride + (<usize>c << 2),
-        load<f32>(from + <usize>r * fromStride + (<usize>c << 2)),
+        to + <usize>r * toStride + ((<usize>c) << 2),
+        load<f32>(from + <usize>r * fromStride + ((<usize>c) << 2)),
       );
 }
 
 /** Few rows, b stored [k, n]: no packing, 32 columns at a time. */
-function directRow(a: usize, stepK: usize, b: usize, out: usize, k: i32, n: i32, continues: i32): void {
-  const bStep = <usize>n << 2;
+function directRow(
+  a: usize,
+  stepK: usize,
+  b: usize,
+  out: usize,
+  k: i32,
+  n: i32,
+  continues: i32,
+): void {
+  const bStep = (<usize>n) << 2;
   let j = 0;
   for (; j + 32 <= n; j += 32) {
-    const o = out + (<usize>j << 2);
-    let bp = b + (<usize>j << 2);
+    const o = out + ((<usize>j) << 2);
+    let bp = b + ((<usize>j) << 2);
     let ap = a;
     let c0 = f32x4.splat(0);
     let c1 = f32x4.splat(0);
@@ -227,8 +235,8 @@ function directRow(a: usize, stepK: usize, b: usize, out: usize, k: i32, n: i32,
   }
   for (; j < n; j++) {
     // One lane, with the same multiply-add as the others.
-    const o = out + (<usize>j << 2);
-    let bp = b + (<usize>j << 2);
+    const o = out + ((<usize>j) << 2);
+    let bp = b + ((<usize>j) << 2);
     let ap = a;
     let c = continues ? v128.load_splat<f32>(o) : f32x4.splat(0);
     for (let i = 0; i < k; i++) {
@@ -241,11 +249,19 @@ function directRow(a: usize, stepK: usize, b: usize, out: usize, k: i32, n: i32,
 }
 
 /** Few rows, b stored [n, k]: four columns at a time, blocks of b transposed in registers. */
-function directRowTransposed(a: usize, stepK: usize, b: usize, out: usize, k: i32, n: i32, continues: i32): void {
-  const bStep = <usize>k << 2;
+function directRowTransposed(
+  a: usize,
+  stepK: usize,
+  b: usize,
+  out: usize,
+  k: i32,
+  n: i32,
+  continues: i32,
+): void {
+  const bStep = (<usize>k) << 2;
   let j = 0;
   for (; j + 4 <= n; j += 4) {
-    const o = out + (<usize>j << 2);
+    const o = out + ((<usize>j) << 2);
     let b0 = b + <usize>j * bStep;
     let ap = a;
     let c = f32x4.splat(0);
@@ -279,7 +295,7 @@ function directRowTransposed(a: usize, stepK: usize, b: usize, out: usize, k: i3
     v128.store(o, c);
   }
   for (; j < n; j++) {
-    const o = out + (<usize>j << 2);
+    const o = out + ((<usize>j) << 2);
     let bp = b + <usize>j * bStep;
     let ap = a;
     let c = continues ? v128.load_splat<f32>(o) : f32x4.splat(0);
@@ -307,16 +323,25 @@ export function matmulRows(
   accumulate: i32,
   scratch: usize,
 ): void {
-  const stride = <usize>n << 2;
+  const stride = (<usize>n) << 2;
   if (rows < 4) {
     for (let r = 0; r < rows; r++) {
-      if (transposeB) directRowTransposed(a + <usize>r * stepM, stepK, b, out + <usize>r * stride, k, n, accumulate);
+      if (transposeB)
+        directRowTransposed(
+          a + <usize>r * stepM,
+          stepK,
+          b,
+          out + <usize>r * stride,
+          k,
+          n,
+          accumulate,
+        );
       else directRow(a + <usize>r * stepM, stepK, b, out + <usize>r * stride, k, n, accumulate);
     }
     return;
   }
   const bStepK: usize = transposeB ? 4 : stride;
-  const bStepN: usize = transposeB ? <usize>k << 2 : 4;
+  const bStepN: usize = transposeB ? (<usize>k) << 2 : 4;
   const edge = scratch;
   const panelA = edge + <usize>(MR * NR * 4);
   const panelB = panelA + <usize>(MR * KC * 4);
@@ -329,10 +354,10 @@ export function matmulRows(
       for (let row = 0; row < rows; row += MR) {
         const high = min(MR, rows - row);
         packA(a + <usize>row * stepM + <usize>kFirst * stepK, stepM, stepK, kc, high, panelA);
-        const outRow = out + <usize>row * stride + (<usize>nFirst << 2);
+        const outRow = out + <usize>row * stride + ((<usize>nFirst) << 2);
         for (let j = 0; j < nc; j += NR) {
           const bp = panelB + <usize>j * <usize>(kc << 2);
-          const to = outRow + (<usize>j << 2);
+          const to = outRow + ((<usize>j) << 2);
           const wide = min(NR, nc - j);
           if (high == MR && wide == NR) {
             block(panelA, bp, kc, to, stride, continues);
