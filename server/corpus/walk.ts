@@ -14,7 +14,8 @@ import { IgnoreRules } from "./ignoreRules.ts";
 import { secretByContent, secretByName } from "./secrets.ts";
 
 export const DEFAULT_MAX_FILE_KIB = 256;
-export const DEFAULT_MAX_TOTAL_MIB = 256;
+/** Beyond it, indices in memory would no longer fit beside an editor. */
+export const DEFAULT_MAX_TOTAL_MIB = 64;
 
 export const EXCLUSION_REASONS = [
   "ignored",
@@ -186,19 +187,32 @@ class Walk {
     const rules = this.#everything ? outerRules : await outerRules.descend(this.#root, folder);
     const names = new Set(entries.map((entry) => entry.name));
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+    const pathOf = (entry: Dirent): string =>
+      folder === "" ? entry.name : `${folder}/${entry.name}`;
+    // All at once, for folders of thousands of files; an error is kept as the answer.
+    const sizes = new Map(
+      entries
+        .filter((entry) => entry.isFile())
+        .map((entry) => {
+          const path = pathOf(entry);
+          const size = stat(join(this.#root, path)).then(
+            (stats) => stats.size,
+            (error: Error) => error,
+          );
+          return [path, size] as const;
+        }),
+    );
     for (const entry of entries) {
-      const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
+      const path = pathOf(entry);
       if (entry.isSymbolicLink()) {
         this.#exclude(path, "link", "a link; links are not followed", 0);
       } else if (entry.isDirectory()) {
         const verdict = this.judgeFolder(path, { names, rules, takenBack: inherited.takenBack });
         if (verdict !== undefined) await this.folder(path, rules, verdict);
       } else if (entry.isFile()) {
-        let bytes: number;
-        try {
-          bytes = (await stat(join(this.#root, path))).size;
-        } catch (error) {
-          this.#unreadable(path, error);
+        const bytes = await sizes.get(path)!;
+        if (typeof bytes !== "number") {
+          this.#unreadable(path, bytes);
           continue;
         }
         const candidate = this.judgeFile(path, { bytes, rules, takenBack: inherited.takenBack });
@@ -340,20 +354,28 @@ class Walk {
     this.#files.splice(0, this.#files.length, ...kept);
   }
 
+  /** Small files first: more of the workspace is heard, and the largest files are the least like code. */
   #capTotal(): void {
     const cap = (this.#o.maxTotalMiB ?? DEFAULT_MAX_TOTAL_MIB) * 2 ** 20;
+    const total = this.#files.reduce((sum, file) => sum + file.bytes.length, 0);
+    if (total <= cap) return;
+    const bySize = this.#files.toSorted(
+      (a, b) => a.bytes.length - b.bytes.length || comparePaths(a, b),
+    );
     const kept: CorpusFile[] = [];
-    let total = 0;
-    for (const file of this.#files) {
-      if (total + file.bytes.length > cap) {
-        const detail = `the corpus limit of ${cap / 2 ** 20} MiB is reached`;
-        this.#exclude(file.path, "overTotal", detail, file.bytes.length);
-      } else {
-        total += file.bytes.length;
-        kept.push(file);
-      }
+    let used = 0;
+    for (const file of bySize) {
+      used += file.bytes.length;
+      if (used <= cap) kept.push(file);
+      else
+        this.#exclude(
+          file.path,
+          "overTotal",
+          `the corpus limit of ${cap / 2 ** 20} MiB is reached`,
+          file.bytes.length,
+        );
     }
-    this.#files.splice(0, this.#files.length, ...kept);
+    this.#files.splice(0, this.#files.length, ...kept.sort(comparePaths));
   }
 
   #exclude(path: string, reason: ExclusionReason, detail: string, bytes: number): void {

@@ -101,7 +101,7 @@ export function searchExact(
     for (const spelling of spellings)
       references.push(...findReferences(index, spelling, new Set()));
 
-  const files = name.includes(".") || steps.length === 1 ? findFiles(index, name) : [];
+  const files = findFiles(index, name);
   definitions.sort(byRank);
   references.sort(byRank);
   return [...definitions, ...files, ...spreadOverFiles(references)];
@@ -184,11 +184,10 @@ function spreadOverFiles(references: readonly ExactHit[]): ExactHit[] {
 function findFiles(index: TextIndex, name: string): ExactHit[] {
   const wanted = name.toLowerCase();
   const hits: ExactHit[] = [];
-  for (const path of index.paths()) {
+  for (const path of index.pathsNamed(wanted.slice(wanted.lastIndexOf("/") + 1))) {
     const lower = path.toLowerCase();
     const end = lower === wanted || lower.endsWith(`/${wanted}`);
-    const stem = lower.slice(lower.lastIndexOf("/") + 1).replace(/\.[^.]*$/, "");
-    if (!end && stem !== wanted && stem.replace(/^_+/, "") !== wanted) continue;
+    if (!end && wanted.includes("/")) continue;
     const file = index.file(path)!;
     hits.push({
       file,

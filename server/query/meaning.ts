@@ -21,6 +21,8 @@ const B = 0.6;
 const FILE_SHARE = 0.35;
 const REPEAT_PENALTY = 0.75;
 const BARREL_PRIOR = 0.5;
+/** Share of all chunks above which a term is not looked up on its own. */
+const COMMON_SHARE = 0.15;
 
 /** What kind of file people ask about, all else equal. A word of the question lifts the penalty. */
 const PRIORS: readonly {
@@ -92,13 +94,16 @@ export function searchMeaning(
   /** Per chunk, the best evidence for each word: synonyms and joined forms do not add up. */
   const evidence = new Map<number, Float64Array>();
   const rarity = new Float64Array(nWords);
-  for (const { term, weight, wordIdx } of terms.terms) {
-    const id = index.termId(term);
-    if (id === undefined) continue;
-    const inChunks = index.chunkCounts[id]!;
-    if (inChunks <= 0) continue;
+  const found = terms.terms
+    .map((term) => ({ ...term, id: index.termId(term.term) ?? -1 }))
+    .map((term) => ({ ...term, inChunks: index.chunkCounts[term.id] ?? 0 }))
+    .filter((term) => term.inChunks > 0)
+    .sort((a, b) => a.inChunks - b.inChunks);
+  for (const { id, inChunks, weight, wordIdx } of found) {
     const idf = Math.log(1 + (index.livingChunks - inChunks + 0.5) / (inChunks + 0.5));
     if (weight === 1) rarity[wordIdx] = idf;
+    // A word that is everywhere only refines what rarer words have found.
+    const refine = inChunks > COMMON_SHARE * index.livingChunks && evidence.size >= o.limit;
     const joined = weight > 1;
     const postings = index.postings[id]!;
     for (let i = 0; i < postings.length; i += 2) {
@@ -110,6 +115,7 @@ export function searchMeaning(
       const gain = weight * idf * ((tf * (K1 + 1)) / (tf + norm));
       let row = evidence.get(chunkId);
       if (row === undefined) {
+        if (refine) continue;
         // Last slot: the bonus of words found side by side.
         row = new Float64Array(nWords + 1);
         evidence.set(chunkId, row);

@@ -136,6 +136,7 @@ class Engine implements QueryEngine {
     }
     if (this.#index.wasteful) this.#rebuild();
     this.#byName = undefined;
+    this.#definitionsNamed("");
   }
 
   /** Starts a fresh index from the living files, when too much of the old one is dead. */

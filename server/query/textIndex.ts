@@ -62,6 +62,8 @@ export class TextIndex {
   readonly #identifiers = new Map<string, Identifier>();
   /** Lower case → the spellings that occur. */
   readonly #spellings = new Map<string, string[]>();
+  /** File names in lower case, with and without extension and leading underscores → paths. */
+  readonly #byFileName = new Map<string, Set<string>>();
   #counts = new Float64Array(1 << 15);
 
   termId(term: string): number | undefined {
@@ -75,6 +77,10 @@ export class TextIndex {
 
   paths(): string[] {
     return [...this.#byPath.keys()];
+  }
+
+  pathsNamed(fileName: string): readonly string[] {
+    return [...(this.#byFileName.get(fileName.toLowerCase()) ?? [])];
   }
 
   spellings(lowerCase: string): readonly string[] {
@@ -94,6 +100,7 @@ export class TextIndex {
     if (at === undefined) return;
     const file = this.files[at]!;
     this.#byPath.delete(path);
+    for (const name of fileNames(path)) this.#byFileName.get(name)?.delete(path);
     file.alive = false;
     for (const chunkId of file.chunkIds) {
       const chunk = this.chunks[chunkId]!;
@@ -123,6 +130,11 @@ export class TextIndex {
     const fileIdx = this.files.length;
     this.files.push(file);
     this.#byPath.set(path, fileIdx);
+    for (const name of fileNames(path)) {
+      const same = this.#byFileName.get(name);
+      if (same === undefined) this.#byFileName.set(name, new Set([path]));
+      else same.add(path);
+    }
 
     IDENTIFIER.lastIndex = 0;
     let token = IDENTIFIER.exec(text);
@@ -229,6 +241,13 @@ function isBarrel(lines: readonly string[]): boolean {
     }
   }
   return code > 0 && imports / code > 0.7;
+}
+
+/** "src/_Models.py" → "_models.py", "_models", "models". */
+function fileNames(path: string): Set<string> {
+  const name = path.slice(path.lastIndexOf("/") + 1).toLowerCase();
+  const stem = name.replace(/\.[^.]*$/, "");
+  return new Set([name, stem, stem.replace(/^_+/, "")]);
 }
 
 /** The bytes of lines [start, end) of a file. */
