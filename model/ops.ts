@@ -18,11 +18,20 @@ import * as streamRead from "./kernels/streamRead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as columns from "./kernels/columns.ts";
 import * as softcap from "./kernels/softcap.ts";
+import * as scaleHeads from "./kernels/scaleHeads.ts";
+import * as copyRows from "./kernels/copyRows.ts";
+import * as keyShift from "./kernels/keyShift.ts";
+import * as taumode from "./kernels/taumode.ts";
 import * as dropout from "./kernels/dropout.ts";
 import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
 import * as streamGates from "./kernels/streamGates.ts";
 import * as cayleyMixing from "./kernels/cayleyMixing.ts";
+import * as keyShift from "./kernels/keyShift.ts";
+import * as taumode from "./kernels/taumode.ts";
+import * as rope from "./kernels/rope.ts";
+import * as scaleHeads from "./kernels/scaleHeads.ts";
+import * as copyRows from "./kernels/copyRows.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   adam,
@@ -41,12 +50,21 @@ const modules: readonly Record<string, unknown>[] = [
   streamExpand,
   streamRead,
   streamWrite,
+  scaleHeads,
+  copyRows,
+  keyShift,
+  taumode,
   dropout,
   tauAttention,
   attentionRows,
   streamGates,
   cayleyMixing,
   columns,
+  keyShift,
+  taumode,
+  rope,
+  scaleHeads,
+  copyRows,
 ];
 
 function isOp(value: unknown): value is OpSpec {

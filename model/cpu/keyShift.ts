@@ -1,0 +1,73 @@
+/** Reference twin of keyShift. Units are rows of all windows, then chunks of them. */
+import type { Buffer, Floats, Params } from "../graph.ts";
+
+const TAPS = 3;
+
+export function keyShiftForward(
+  buffers: readonly Buffer[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [x, mix, , y] = buffers as [Floats, Floats, Uint32Array, Floats];
+  const offset = buffers[2]![0]!;
+  const rows = p["rows"]!;
+  const capacity = p["capacity"]!;
+  const channels = p["channels"]!;
+  for (let row = start; row < end; row++) {
+    const position = offset + (row % rows);
+    const to = row * channels;
+    const from = (Math.floor(row / rows) * capacity + position) * channels;
+    for (let c = 0; c < channels; c++) y[to + c] = mix[c]! * x[from + c]!;
+    for (let k = 1; k < TAPS && k <= position; k++) {
+      const tap = k * channels;
+      for (let c = 0; c < channels; c++) y[to + c] = y[to + c]! + mix[tap + c]! * x[from - tap + c]!;
+    }
+  }
+}
+
+export function keyShiftBackwardInput(
+  buffers: readonly Floats[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [dY, mix, dX] = buffers as [Floats, Floats, Floats];
+  const rows = p["rows"]!;
+  const channels = p["channels"]!;
+  for (let row = start; row < end; row++) {
+    const after = rows - 1 - (row % rows);
+    const at = row * channels;
+    for (let c = 0; c < channels; c++) dX[at + c] = mix[c]! * dY[at + c]!;
+    for (let k = 1; k < TAPS && k <= after; k++) {
+      const tap = k * channels;
+      for (let c = 0; c < channels; c++) dX[at + c] = dX[at + c]! + mix[tap + c]! * dY[at + tap + c]!;
+    }
+  }
+}
+
+export function keyShiftBackwardPartials(
+  buffers: readonly Floats[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [dY, x, partial] = buffers as [Floats, Floats, Floats];
+  const rows = p["rows"]!;
+  const channels = p["channels"]!;
+  const chunk = p["chunk"]!;
+  const total = p["batch"]! * rows;
+  for (let at = start; at < end; at++) {
+    const to = at * TAPS * channels;
+    partial.fill(0, to, to + TAPS * channels);
+    const last = Math.min(total, (at + 1) * chunk);
+    for (let row = at * chunk; row < last; row++)
+      for (let k = 0; k < TAPS && k <= row % rows; k++) {
+        const sum = to + k * channels;
+        const from = row * channels;
+        const tap = k * channels;
+        for (let c = 0; c < channels; c++)
+          partial[sum + c] = partial[sum + c]! + dY[from + c]! * x[from - tap + c]!;
+      }
+  }
+}
