@@ -60,6 +60,7 @@ const modules: readonly Record<string, unknown>[] = [
   streamGates,
   cayleyMixing,
   columns,
+  softcap,
   keyShift,
   taumode,
   rope,
