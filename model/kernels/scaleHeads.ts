@@ -51,19 +51,21 @@ export function scaleHeadsForward(
   g.add(scaleHeadsForwardOp, [a.x, a.raw, a.y], { rows, n: a.raw.size, scale: a.scale });
 }
 
-/** dX = dY·softplus(raw)·scale; dRaw = scale·sigmoid(raw)·Σ_rows dY·x. Both are overwritten. */
+/** dX = dY·softplus(raw)·scale, left out where x is a constant; dRaw = scale·sigmoid(raw)·Σ_rows dY·x. Overwrites. */
 export function scaleHeadsBackward(
   g: Graph,
-  a: { x: Tensor; raw: Tensor; dY: Tensor; dX: Tensor; dRaw: Tensor; scale: number },
+  a: { x: Tensor; raw: Tensor; dY: Tensor; dX?: Tensor; dRaw: Tensor; scale: number },
 ): void {
   const op = "scaleHeadsBackward";
   const rows = rowsOf(op, a.x, a.raw);
   const n = a.raw.size;
   expectSize(op, "dY", a.dY, a.x.size);
-  expectSize(op, "dX", a.dX, a.x.size);
   expectSize(op, "dRaw", a.dRaw, n);
   const params = { rows, n, scale: a.scale };
-  g.add(scaleHeadsForwardOp, [a.dY, a.raw, a.dX], params);
+  if (a.dX !== undefined) {
+    expectSize(op, "dX", a.dX, a.x.size);
+    g.add(scaleHeadsForwardOp, [a.dY, a.raw, a.dX], params);
+  }
   const partial = g.temp("scaleHeads partials", [Math.ceil(rows / ROWS), n]);
   g.add(scaleHeadsBackwardPartialsOp, [a.x, a.raw, a.dY, partial], params);
   columnSum(g, { x: partial, out: a.dRaw });
