@@ -107,12 +107,11 @@ function tiedScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: 
       taumodeBackward(g, { ...shape, y: key.out, mu, dLambda: dKey, dY: dYk, dMu: dMuK });
       if (b.config.spectrum === "learned") {
         addInto(g, { x: dMuK, y: dMu });
-        const dOnes = b.temp("dOnes", [nTied, E]);
         scaleHeadsBackward(g, {
           x: ones,
           raw,
           dY: dMu,
-          dX: dOnes,
+          dX: b.temp("dOnes", [nTied, E]),
           dRaw: b.gradient(`${p.prefix}.spectrum`),
           scale: 1,
         });

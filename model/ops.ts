@@ -27,11 +27,7 @@ import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
 import * as streamGates from "./kernels/streamGates.ts";
 import * as cayleyMixing from "./kernels/cayleyMixing.ts";
-import * as keyShift from "./kernels/keyShift.ts";
-import * as taumode from "./kernels/taumode.ts";
 import * as rope from "./kernels/rope.ts";
-import * as scaleHeads from "./kernels/scaleHeads.ts";
-import * as copyRows from "./kernels/copyRows.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   adam,
@@ -61,11 +57,7 @@ const modules: readonly Record<string, unknown>[] = [
   cayleyMixing,
   columns,
   softcap,
-  keyShift,
-  taumode,
   rope,
-  scaleHeads,
-  copyRows,
 ];
 
 function isOp(value: unknown): value is OpSpec {

@@ -95,7 +95,7 @@ function attention(p: string, config: ModelConfig, where: "local" | "trunk", spe
   if (config.attention !== "tau") {
     const maps = [matrix("query", [C, C]), matrix("key", [C, C])];
     return config.attention === "dot"
-      ? [...maps, ...ends, adam("keyShift", [3, C], constant(0.3, 0.7, 0)), slope]
+      ? [...maps, ...ends, adam("keyShift", [3, C], constant(0.3, 0.7, 0))]
       : [
           ...maps,
           ...ends,
