@@ -3,6 +3,7 @@
  * changes on disk are collected, and each file is passed on once it has rested.
  */
 import type { Logger } from "../model/index.ts";
+import { REPOSITORY_FOLDERS } from "./corpus/classify.ts";
 
 export interface FileSink {
   setFile(path: string, bytes: Uint8Array): void;
@@ -23,7 +24,11 @@ const REST_MS = 700;
 
 export class FileChanges {
   private readonly parts: FileChangesParts;
-  private readonly timers = new Map<string, NodeJS.Timeout>();
+  /** Files that changed, with when they will have rested. */
+  private readonly waiting = new Map<string, number>();
+  private timer: NodeJS.Timeout | undefined;
+  private passing = false;
+  private disposed = false;
 
   constructor(parts: FileChangesParts) {
     this.parts = parts;
@@ -31,30 +36,52 @@ export class FileChanges {
 
   /** Something happened to the file; what it was is found out when it rests. */
   touched(path: string): void {
-    clearTimeout(this.timers.get(path));
-    this.timers.set(
-      path,
-      setTimeout(() => {
-        this.timers.delete(path);
-        this.pass(path).catch((error: unknown) =>
-          this.parts.logger.warn("a changed file could not be read", {
-            path,
-            error: String(error),
-          }),
-        );
-      }, this.parts.restMs ?? REST_MS),
-    );
+    if (this.disposed || path.split("/").some((folder) => REPOSITORY_FOLDERS.has(folder))) return;
+    this.waiting.set(path, Date.now() + (this.parts.restMs ?? REST_MS));
+    this.schedule();
   }
 
   dispose(): void {
-    for (const timer of this.timers.values()) clearTimeout(timer);
-    this.timers.clear();
+    this.disposed = true;
+    clearTimeout(this.timer);
+    this.waiting.clear();
+  }
+
+  private schedule(): void {
+    if (this.passing || this.disposed || this.waiting.size === 0) return;
+    clearTimeout(this.timer);
+    const due = Math.min(...this.waiting.values());
+    this.timer = setTimeout(
+      () => {
+        this.passing = true;
+        void this.passRested().finally(() => {
+          this.passing = false;
+          this.schedule();
+        });
+      },
+      Math.max(0, due - Date.now()),
+    );
+  }
+
+  /** One file after the other: changing a branch touches thousands. */
+  private async passRested(): Promise<void> {
+    for (const [path, due] of this.waiting) {
+      if (this.disposed || due > Date.now()) continue;
+      this.waiting.delete(path);
+      try {
+        await this.pass(path);
+      } catch (error) {
+        this.parts.logger.warn("a changed file could not be read", { path, error: String(error) });
+      }
+    }
   }
 
   private async pass(path: string): Promise<void> {
+    const sinks = this.parts.sinks();
+    if (sinks.length === 0) return;
     // The file on disk decides whether it belongs to the corpus; the open document says what it holds now.
     const file = await this.parts.read(path);
-    for (const sink of this.parts.sinks()) {
+    for (const sink of sinks) {
       if (file === undefined) sink.removeFile(path);
       else sink.setFile(path, this.parts.open(path) ?? file.bytes);
     }

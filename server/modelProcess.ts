@@ -258,11 +258,11 @@ export class ModelProcess {
         method,
         resolve: (result) => {
           signal?.removeEventListener("abort", onAbort);
-          resolve(result as HostCalls[M]["result"]);
+          resolve(result);
         },
         reject: (error) => {
           signal?.removeEventListener("abort", onAbort);
-          reject(error as Error);
+          reject(error);
         },
       });
       signal?.addEventListener("abort", onAbort, { once: true });
