@@ -44,8 +44,8 @@ import {
 import type { LexerState, LexerSnapshot } from "./lexerState.ts";
 
 export interface TokenSink {
-  /** A complete word; the answer says whether a regular expression may follow it. */
-  word(name: string): boolean;
+  /** A complete word and the byte after it; the answer says whether a regular expression may follow. */
+  word(name: string, next: number): boolean;
   ended(type: number): void;
   closes(type: number): void;
   operator(first: number, last: number, length: number): void;
@@ -109,7 +109,7 @@ export class Lexer {
           return true;
         }
         s.mode = MODE.code;
-        s.regexpAllowed = this.#sink.word(this.#nameText(s.nameLength));
+        s.regexpAllowed = this.#sink.word(this.#nameText(s.nameLength), byte);
         return false;
       case MODE.number:
         if (this.#classes[byte]! & NAME_PART || byte === DOT) return true;

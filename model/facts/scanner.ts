@@ -5,21 +5,21 @@
  * A snapshot is cheap and stays valid whatever is pushed later, so rejected drafts can be taken back.
  */
 
-import {
-  colourOf,
-  identityOf,
-  packFact,
-  SCOPE_KINDS,
-  TOKEN_MODIFIERS,
-  TOKEN_TYPES,
-} from "./channels.ts";
-import type { PackedFact } from "./channels.ts";
+import { TOKEN_TYPES, SCOPE_KINDS } from "./channels.ts";
 import { CONTROL_WORDS, languageOf } from "./languages.ts";
-import type { Declares, Language } from "./languages.ts";
+import type { Language } from "./languages.ts";
 import { Lexer } from "./lexer.ts";
-import { isCommentMode, isStringMode, TEMPLATE_OPEN } from "./lexerState.ts";
 import type { TokenSink } from "./lexer.ts";
+import { isCommentMode, isStringMode, TEMPLATE_OPEN } from "./lexerState.ts";
 import type { LexerSnapshot } from "./lexerState.ts";
+import {
+  declareName,
+  arrowFollows,
+  assignmentFollows,
+  parametersFollow,
+  resolveName,
+} from "./names.ts";
+import type { FactLookup, Environment } from "./names.ts";
 import {
   PREVIOUS,
   HEAD,
@@ -36,7 +36,7 @@ import {
   MAX_DEPTH,
   MAX_DEPTH_BUCKET,
   MAX_UNCLOSED,
-  PROPERTY,
+  PARAMETER,
   VARIABLE,
   SCOPE_WORDS,
   REGEXP_NEVER_AFTER,
@@ -51,24 +51,20 @@ import {
 } from "./scannerState.ts";
 import type { Frame, ScannerState } from "./scannerState.ts";
 
-export type FactLookup = (name: string) => PackedFact;
-
 export interface ScannerSnapshot {
   readonly lexer: LexerSnapshot;
   readonly state: ScannerState;
 }
 
 export class FactScanner implements TokenSink {
-  readonly #path: string;
+  readonly #env: Environment;
   readonly #language: Language;
-  readonly #lookup: FactLookup;
   readonly #lexer: Lexer;
   #s: ScannerState;
 
   constructor(path: string, lookup: FactLookup) {
-    this.#path = path;
     this.#language = languageOf(path);
-    this.#lookup = lookup;
+    this.#env = { path, language: this.#language, lookup };
     this.#lexer = new Lexer(this.#language, this);
     this.#s = initialState();
   }
@@ -112,7 +108,7 @@ export class FactScanner implements TokenSink {
 
   // What the lexer reports.
 
-  word(name: string): boolean {
+  word(name: string, next: number): boolean {
     const s = this.#s;
     const language = this.#language;
     const afterDot = s.previous === PREVIOUS.dot;
@@ -124,7 +120,7 @@ export class FactScanner implements TokenSink {
         return !REGEXP_NEVER_AFTER.has(name);
       }
     }
-    this.#name(s, name, afterDot);
+    this.#name(s, name, { afterDot, next });
     return false;
   }
 
@@ -146,7 +142,7 @@ export class FactScanner implements TokenSink {
     const s = this.#s;
     const isAssignment = first === EQUALS && length === 1;
     const isColonEquals = first === COLON && last === EQUALS && length === 2;
-    if (last === GREATER && first === EQUALS && length === 2) s.head = HEAD.arrow;
+    if (last === GREATER && first === EQUALS && length === 2) arrowFollows(this.#env, s);
     else if (isAssignment) s.head = HEAD.none;
     const declares = this.#language.assignDeclares;
     if (
@@ -154,9 +150,9 @@ export class FactScanner implements TokenSink {
       s.assignable &&
       (isAssignment || (first === COLON && length === 1))
     )
-      this.#assigned(s);
+      assignmentFollows(this.#env, s);
     if (declares === "colonEquals" && isColonEquals && s.previous === PREVIOUS.name)
-      this.#declare(s, s.lastName, VARIABLE);
+      declareName(this.#env, s, s.lastName, VARIABLE);
     // Generators, pointers and references stand between a declaring word and its name.
     const isPrefix = first === STAR || first === AMPERSAND;
     if (!isPrefix) {
@@ -175,8 +171,10 @@ export class FactScanner implements TokenSink {
     let kind = s.frame.kind;
     let parameters = false;
     let head: number = s.head;
+    const beginsItem = s.parameterBegins;
+    let mayBeParameters = false;
     if (byte === PAREN) {
-      if (s.tentative && s.previous === PREVIOUS.name) this.#becomesCallable(s);
+      if (s.tentative && s.previous === PREVIOUS.name) parametersFollow(this.#env, s);
       parameters = isCallable(s.pendingKind);
       head = parameters || s.previous === PREVIOUS.name ? HEAD.call : HEAD.none;
       if (s.previous === PREVIOUS.keyword) {
@@ -184,30 +182,39 @@ export class FactScanner implements TokenSink {
         if (this.#language.regexps) s.importing = false;
         if (!parameters) head = HEAD.control;
       }
+      const follows = s.previous === PREVIOUS.name || s.previous === PREVIOUS.closeParen;
+      mayBeParameters = this.#language.regexps && !parameters && !follows;
     } else if (byte === BRACE) kind = braceKind(s, this.#language);
     else if (byte === BRACKET && this.#language.name === "json") kind = SCOPE_KINDS.array;
     if (s.frame.depth < MAX_DEPTH) {
-      const isBinding = byte === BRACE || byte === BRACKET;
+      const isPattern = byte !== PAREN && byte !== TEMPLATE_OPEN;
+      let binds = isPattern && s.previous === PREVIOUS.keyword ? s.pending : null;
+      if (isPattern && beginsItem && s.frame.parameters) binds = PARAMETER;
+      if (isPattern && beginsItem && s.frame.mayBeParameters) mayBeParameters = true;
       s.frame = {
         open: byte,
         kind,
         depth: s.frame.depth + 1,
         column: s.frame.column,
         parameters,
-        binds: isBinding && s.previous === PREVIOUS.keyword ? s.pending : null,
+        binds,
         importing: s.importing,
         // A body uses up what its header announced; a list in the header does not.
         pendingKind: byte === BRACE ? 0 : s.pendingKind,
         pending: byte === PAREN ? s.pending : null,
         head,
         control: s.control,
+        mayBeParameters,
+        outerNames: s.names,
         parent: s.frame,
       };
     }
+    if (byte === PAREN) s.names = null;
+    s.closedNames = null;
     s.pendingKind = 0;
     s.pending = null;
     s.head = HEAD.none;
-    s.parameterBegins = parameters;
+    s.parameterBegins = parameters || mayBeParameters;
     s.tentative = false;
     s.assignable = false;
     s.lineFirst = false;
@@ -235,6 +242,10 @@ export class FactScanner implements TokenSink {
       s.pending = match.pending;
       s.head = open === PAREN ? match.head : HEAD.none;
       s.control = open === BRACE ? false : match.control;
+      if (open === PAREN) {
+        s.closedNames = match.mayBeParameters ? s.names : null;
+        s.names = match.outerNames;
+      }
     }
     s.statementBegins = open === BRACE;
     s.previous = open === PAREN ? PREVIOUS.closeParen : PREVIOUS.closeOther;
@@ -247,7 +258,8 @@ export class FactScanner implements TokenSink {
       s.tentative = false;
       s.head = HEAD.none;
       s.statementBegins = s.frame.kind === SCOPE_KINDS.enum;
-      s.parameterBegins = s.frame.parameters;
+      s.parameterBegins = s.frame.parameters || s.frame.mayBeParameters;
+      s.closedNames = null;
     }
     s.assignable = false;
     s.previous = PREVIOUS.separator;
@@ -343,18 +355,38 @@ export class FactScanner implements TokenSink {
     s.previous = PREVIOUS.keyword;
   }
 
-  #name(s: ScannerState, name: string, afterDot: boolean): void {
+  #name(
+    s: ScannerState,
+    name: string,
+    o: { readonly afterDot: boolean; readonly next: number },
+  ): void {
+    const { afterDot } = o;
     const declares = afterDot ? null : declaredHere(s, this.#language);
     const isSelfMember =
       afterDot && s.statementBegins === false && s.lastName === "self" && s.lineFirst;
     s.assignable =
       this.#language.assignDeclares === "equals" &&
       (isSelfMember || (s.statementBegins && !afterDot));
+    const isKey =
+      s.frame.kind === SCOPE_KINDS.object &&
+      o.next === COLON &&
+      (s.previous === PREVIOUS.open || s.previous === PREVIOUS.separator);
+    if (s.frame.mayBeParameters && s.parameterBegins && !afterDot)
+      s.names = { name, rest: s.names };
     if (declares && name !== "") {
-      this.#declare(s, name, declares);
+      if (s.pending && declares.type === TOKEN_TYPES.variable) {
+        s.bound = name;
+        s.boundIn = s.frame;
+      }
+      declareName(this.#env, s, name, declares);
+    } else if (isKey) {
+      const fact = this.#env.lookup(name);
+      s.type = TOKEN_TYPES.property;
+      s.modifiers = 0;
+      s.colour = isMember(fact & 31) ? fact >>> 9 : 0;
     } else {
       const decorates = s.previous === PREVIOUS.at;
-      const fact = this.#resolve(s, name, afterDot);
+      const fact = resolveName(this.#env, s, name, afterDot);
       s.type = decorates ? TOKEN_TYPES.decorator : fact & 31 || TOKEN_TYPES.identifier;
       s.modifiers = (fact >>> 5) & 15;
       s.colour = fact >>> 9;
@@ -367,50 +399,6 @@ export class FactScanner implements TokenSink {
     s.parameterBegins = false;
     s.lastName = name;
     s.previous = PREVIOUS.name;
-  }
-
-  #declare(s: ScannerState, name: string, declares: Declares): void {
-    const { kind } = s.frame;
-    const isLocal = isCallable(kind) || declares.type === TOKEN_TYPES.parameter;
-    // A local name means nothing in other files, so it has no colour of its own.
-    const colour = isLocal ? 0 : colourOf(identityOf(this.#path, name));
-    if (s.declaredIsShared) {
-      s.declared = new Map(s.declared);
-      s.declaredIsShared = false;
-    }
-    s.declared.set(name, packFact(declares.type, declares.modifiers, colour));
-    s.type = declares.type;
-    s.modifiers = declares.modifiers | TOKEN_MODIFIERS.declaration;
-    s.colour = colour;
-  }
-
-  #assigned(s: ScannerState): void {
-    if (s.lastName === "" || s.declared.has(s.lastName)) return;
-    const { type, modifiers, colour } = s;
-    const isMember = hasMembers(s.frame.kind) || s.previous === PREVIOUS.dot;
-    this.#declare(s, s.lastName, isMember ? PROPERTY : VARIABLE);
-    // The operator's own class is about to show; only names to come learn of this.
-    s.type = type;
-    s.modifiers = modifiers;
-    s.colour = s.colour || colour;
-  }
-
-  #becomesCallable(s: ScannerState): void {
-    const isMethod = hasMembers(s.frame.kind);
-    s.pendingKind = isMethod
-      ? s.lastName === "constructor"
-        ? SCOPE_KINDS.constructor
-        : SCOPE_KINDS.method
-      : SCOPE_KINDS.function;
-    const type = isMethod ? TOKEN_TYPES.method : TOKEN_TYPES.function;
-    this.#declare(s, s.lastName, { type, modifiers: 0, kind: s.pendingKind });
-  }
-
-  #resolve(s: ScannerState, name: string, afterDot: boolean): PackedFact {
-    if (name === "") return 0;
-    const here = s.declared.get(name) ?? 0;
-    if (here !== 0 && (!afterDot || isMember(here & 31))) return here;
-    return this.#lookup(name) || here;
   }
 
   /** A line that begins with a declaring word is not inside brackets: one was left open above. */

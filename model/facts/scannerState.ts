@@ -77,7 +77,16 @@ export interface Frame {
   readonly pending: Declares | null;
   readonly head: number;
   readonly control: boolean;
+  /** A list that turns out to be parameters if an arrow follows it, or a pattern in such a list. */
+  readonly mayBeParameters: boolean;
+  /** Names of the enclosing such list so far. */
+  readonly outerNames: NameList | null;
   readonly parent: Frame | null;
+}
+
+export interface NameList {
+  readonly name: string;
+  readonly rest: NameList | null;
 }
 
 export interface ScannerState {
@@ -100,6 +109,12 @@ export interface ScannerState {
   assignable: boolean;
   lineFirst: boolean;
   lastName: string;
+  /** Names of the list at hand, and of the one that was closed last, that an arrow makes parameters. */
+  names: NameList | null;
+  closedNames: NameList | null;
+  /** A variable being declared, and where: an arrow makes it a function. */
+  bound: string;
+  boundIn: Frame;
   /** Names declared so far. Shared with snapshots until the next declaration. */
   declared: Map<string, PackedFact>;
   declaredIsShared: boolean;
@@ -117,6 +132,8 @@ export const ROOT: Frame = {
   pending: null,
   head: HEAD.none,
   control: false,
+  mayBeParameters: false,
+  outerNames: null,
   parent: null,
 };
 
@@ -156,6 +173,10 @@ export function initialState(): ScannerState {
     assignable: false,
     lineFirst: true,
     lastName: "",
+    names: null,
+    closedNames: null,
+    bound: "",
+    boundIn: ROOT,
     declared: new Map(),
     declaredIsShared: false,
   };
@@ -171,6 +192,8 @@ export function endStatement(s: ScannerState): void {
   s.head = HEAD.none;
   s.tentative = false;
   s.assignable = false;
+  s.closedNames = null;
+  s.bound = "";
 }
 
 /** Kind of the scope that a "{" opens, from what its statement has said so far. */
