@@ -119,6 +119,9 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
   });
 
   test("asks before it reads the workspace, and says what it would read", async () => {
+    // A file is open, so that the training view goes beside it; the file list makes room.
+    await workbench.openFile(question.file);
+    await workbench.page.keyboard.press("Control+B");
     await workbench.command("Narrowgauge: Train on This Workspace");
     const dialog = workbench.page.locator(".monaco-dialog-box");
     await dialog.waitFor({ timeout: 60_000 });
@@ -143,12 +146,13 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
   });
 
   test("suggests the rest of a line that this workspace often has, and Tab takes it", async () => {
-    await workbench.openFile(question.file);
     await workbench.toEnd();
     await workbench.page.keyboard.press("Enter");
     await workbench.page.keyboard.type(question.typed, { delay: 25 });
     const ghost = await workbench.waitForGhostText(30_000);
     await workbench.screenshot("ghost");
+    if (process.env["NARROWGAUGE_TEST_SCREENSHOT"])
+      await workbench.screenshot(join(root, "media", "screenshot.png"));
     await workbench.page.keyboard.press("Tab");
     // The grey text is part of the lines on the screen, so what counts is what gets saved.
     await workbench.page.keyboard.press("Control+S");
@@ -172,10 +176,7 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
     await workbench.screenshot(o.screenshot);
     const [, path, line] = /([\w./-]+):(\d+)/.exec(await text())!;
     await workbench.page.keyboard.press("Enter");
-    const name = path!.split("/").at(-1)!;
-    await until(`${name} is open`, 20_000, async () =>
-      (await workbench.activeTab.innerText().catch(() => "")).includes(name),
-    );
+    await workbench.shownTab(path!.split("/").at(-1)!).waitFor({ timeout: 20_000 });
     await workbench.statusItem(new RegExp(`^Ln ${line}, Col`)).waitFor({ timeout: 10_000 });
   }
 

@@ -99,8 +99,9 @@ export class Workbench {
     return this.page.locator(".tab", { hasText: name });
   }
 
-  get activeTab(): Locator {
-    return this.page.locator(".editor-group-container.active .tab.active");
+  /** The tab in front, in any group, if it is that file's. */
+  shownTab(name: string): Locator {
+    return this.page.locator('.tab[aria-selected="true"]', { hasText: name }).first();
   }
 
   statusItem(text: string | RegExp): Locator {
@@ -139,8 +140,10 @@ export class Workbench {
     return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
   }
 
+  /** Into the ignored folder, unless a whole path is given. */
   async screenshot(name: string): Promise<void> {
-    await this.page.screenshot({ path: join(this.#screenshots, `${name}.png`) });
+    const path = name.endsWith(".png") ? name : join(this.#screenshots, `${name}.png`);
+    await this.page.screenshot({ path });
   }
 
   async close(): Promise<void> {
