@@ -51,7 +51,7 @@ const KEPT_OUTPUT_LINES = 20;
 interface Pending {
   readonly method: string;
   resolve(result: unknown): void;
-  reject(error: unknown): void;
+  reject(error: Error): void;
 }
 
 interface Running {
@@ -266,8 +266,14 @@ export class ModelProcess {
         },
       });
       signal?.addEventListener("abort", onAbort, { once: true });
-      if (!running.child.connected) return; // The exit event answers.
-      running.child.send({ id, method, params }, (error) => {
+      const { child } = running;
+      if (child.exitCode !== null || child.signalCode !== null) {
+        running.pending.delete(id);
+        reject(new HostExitError("NG_HOST_EXIT", `the model host is gone; ${method} was not sent`));
+        return;
+      }
+      if (!child.connected) return; // The exit event answers.
+      child.send({ id, method, params }, (error) => {
         if (error === null) return;
         const pending = running.pending.get(id);
         running.pending.delete(id);
