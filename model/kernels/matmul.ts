@@ -15,9 +15,10 @@ import {
   type Tensor,
 } from "../graph.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
+import fewCode from "./matmulFew.wgsl";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
-import { tileSource, type Tile, type Vectors } from "./matmulTile.ts";
+import { tileSource, tileThreads, type Tile, type Vectors } from "./matmulTile.ts";
 
 /** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
 export const tiles: readonly (Tile & { readonly rate: number })[] = [
@@ -30,18 +31,24 @@ export const tiles: readonly (Tile & { readonly rate: number })[] = [
   { tileM: 16, tileN: 64, tileK: 8, perM: 4, perN: 4, rate: 0.3 },
   { tileM: 16, tileN: 16, tileK: 8, perM: 4, perN: 4, rate: 0.1 },
 ];
-/** Workgroups that keep a large GPU busy. */
-const BUSY_GROUPS = 264;
-/** A part of k is at least this long, so that summing the parts stays cheap. */
+/** What the tile choice assumes of a large GPU: multiprocessors, and the invocations that keep one busy. */
+const MULTIPROCESSORS = 132;
+const BUSY_INVOCATIONS = 512;
+/** Up to this many rows (decoding) a thread per entry beats a tile. */
+const FEW_ROWS = 8;
+/** A part of k is at least this long, and there are at most this many, so that summing the parts stays cheap. */
 const SHORTEST_CHUNK = 256;
+const MOST_PARTS = 64;
 
+/** The tile whose busiest multiprocessor is expected to finish first. */
 function pickTile(m: number, n: number, layers: number): Tile {
   let best = tiles[0]!;
   let bestCost = Infinity;
   for (const t of tiles) {
     const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
-    // Work per wave of groups; a wave costs the same full or not.
-    const cost = (Math.ceil(groups / BUSY_GROUPS) * t.tileM * t.tileN) / t.rate;
+    const share = Math.ceil(groups / MULTIPROCESSORS);
+    const busy = Math.min(1, (share * tileThreads(t)) / BUSY_INVOCATIONS);
+    const cost = (share * t.tileM * t.tileN) / (t.rate * busy);
     if (cost < bestCost) {
       best = t;
       bestCost = cost;
@@ -80,6 +87,10 @@ function kernel(p: Params, caps: GpuCaps): GpuKernel {
   if (caps.software && p["tile"] === undefined) {
     const workgroups = gridFor(m * n * batch * splits, 64);
     return { code: plainCode, entryPoint: "plain", constants, workgroups };
+  }
+  if (splits === 1 && (p["tile"] === -1 || (p["tile"] === undefined && m <= FEW_ROWS))) {
+    const workgroups = gridFor(m * n * batch, 32);
+    return { code: fewCode, entryPoint: "few", constants, workgroups };
   }
   const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits) : tiles[p["tile"]]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
@@ -152,7 +163,7 @@ export interface Matmul {
   /** 1 adds to out. */
   readonly accumulate?: 0 | 1;
   readonly batch?: number;
-  /** For tests and benches: which entry of the tile table to use. */
+  /** For tests and benches: which entry of the tile table to use, or −1 for the kernel for few rows. */
   readonly tile?: number;
 }
 
@@ -169,11 +180,13 @@ export function matmul(g: Graph, x: Matmul): void {
   expectSize("matmul", "out", x.out, batch * m * n);
   const forced = x.tile === undefined ? {} : { tile: x.tile };
   const common = { m, k, n, batch, transposeA, transposeB, ...forced };
-  const tileCount = Math.ceil(m / 64) * Math.ceil(n / 64) * batch;
-  const wanted =
-    transposeA === 1
-      ? Math.min(Math.floor(BUSY_GROUPS / tileCount), Math.floor(k / SHORTEST_CHUNK))
-      : 1;
+  // A product with few tiles and a long k leaves multiprocessors idle; parts of k fill them, two groups each.
+  const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
+  const wanted = Math.min(
+    transposeA === 1 ? Math.floor((2 * MULTIPROCESSORS) / tileCount) : 1,
+    Math.floor(k / SHORTEST_CHUNK),
+    MOST_PARTS,
+  );
   if (wanted < 2) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
     g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, accumulate });

@@ -41,13 +41,30 @@ describe("matmul", () => {
         });
       });
 
-  // Software GPUs take a while to compile one of these; the plain kernel above makes the same fma chains.
-  for (const tile of [0, 2, 7])
-    test(`tile ${tile} of the table matches the twin`, async () => {
-      const s = { m: 37, k: 21, n: 40, tile } as const;
+  // Software GPUs take seconds to compile one of these: each case covers one tile, one form, and operands that are
+  // or are not bound as vec4.
+  for (const s of [
+    { tile: 0, m: 37, k: 21, n: 40 },
+    { tile: 2, m: 70, k: 36, n: 68, transposeB: 1 },
+    { tile: 5, m: 36, k: 50, n: 33, transposeA: 1 },
+    { tile: 7, m: 19, k: 26, n: 22, transposeA: 1, transposeB: 1, batch: 2 },
+  ] as const)
+    test(`tile ${s.tile} of the table matches the twin`, async () => {
+      const batch = "batch" in s ? s.batch : 1;
       await checkOp({
-        inputs: { a: { shape: [s.m, s.k] }, b: { shape: [s.k, s.n] } },
-        outputs: { out: [s.m, s.n] },
+        inputs: { a: { shape: [batch, s.m, s.k] }, b: { shape: [batch, s.k, s.n] } },
+        outputs: { out: [batch, s.m, s.n] },
+        forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s }),
+        ...tolerance(s.k),
+      });
+    });
+
+  for (const f of forms.slice(0, 2))
+    test(`the kernel for few rows matches the twin, transposes ${f.transposeA}${f.transposeB}`, async () => {
+      const s = { m: 3, k: 75, n: 41, batch: 2, tile: -1, ...f } as const;
+      await checkOp({
+        inputs: { a: { shape: [2, s.m, s.k] }, b: { shape: [2, s.k, s.n] } },
+        outputs: { out: [2, s.m, s.n] },
         forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s }),
         ...tolerance(s.k),
       });
@@ -95,7 +112,7 @@ describe("matmul", () => {
 
 async function rowsOf(
   device: Device,
-  o: { m: number; k: number; n: number; transposeB: 0 | 1 },
+  o: { m: number; k: number; n: number; transposeB: 0 | 1; tile?: number },
 ): Promise<ArrayLike<number>> {
   const random = new Random(5);
   const b = device.tensor("b", [o.k, o.n]);
@@ -137,4 +154,13 @@ describe("a row of a matmul", () => {
         }
       }
     });
+
+  test("has the same bits in every GPU kernel", async () => {
+    const gpu = await testGpu();
+    if (gpu === undefined) return;
+    const shape = { m: 3, k: 75, n: 20, transposeB: 1 } as const;
+    const plain = await rowsOf(gpu, shape);
+    for (const tile of [-1, 5])
+      expect(Array.from(await rowsOf(gpu, { ...shape, tile }))).toEqual(Array.from(plain));
+  });
 });
