@@ -282,6 +282,18 @@ describe("fact scanner", () => {
     });
   });
 
+  test("learns from an arrow what stood before it, and from a colon that a name was a key", () => {
+    const text = "const pick = (first, { second }, [third]) => {\n  use(NAME)|;\n};";
+    for (const name of ["first", "second", "third"])
+      expect(factsAt("a.ts", text.replace("NAME", name))["tokenType"]).toBe(TOKEN_TYPES.parameter);
+    expect(factsAt("a.ts", "const pick = (a) => a;\npick(|2);")["tokenType"]).toBe(
+      TOKEN_TYPES.function,
+    );
+    expect(factsAt("a.ts", "const width = 1;\ncall({ width:| 2 })")["tokenType"]).toBe(
+      TOKEN_TYPES.property,
+    );
+  });
+
   test("gives a definition the colour here that other files resolve it to", () => {
     const lexicon = new FactLexicon();
     const identity = identityOf("pkg/auth.py", "Auth");
