@@ -28,6 +28,7 @@ import * as attentionRows from "./kernels/attentionRows.ts";
 import * as streamGates from "./kernels/streamGates.ts";
 import * as cayleyMixing from "./kernels/cayleyMixing.ts";
 import * as rope from "./kernels/rope.ts";
+import * as dotAttention from "./kernels/dotAttention.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   adam,
@@ -58,6 +59,7 @@ const modules: readonly Record<string, unknown>[] = [
   columns,
   softcap,
   rope,
+  dotAttention,
 ];
 
 function isOp(value: unknown): value is OpSpec {

@@ -1,7 +1,7 @@
 /**
  * Reference twin of streamGates. Columns of z are S for reading, S for writing, K mixing logits; alpha has one
- * gain for each of the three. Units: tokens forward, chunks of tokens for the partial sums, entries of dBias
- * and dAlpha for their combination.
+ * gain for each of the three. Units: tokens forward, chunks of tokens for the partial sums, columns for their
+ * combination, gains at the end.
  */
 import type { Floats } from "../graph.ts";
 
@@ -74,20 +74,34 @@ export function streamGatesPartials(
 }
 
 export function streamGatesCombine(
-  v: { sums: Floats; dAlpha: Floats; dBias: Floats; chunks: number; S: number; K: number },
+  v: { sums: Floats; dBias: Floats; columnSums: Floats; chunks: number; M: number },
   start: number,
   end: number,
 ): void {
-  const { sums, dAlpha, dBias, chunks, S, K } = v;
-  const M = 2 * S + K;
-  for (let entry = start; entry < end; entry++) {
-    const group = entry - M;
-    const first = group < 0 ? entry : M + group * S;
-    const width = group < 0 ? 1 : group === 2 ? K : S;
-    let total = 0;
-    for (let chunk = 0; chunk < chunks; chunk++)
-      for (let m = first; m < first + width; m++) total += sums[chunk * 2 * M + m]!;
-    if (group < 0) dBias[entry] = total;
-    else dAlpha[group] = total;
+  const { sums, dBias, columnSums, chunks, M } = v;
+  for (let m = start; m < end; m++) {
+    let bias = 0;
+    let alpha = 0;
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      bias += sums[chunk * 2 * M + m]!;
+      alpha += sums[chunk * 2 * M + M + m]!;
+    }
+    dBias[m] = bias;
+    columnSums[m] = alpha;
+  }
+}
+
+export function streamGatesGains(
+  v: { columnSums: Floats; dAlpha: Floats; S: number; K: number },
+  start: number,
+  end: number,
+): void {
+  const { columnSums, dAlpha, S, K } = v;
+  for (let group = start; group < end; group++) {
+    const first = group * S;
+    const last = first + (group === 2 ? K : S);
+    let sum = 0;
+    for (let m = first; m < last; m++) sum += columnSums[m]!;
+    dAlpha[group] = sum;
   }
 }

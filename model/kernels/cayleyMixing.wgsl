@@ -3,7 +3,7 @@
 // forward: a [T, K], mix [T, S, S]; backward: a, dMix [T, S, S], dA [T, K]. K = N(N − 1)/2.
 // I + A has symmetric part I, so every pivot is at least 1 and Gauss-Jordan needs no pivoting; one Newton step takes
 // the error to rounding. N lanes per token, each owning a column; `tokens` tokens per workgroup of 64. Matrices take
-// turns in workgroup memory (under 10 KiB), so that every elimination step needs one barrier.
+// turns in workgroup memory (under 13 KiB), so that every elimination step needs one barrier.
 // Loops run to order(), which is N but no constant to the compiler: unrolled threefold nests take it many seconds.
 override T: u32;
 override S: u32;
@@ -13,7 +13,7 @@ override K: u32 = N * (N - 1u) / 2u;
 override tokens: u32 = 64u / N;
 override slot: u32 = N * N + N; // The gap puts the tokens of a warp on different banks.
 override half: u32 = tokens * slot;
-override cells: u32 = 3u * half;
+override cells: u32 = 4u * half;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read_write> mix: array<f32>;
@@ -56,8 +56,13 @@ fn invert(l: Lane, n: u32) -> u32 {
   let q = l.q;
   var source = l.base;
   var sink = l.base + half;
+  let original = l.base + 3u * half;
   if (l.busy) {
-    for (var p = 0u; p < n; p++) { cell[source + p * N + q] = identityAt(p, q) + skewAt(l.t, p, q); }
+    for (var p = 0u; p < n; p++) {
+      let value = identityAt(p, q) + skewAt(l.t, p, q);
+      cell[source + p * N + q] = value;
+      cell[original + p * N + q] = value;
+    }
   }
   workgroupBarrier();
   for (var k = 0u; k < n; k++) {
@@ -78,8 +83,8 @@ fn invert(l: Lane, n: u32) -> u32 {
   if (l.busy) {
     let residual = l.base + 2u * half; // Only its own column, so no barrier.
     for (var p = 0u; p < n; p++) {
-      var sum = identityAt(p, q) - cell[source + p * N + q];
-      for (var k = 0u; k < n; k++) { sum -= skewAt(l.t, p, k) * cell[source + k * N + q]; }
+      var sum = identityAt(p, q);
+      for (var k = 0u; k < n; k++) { sum -= cell[original + p * N + k] * cell[source + k * N + q]; }
       cell[residual + p * N + q] = sum;
     }
     for (var p = 0u; p < n; p++) {
@@ -127,15 +132,20 @@ fn backward(
   let n = order(groups);
   let w = invert(l, n);
   let h = select(l.base, l.base + half, w == l.base);
+  let g = l.base + 2u * half;
+  if (l.busy) {
+    for (var p = 0u; p < n; p++) {
+      let rotation = 2.0 * cell[w + p * N + q] - identityAt(p, q);
+      cell[g + p * N + q] = 2.0 / f32(O) * dMix[(l.t * S + p / O) * S + q / O] * rotation;
+    }
+  }
+  workgroupBarrier();
   if (l.busy) {
     // H = G Wᵀ.
     for (var p = 0u; p < n; p++) {
       var sum = 0.0;
-      for (var k = 0u; k < n; k++) {
-        let rotation = 2.0 * cell[w + p * N + k] - identityAt(p, k);
-        sum += dMix[(l.t * S + p / O) * S + k / O] * rotation * cell[w + q * N + k];
-      }
-      cell[h + p * N + q] = 2.0 / f32(O) * sum;
+      for (var k = 0u; k < n; k++) { sum += cell[g + p * N + k] * cell[w + q * N + k]; }
+      cell[h + p * N + q] = sum;
     }
   }
   workgroupBarrier();

@@ -16,7 +16,9 @@ import {
 import code from "./columnSum.wgsl";
 
 /** Rows per chunk of the first pass, as in the kernel. */
-const ROWS = 64;
+const ROWS = 32;
+/** Columns per workgroup of the second. */
+const COMBINED = 8;
 
 export const columnSumPartialsOp: OpSpec = {
   name: "columnSumPartials",
@@ -57,7 +59,7 @@ function combineOp(accumulate: 0 | 1): OpSpec {
       code,
       entryPoint: accumulate === 1 ? "combineAccumulate" : "combine",
       constants: { C: p["C"]!, chunks: p["chunks"]! },
-      workgroups: [Math.ceil(p["C"]! / 64), 1, 1],
+      workgroups: [Math.ceil(p["C"]! / COMBINED), 1, 1],
     }),
   };
 }

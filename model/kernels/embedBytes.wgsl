@@ -2,7 +2,8 @@
 // Backward walks the list of (row, k) pairs sorted by table row, cut into chunks of CHUNK entries so that no
 // workgroup walks a frequent byte alone. partials: a chunk's first run goes to heads, its last to tails, runs
 // inside it straight to dTable. combine: adds heads and tails of rows whose list crosses a chunk's border, in
-// chunk order, and zeroes rows without entries. Fixed order throughout; no workgroup memory, no barriers.
+// an order that only their number sets, and zeroes rows without entries. 512 bytes of workgroup memory and one
+// barrier in partials.
 override rows: u32;
 override tableRows: u32;
 override C: u32;
@@ -41,7 +42,11 @@ fn forward(
 @group(0) @binding(5) var<storage, read_write> heads: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> tails: array<vec4f>;
 
-// One workgroup per chunk and 64 column quadruples.
+// The chunk's entries: the row of dOut and the table row.
+var<workgroup> sources: array<u32, CHUNK>;
+var<workgroup> owners: array<u32, CHUNK>;
+
+// One workgroup per chunk and 64 column quadruples. Four entries are loaded ahead of their sums.
 @compute @workgroup_size(64)
 fn partials(
   @builtin(workgroup_id) group: vec3u,
@@ -54,21 +59,32 @@ fn partials(
   let c = (tile % columnGroups) * 64u + lane;
   let total = listStart[tableRows];
   let first = chunk * CHUNK;
-  if (first >= total || c >= C4) { return; }
-  let end = min(first + CHUNK, total);
+  let count = select(0u, min(CHUNK, total - first), first < total);
+  if (lane < count) {
+    let position = list[first + lane];
+    sources[lane] = position / K;
+    owners[lane] = ids[position];
+  }
+  workgroupBarrier();
+  if (count == 0u || c >= C4) { return; }
   var sum = vec4f();
-  var current = ids[list[first]];
+  var current = owners[0];
   var runs = 0u;
-  for (var e = first; e < end; e++) {
-    let position = list[e];
-    let id = ids[position];
-    if (id != current) {
-      if (runs == 0u) { heads[chunk * C4 + c] = sum; } else { dTable[current * C4 + c] = sum; }
-      runs++;
-      current = id;
-      sum = vec4f();
+  for (var e = 0u; e < count; e += 4u) {
+    var values: array<vec4f, 4>;
+    for (var k = 0u; k < 4u; k++) { values[k] = dOut[sources[min(e + k, count - 1u)] * C4 + c]; }
+    for (var k = 0u; k < 4u; k++) {
+      if (e + k < count) {
+        let id = owners[e + k];
+        if (id != current) {
+          if (runs == 0u) { heads[chunk * C4 + c] = sum; } else { dTable[current * C4 + c] = sum; }
+          runs++;
+          current = id;
+          sum = vec4f();
+        }
+        sum += values[k];
+      }
     }
-    sum += dOut[(position / K) * C4 + c];
   }
   if (runs == 0u) { heads[chunk * C4 + c] = sum; } else { tails[chunk * C4 + c] = sum; }
 }
@@ -101,6 +117,14 @@ fn combine(
   var sum: vec4f;
   if (isHead) { sum = headSums[chunk * C4 + c]; } else { sum = tailSums[chunk * C4 + c]; }
   let last = (end - 1u) / CHUNK;
-  for (var k = chunk + 1u; k <= last; k++) { sum += headSums[k * C4 + c]; }
+  // Eight sums in turn, so that a long list's loads do not wait for each other.
+  var sums: array<vec4f, 8>;
+  for (var k = chunk + 1u; k <= last; k += 8u) {
+    for (var m = 0u; m < 8u; m++) {
+      let value = headSums[min(k + m, last) * C4 + c];
+      sums[m] += select(vec4f(), value, k + m <= last);
+    }
+  }
+  for (var m = 0u; m < 8u; m++) { sum += sums[m]; }
   gradient[i] = sum;
 }

@@ -15,6 +15,7 @@ import { invariant } from "../errors.ts";
 import {
   streamGatesCombine as combineTwin,
   streamGatesForward as forwardTwin,
+  streamGatesGains as gainsTwin,
   streamGatesPartials as partialsTwin,
 } from "../cpu/streamGates.ts";
 import code from "./streamGates.wgsl";
@@ -83,16 +84,15 @@ export const streamGatesPartialsOp: OpSpec = {
 export const streamGatesCombineOp: OpSpec = {
   name: "streamGatesCombine",
   access: ["read", "write", "write"],
-  units: (p) => 2 * p["S"]! + p["K"]! + 3,
+  units: (p) => 2 * p["S"]! + p["K"]!,
   cpu: (b, p, start, end) =>
     combineTwin(
       {
         sums: b[0] as Floats,
-        dAlpha: b[1] as Floats,
-        dBias: b[2] as Floats,
+        dBias: b[1] as Floats,
+        columnSums: b[2] as Floats,
         chunks: p["chunks"]!,
-        S: p["S"]!,
-        K: p["K"]!,
+        M: 2 * p["S"]! + p["K"]!,
       },
       start,
       end,
@@ -101,7 +101,25 @@ export const streamGatesCombineOp: OpSpec = {
     code,
     entryPoint: "combine",
     constants: { S: p["S"]!, K: p["K"]!, chunks: p["chunks"]! },
-    workgroups: [2 * p["S"]! + p["K"]! + 3, 1, 1],
+    workgroups: [2 * p["S"]! + p["K"]!, 1, 1],
+  }),
+};
+
+export const streamGatesGainsOp: OpSpec = {
+  name: "streamGatesGains",
+  access: ["read", "write"],
+  units: () => 3,
+  cpu: (b, p, start, end) =>
+    gainsTwin(
+      { columnSums: b[0] as Floats, dAlpha: b[1] as Floats, S: p["S"]!, K: p["K"]! },
+      start,
+      end,
+    ),
+  gpu: (p) => ({
+    code,
+    entryPoint: "gains",
+    constants: { S: p["S"]!, K: p["K"]! },
+    workgroups: [1, 1, 1],
   }),
 };
 
@@ -162,5 +180,7 @@ export function streamGatesBackward(
   const sums = g.temp("streamGates partials", [chunks, 2, v.bias.size]);
   const inputs = [v.z, v.alpha, v.bias, v.dPre, v.dPost, v.dA];
   g.add(streamGatesPartialsOp, [...inputs, v.dZ, sums], { ...s, chunks });
-  g.add(streamGatesCombineOp, [sums, v.dAlpha, v.dBias], { S: s.S, K: s.K, chunks });
+  const columnSums = g.temp("streamGates column sums", [v.bias.size]);
+  g.add(streamGatesCombineOp, [sums, v.dBias, columnSums], { S: s.S, K: s.K, chunks });
+  g.add(streamGatesGainsOp, [columnSums, v.dAlpha], { S: s.S, K: s.K });
 }

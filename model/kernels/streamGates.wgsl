@@ -1,8 +1,9 @@
 // Per-token coefficients of the streams from z [T, M], M = 2S + K columns in the order read, write, mixing logits.
 // With u = alpha[group] · z + bias: pre [T, S] = sigmoid(u), post [T, S] = 2 sigmoid(u), a [T, K] = u.
 // forward: one thread per element of z. partials: dZ [T, M] and, per chunk of TOKENS tokens, sums [chunks, 2, M] of
-// du and du · z, one thread per column. combine: one workgroup per entry of dBias [M] and dAlpha [3], 64 lanes added
-// in lane order after one barrier. 256 bytes of workgroup memory.
+// du and du · z, one thread per column. combine: one workgroup per column, 64 lanes added in lane order after one
+// barrier, to dBias [M] and columnSums [M]; gains: three threads add columnSums to dAlpha [3]. 512 bytes of
+// workgroup memory.
 override T: u32;
 override S: u32;
 override K: u32;
@@ -86,26 +87,35 @@ fn partials(
 }
 
 @group(0) @binding(0) var<storage, read> partialSums: array<f32>;
-@group(0) @binding(1) var<storage, read_write> dAlpha: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dBias: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dBias: array<f32>;
+@group(0) @binding(2) var<storage, read_write> columnSums: array<f32>;
 
-var<workgroup> lanes: array<f32, 64>;
+var<workgroup> lanes: array<vec2f, 64>;
 
 @compute @workgroup_size(64)
 fn combine(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let entry = group.x;
-  var first = entry;
-  var width = 1u;
-  if (entry >= M) {
-    first = M + (entry - M) * S;
-    width = select(S, K, entry == M + 2u);
+  let m = group.x;
+  var sum = vec2f();
+  for (var chunk = lane; chunk < chunks; chunk += 64u) {
+    sum += vec2f(partialSums[chunk * 2u * M + m], partialSums[chunk * 2u * M + M + m]);
   }
-  var sum = 0.0;
-  for (var i = lane; i < chunks * width; i += 64u) { sum += partialSums[(i / width) * 2u * M + first + i % width]; }
   lanes[lane] = sum;
   workgroupBarrier();
   if (lane != 0u) { return; }
-  var total = 0.0;
+  var total = vec2f();
   for (var l = 0u; l < 64u; l++) { total += lanes[l]; }
-  if (entry < M) { dBias[entry] = total; } else { dAlpha[entry - M] = total; }
+  dBias[m] = total.x;
+  columnSums[m] = total.y;
+}
+
+@group(0) @binding(0) var<storage, read> alphaSums: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dAlpha: array<f32>;
+
+@compute @workgroup_size(3)
+fn gains(@builtin(local_invocation_index) lane: u32) {
+  let first = lane * S;
+  let width = select(S, K, lane == 2u);
+  var sum = 0.0;
+  for (var m = first; m < first + width; m++) { sum += alphaSums[m]; }
+  dAlpha[lane] = sum;
 }
