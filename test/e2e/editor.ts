@@ -76,13 +76,16 @@ export class Editor {
     const userData = join(o.folder, "profile");
     const extensions = join(o.folder, "extensions");
     const config = join(o.folder, "config.yaml");
-    mkdirSync(join(userData, "User"), { recursive: true });
+    // What belongs to the machine is read on the server's side, all else on the window's.
+    for (const side of ["User", "Machine"]) {
+      mkdirSync(join(userData, side), { recursive: true });
+      writeFileSync(
+        join(userData, side, "settings.json"),
+        JSON.stringify({ ...quietSettings, ...o.settings }, null, 2),
+      );
+    }
     mkdirSync(extensions, { recursive: true });
     writeFileSync(config, "{}\n");
-    writeFileSync(
-      join(userData, "User", "settings.json"),
-      JSON.stringify({ ...quietSettings, ...o.settings }, null, 2),
-    );
     const common = [
       o.entry,
       "--config",
