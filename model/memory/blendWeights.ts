@@ -107,10 +107,14 @@ export class BlendWeights {
     for (let i = 0; i < EVIDENCE_COUNT; i++) this.belief[i] = logit(this.hits[i]! / this.seen[i]!);
   }
 
-  copy(): BlendWeights {
+  /** The same, but with no evidence of more than `seenLimit` outcomes, so that new ones weigh. */
+  copy(o: { seenLimit: number }): BlendWeights {
     const copy = new BlendWeights();
-    copy.hits.set(this.hits);
-    copy.seen.set(this.seen);
+    for (let i = 0; i < EVIDENCE_COUNT; i++) {
+      const scale = Math.min(1, o.seenLimit / this.seen[i]!);
+      copy.hits[i] = this.hits[i]! * scale;
+      copy.seen[i] = this.seen[i]! * scale;
+    }
     copy.belief.set(this.belief);
     copy.weight.set(this.weight);
     copy.calibratedBytes = this.calibratedBytes;

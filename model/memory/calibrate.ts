@@ -28,6 +28,7 @@ export interface CalibrationSource {
 /** A longer file gives its first bytes only, so that many files are seen. */
 const BYTES_PER_FILE = 24_000;
 const FIRST_RATE = 0.02;
+const SEEN_LIMIT = 60_000;
 const LAST_RATE = 0.002;
 /** Every so many files one is read without absorbing its own bytes, so that those weights are learned too. */
 const WITHOUT_OWN = 6;
@@ -57,7 +58,7 @@ export async function calibrateWeights(
       cursor.predict(out);
       bits -= Math.log2(out[byte]!);
       const rate = FIRST_RATE + (LAST_RATE - FIRST_RATE) * (bytesSeen / planned);
-      cursor.learn({ byte, rate });
+      cursor.learn({ byte, rate, seenLimit: SEEN_LIMIT });
       cursor.push(byte);
       bytesSeen++;
     }

@@ -7,11 +7,13 @@ import type { Levels } from "./levels.ts";
 
 const WORKSPACE_DISCOUNT = 0.6;
 const OWN_DISCOUNT = 0.5;
+/** Kept for all bytes from the start: in a long run of one byte the discounts multiply to 0. */
+const FLOOR = 1e-6;
 
 /** Writes 256 probabilities that sum to 1 into `out`. */
 export function escapeBlend(workspace: Levels, own: Levels | undefined, out: Float64Array): void {
   out.fill(0);
-  let mass = 1;
+  let mass = 1 - FLOOR;
   let workspaceLevel = 0;
   let ownLevel = 0;
   const ownLevels = own === undefined ? 0 : own.levels;
@@ -31,6 +33,6 @@ export function escapeBlend(workspace: Levels, own: Levels | undefined, out: Flo
     for (let i = from; i < end; i++) out[bytes[i]!]! += share * (counts[i]! - discount);
     mass = share * discount * (end - from);
   }
-  const floor = mass / 256;
+  const floor = (mass + FLOOR) / 256;
   for (let byte = 0; byte < 256; byte++) out[byte]! += floor;
 }

@@ -4,7 +4,7 @@
 import type { BlendWeights } from "./blendWeights.ts";
 import { Levels } from "./levels.ts";
 import { OwnIndex } from "./ownIndex.ts";
-import { RankedBlend } from "./rankedBlend.ts";
+import { RankedBlend, type Lesson } from "./rankedBlend.ts";
 import { SegmentWalk } from "./segment.ts";
 
 export interface MemoryPrediction {
@@ -27,6 +27,7 @@ const DRAFT_ORDER = 5;
 /** A draft ends where the most frequent continuation has less than this share. */
 const DRAFT_SHARE = 0.5;
 const ADAPT_RATE = 0.002;
+const ADAPT_SEEN_LIMIT = 500;
 /** Stands for the byte before the first one. */
 const LINE_END = 10;
 
@@ -62,7 +63,7 @@ export class WalkCursor implements MemoryCursor {
   }
 
   push(byte: number): void {
-    if (this.predicted && this.adapt === 1) this.learn({ byte, rate: ADAPT_RATE });
+    if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
     this.own?.push(byte);
     this.last = byte;
@@ -80,13 +81,18 @@ export class WalkCursor implements MemoryCursor {
     return this.longest();
   }
 
-  /** Corrects the weights by the byte that follows the last prediction. The first correction makes them this
-   *  cursor's own; calibration passes weights that it means to change. */
-  learn(o: { byte: number; rate: number }): void {
-    if (this.adapt === 1 && this.blend.weights === this.sharedWeights)
-      this.blend.weights = this.sharedWeights.copy();
-    this.blend.learn(o);
+  /** Corrects the weights that were given to the constructor, which calibration means to change. */
+  learn(lesson: Lesson): void {
+    this.blend.learn(lesson);
     this.predicted = false;
+  }
+
+  /** The first correction makes the weights this cursor's own. */
+  private adaptTo(byte: number): void {
+    if (this.blend.weights === this.sharedWeights) {
+      this.blend.weights = this.sharedWeights.copy({ seenLimit: ADAPT_SEEN_LIMIT });
+    }
+    this.blend.learn({ byte, rate: ADAPT_RATE, seenLimit: ADAPT_SEEN_LIMIT });
   }
 
   draft(maxBytes: number): Uint8Array {

@@ -148,12 +148,12 @@ export function crossFitBits(groups: readonly (readonly MixSample[])[], folds: n
   return bytes === 0 ? 0 : bits / bytes;
 }
 
-/** Before any fit: even, leaning to the side that is surer and to the memory where the match is long. */
+/** Before any fit the memory, which needs no training, is believed somewhat more; leaning to the side that is surer and to the memory where the match is long. */
 function defaultLambda(bucket: number): number {
   const networkSure = bucket % SURES;
   const memorySure = Math.floor(bucket / SURES) % SURES;
   const match = Math.floor(bucket / (SURES * SURES));
-  const lean = 0.35 * (memorySure - networkSure) + 0.25 * (match - (MATCHES - 1) / 2);
+  const lean = 0.35 * (memorySure - networkSure) + 0.25 * (match - (MATCHES - 1) / 2) + 0.7;
   return 1 / (1 + Math.exp(-lean));
 }
 

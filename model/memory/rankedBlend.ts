@@ -31,8 +31,6 @@ const SETTLED = 0.002;
 const LOWEST = 1e-4;
 const HIGHEST = 1 - 2e-4;
 const CONSTANT_INPUT = 0.3;
-/** Evidence forgets beyond this many outcomes, so that it can follow the file. */
-const SEEN_LIMIT = 1000;
 const LEVELS = MAX_ORDER + 1;
 const NO_LEVEL = -1;
 
@@ -60,6 +58,14 @@ const byteClass = Uint8Array.from({ length: 256 }, (_, byte) => {
 const OWN_SET = WORKSPACE_SITUATIONS * RANKS * INPUTS;
 const CLASS_SET = OWN_SET + OWN_SITUATIONS * RANKS * INPUTS;
 const RANK_STRIDE = INPUTS;
+
+export interface Lesson {
+  /** What came after the last prediction. */
+  readonly byte: number;
+  readonly rate: number;
+  /** Evidence forgets beyond this many outcomes. */
+  readonly seenLimit: number;
+}
 
 export class RankedBlend {
   weights: BlendWeights;
@@ -152,7 +158,7 @@ export class RankedBlend {
   }
 
   /** Moves the weights towards what came after the last prediction. */
-  learn(o: { byte: number; rate: number }): void {
+  learn(o: Lesson): void {
     const { candidate, input, state, answer } = this;
     const { hits, seen, belief, weight } = this.weights;
     for (let rank = 0; rank < this.asked; rank++) {
@@ -170,7 +176,7 @@ export class RankedBlend {
       for (let i = 0; i < COUNT_INPUTS; i++) {
         const evidence = state[states + i]!;
         if (evidence < 0) continue;
-        if (seen[evidence]! >= SEEN_LIMIT) {
+        if (seen[evidence]! >= o.seenLimit) {
           seen[evidence]! /= 2;
           hits[evidence]! /= 2;
         }

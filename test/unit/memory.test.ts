@@ -248,6 +248,23 @@ describe("SuffixMemory", () => {
     expect(new TextDecoder().decode(cursor.draft(9))).toBe("ta gamma;");
   });
 
+  test("a long run of one byte leaves every other byte possible", () => {
+    const memory = memoryOf(new Map([["run", new Uint8Array(200_000).fill(32)]]));
+    const cursor = memory.cursor({ adapt: 0 });
+    const out = new Float64Array(256);
+    for (let i = 0; i < 2000; i++) cursor.push(32);
+    cursor.predict(out);
+    expect(out[32]).toBeGreaterThan(0.99);
+    expect(Math.min(...out)).toBeGreaterThan(1e-12);
+  });
+
+  test("adapting one cursor leaves the next one alone", () => {
+    const text = new TextEncoder().encode("let a = 1;\nlet b = a + a;\nlet c = a + b;\n");
+    const memory = memoryOf(new Map([["a.ts", text]]));
+    const first = trace(memory.cursor(), text);
+    expect(trace(memory.cursor(), text)).toEqual(first);
+  });
+
   test("learns to predict better by calibration, and differs by nothing between two runs", async () => {
     const line = (i: number) =>
       `  if (table.get("key${i % 13}") === ${i % 7}) return handle${i % 5}(table);\n`;

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../model/errors.ts";
 import { MIX_BUCKETS, Mixer, crossFitBits, type MixSample } from "../../model/memory/mixer.ts";
+import { RankedMixer, mixerFromJSON } from "../../model/memory/rankedMixer.ts";
 
 /** Sums of 256 doubles. */
 const SUM_TOLERANCE = 1e-9;
@@ -152,5 +153,71 @@ describe("Mixer", () => {
     }
     expect(error).toBeInstanceOf(CheckpointError);
     expect((error as CheckpointError).hint).toBeTruthy();
+  });
+});
+
+describe("RankedMixer", () => {
+  test("gives a distribution that sums to 1, before and after learning", () => {
+    fc.assert(
+      fc.property(
+        distribution,
+        distribution,
+        fc.nat(32),
+        fc.nat(255),
+        (network, memory, matchLength, byte) => {
+          const mixer = new RankedMixer();
+          const out = new Float64Array(256);
+          for (let round = 0; round < 3; round++) {
+            mixer.mix({ network: Float32Array.from(network), memory, matchLength, total: 3 }, out);
+            const sum = out.reduce((a, b) => a + b, 0);
+            expect(Math.abs(sum - 1)).toBeLessThan(SUM_TOLERANCE);
+            expect(out.every((probability) => probability >= 0)).toBe(true);
+            mixer.learn({ byte, rate: 0.05 });
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test("learns to follow the side that is right", () => {
+    const mixer = new RankedMixer();
+    const point = (byte: number) => {
+      const values = new Float64Array(256).fill(0.5 / 255);
+      values[byte] = 0.5;
+      return values;
+    };
+    const out = new Float64Array(256);
+    for (let i = 0; i < 500; i++) {
+      const right = i % 200;
+      mixer.mix(
+        { network: point(right), memory: point(right + 50), matchLength: 8, total: 2 },
+        out,
+      );
+      mixer.learn({ byte: right, rate: 0.02 });
+    }
+    mixer.mix({ network: point(1), memory: point(2), matchLength: 8, total: 2 }, out);
+    expect(out[1]).toBeGreaterThan(0.9);
+  });
+
+  test("a copy learns without changing the original", () => {
+    const mixer = new RankedMixer();
+    const before = Array.from(mixer.weight);
+    const copy = mixer.copy();
+    const flat = new Float64Array(256).fill(1 / 256);
+    copy.mix({ network: flat, memory: flat, matchLength: 0, total: 0 }, new Float64Array(256));
+    copy.learn({ byte: 3, rate: 0.1 });
+    expect(Array.from(mixer.weight)).toEqual(before);
+    expect(Array.from(copy.weight)).not.toEqual(before);
+  });
+
+  test("either kind comes back from JSON as it was", () => {
+    const ranked = new RankedMixer();
+    ranked.weight[3] = 0.25;
+    const back = mixerFromJSON(JSON.parse(JSON.stringify(ranked)));
+    expect(back).toBeInstanceOf(RankedMixer);
+    expect((back as RankedMixer).weight).toEqual(ranked.weight);
+    expect(mixerFromJSON(JSON.parse(JSON.stringify(new Mixer())))).toBeInstanceOf(Mixer);
+    expect(() => mixerFromJSON({ kind: "logistic" })).toThrow(CheckpointError);
   });
 });
