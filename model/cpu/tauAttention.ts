@@ -3,6 +3,14 @@
  * thread's share stays in few heads. One pass of the forward computes lse and out together.
  */
 import type { Buffer, Floats, Params } from "../graph.ts";
+import { SCRATCH_BYTES, simdFor, type SimdKernels } from "./simd/bind.ts";
+
+/** The SIMD kernels, where every float tensor lives in their memory and a row's weights fit the scratch. */
+function simdOf(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
+  const simd = buffers[0] instanceof Float32Array ? simdFor(buffers[0]) : undefined;
+  if (simd === undefined || (longest + 4) * 8 > SCRATCH_BYTES) return undefined;
+  return buffers.every((b) => simdFor(b) === simd) ? simd : undefined;
+}
 
 /** Weights of one row; grows to the longest row of this thread. */
 let weights = new Float64Array(0);
@@ -24,6 +32,8 @@ export function tauAttentionForward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
+  const simd = simdOf(buffers, capacity);
+  const forwardRow = simd?.exports["tauForwardRow"];
   if (weights.length < capacity) weights = new Float64Array(capacity);
   const w = weights;
   for (let u = start; u < end; u++) {
@@ -36,6 +46,26 @@ export function tauAttentionForward(
     const gamma = slope[h]!;
     const rowAt = (n * rows + i) * nHeads + h;
     const queryAt = rowAt * m;
+    if (forwardRow !== undefined) {
+      const key = (n * capacity + first) * nHeads + h;
+      lse[rowAt] = forwardRow(
+        a.byteOffset + queryAt * 4,
+        b.byteOffset + key * m * 4,
+        nHeads * m * 4,
+        c.byteOffset + key * 4,
+        nHeads * 4,
+        v.byteOffset + key * headDim * 4,
+        nHeads * headDim * 4,
+        out.byteOffset + rowAt * headDim * 4,
+        simd!.scratch,
+        last - first + 1,
+        m,
+        headDim,
+        position - first,
+        gamma,
+      );
+      continue;
+    }
     let top = -Infinity;
     for (let j = first; j <= last; j++) {
       const keyAt = (n * capacity + j) * nHeads + h;
@@ -77,6 +107,8 @@ export function tauAttentionKeysBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
+  const simd = simdOf(buffers, rows);
+  const keyRow = simd?.exports["tauKeyRow"];
   const bandSums = new Float64Array(m);
   for (let u = start; u < end; u++) {
     const j = u % rows;
@@ -87,6 +119,27 @@ export function tauAttentionKeysBackward(
     const gamma = slope[h]!;
     const salience = c[keyAt]!;
     const last = window === 0 ? rows - 1 : Math.min(rows - 1, j + window - 1);
+    if (keyRow !== undefined) {
+      dC[keyAt] = keyRow(
+        a.byteOffset + keyAt * m * 4,
+        nHeads * m * 4,
+        b.byteOffset + keyAt * m * 4,
+        stats.byteOffset + keyAt * 8,
+        nHeads * 8,
+        v.byteOffset + valueAt * 4,
+        dOut.byteOffset + valueAt * 4,
+        nHeads * headDim * 4,
+        dV.byteOffset + valueAt * 4,
+        dB.byteOffset + keyAt * m * 4,
+        simd!.scratch,
+        last - j + 1,
+        m,
+        headDim,
+        salience,
+        gamma,
+      );
+      continue;
+    }
     let salienceSum = 0;
     bandSums.fill(0);
     for (let d = 0; d < headDim; d++) sums[d] = 0;
@@ -128,6 +181,8 @@ export function tauAttentionQueriesBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
+  const simd = simdOf(buffers, rows);
+  const queryRow = simd?.exports["tauQueryRow"];
   const bandSums = new Float64Array(m);
   for (let u = start; u < end; u++) {
     const i = u % rows;
@@ -139,6 +194,28 @@ export function tauAttentionQueriesBackward(
     const lse = stats[2 * rowAt]!;
     const delta = stats[2 * rowAt + 1]!;
     const first = window === 0 ? 0 : Math.max(0, i - window + 1);
+    if (queryRow !== undefined) {
+      const key = (n * rows + first) * nHeads + h;
+      slopePartial[rowAt] = queryRow(
+        a.byteOffset + rowAt * m * 4,
+        b.byteOffset + key * m * 4,
+        nHeads * m * 4,
+        c.byteOffset + key * 4,
+        nHeads * 4,
+        stats.byteOffset + rowAt * 8,
+        v.byteOffset + key * headDim * 4,
+        nHeads * headDim * 4,
+        dOut.byteOffset + outAt * 4,
+        dA.byteOffset + rowAt * m * 4,
+        simd!.scratch,
+        i - first + 1,
+        m,
+        headDim,
+        i - first,
+        gamma,
+      );
+      continue;
+    }
     let distanceSum = 0;
     bandSums.fill(0);
     for (let j = first; j <= i; j++) {

@@ -135,6 +135,8 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   var acc1 = vec4f(0.0);
   var acc2 = vec4f(0.0);
   var acc3 = vec4f(0.0);
+  // Zero, unknown to the compiler: software rasterizers would unroll the loop below in full and take long over it.
+  let zero = arrayLength(&lse) >> 31u;
 
   let end = endKey(offset + min(firstRow + QUERIES, rows) - 1u);
   for (var tile = firstKey(offset + firstRow) / KEYS * KEYS; tile < end; tile += KEYS) {
@@ -157,13 +159,15 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
       vTile[slot * 16u + column] = value;
     }
     workgroupBarrier();
-    for (var k = 0u; k < KEYS; k++) {
-      let p = pTile[k * 16u + rowQuad];
-      let value = vTile[k * 16u + column];
-      acc0 += p.x * value;
-      acc1 += p.y * value;
-      acc2 += p.z * value;
-      acc3 += p.w * value;
+    for (var k4 = 0u; k4 < KEYS + zero; k4 += 4u) {
+      for (var k = k4; k < k4 + 4u; k++) {
+        let p = pTile[k * 16u + rowQuad];
+        let value = vTile[k * 16u + column];
+        acc0 += p.x * value;
+        acc1 += p.y * value;
+        acc2 += p.z * value;
+        acc3 += p.w * value;
+      }
     }
     workgroupBarrier();
   }

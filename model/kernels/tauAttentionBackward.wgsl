@@ -14,6 +14,10 @@ override window: u32;
 
 const TILE = 64u;
 
+// Zero, unknown to the compiler: in a loop's bound it stops software rasterizers from unrolling the loop in full,
+// which costs them minutes. The loops are unrolled by four in the source instead.
+fn opaqueZero() -> u32 { return arrayLength(&stats) >> 31u; }
+
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> c: array<f32>;
@@ -108,7 +112,8 @@ fn dotTile(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) -> 
   let isKey = lane < 128u;
   let at = rowIndex(batchIdx, select(firstQuery, firstKey, isKey) + 4u * quad, h);
   var dP: mat4x4f;
-  for (var slice = 0u; slice < headDim; slice += 32u) {
+  let zero = opaqueZero();
+  for (var slice = 0u; slice < headDim + zero; slice += 32u) {
     let column = slice / 4u + chunk;
     var m: mat4x4f;
     if (column < quads) {
@@ -130,13 +135,15 @@ fn dotTile(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) -> 
       tileA[target0 + 32u] = m[2]; tileA[target0 + 48u] = m[3];
     }
     workgroupBarrier();
-    for (var d = 0u; d < 32u; d++) {
-      let o = tileA[d * 16u + lane / 16u];
-      let value = tileB[d * 16u + lane % 16u];
-      dP[0] += o * value.x;
-      dP[1] += o * value.y;
-      dP[2] += o * value.z;
-      dP[3] += o * value.w;
+    for (var d4 = 0u; d4 < 32u + zero; d4 += 4u) {
+      for (var d = d4; d < d4 + 4u; d++) {
+        let o = tileA[d * 16u + lane / 16u];
+        let value = tileB[d * 16u + lane % 16u];
+        dP[0] += o * value.x;
+        dP[1] += o * value.y;
+        dP[2] += o * value.z;
+        dP[3] += o * value.w;
+      }
     }
     workgroupBarrier();
   }
@@ -152,36 +159,33 @@ fn querySigns(dS: mat4x4f, q: vec4f, k: vec4f) -> vec4f {
   return dS[0] * sign(q - k.x) + dS[1] * sign(q - k.y) + dS[2] * sign(q - k.z) + dS[3] * sign(q - k.w);
 }
 
-// Sums 4 quantities over 16 threads each; thread t < 64 returns quantity t / 16 of quad t % 16.
-fn sum16(x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f, slot: u32, lane: u32) -> vec4f {
+// What a thread holds for its 4 queries or keys: 8 bands, then one more sum. Quantity n + t / 16 of quad t % 16
+// comes back to thread t < 64, summed over 16 threads in a fixed order. Call it for n = 0, 4 and 8 in a loop.
+fn sum16(parts: ptr<function, array<vec4f, 12>>, n: u32, slot: u32, lane: u32) -> vec4f {
   workgroupBarrier();
-  tileA[slot] = x0;
-  tileA[256u + slot] = x1;
-  tileB[slot] = x2;
-  tileB[256u + slot] = x3;
+  tileA[slot] = (*parts)[n];
+  tileA[256u + slot] = (*parts)[n + 1u];
+  tileB[slot] = (*parts)[n + 2u];
+  tileB[256u + slot] = (*parts)[n + 3u];
   workgroupBarrier();
   var sum = vec4f(0.0);
   if (lane < 64u) {
     let at = ((lane / 16u) & 1u) * 256u + lane % 16u;
-    for (var t = 0u; t < 16u; t++) {
+    for (var t = 0u; t < 16u + opaqueZero(); t++) {
       if (lane < 32u) { sum += tileA[at + 16u * t]; } else { sum += tileB[at + 16u * t]; }
     }
   }
   return sum;
 }
 
+fn partsOf(s: Quad, last: vec4f) -> array<vec4f, 12> {
+  let none = vec4f(0.0);
+  return array<vec4f, 12>(s.b0, s.b1, s.b2, s.b3, s.b4, s.b5, s.b6, s.b7, last, none, none, none);
+}
+
 @group(0) @binding(7) var<storage, read_write> dV: array<vec4f>;
 @group(0) @binding(8) var<storage, read_write> dB: array<f32>;
 @group(0) @binding(9) var<storage, read_write> dC: array<f32>;
-
-fn writeKeys(sum: vec4f, firstBand: u32, group: vec3u, lane: u32) {
-  let k = firstBand + lane / 16u;
-  if (lane >= 64u || k >= bands) { return; }
-  let row = group.x * TILE + 4u * (lane % 16u);
-  for (var n = 0u; n < 4u; n++) {
-    if (row + n < rows) { dB[((group.z * rows + row + n) * nHeads + group.y) * bands + k] = sum[n]; }
-  }
-}
 
 @compute @workgroup_size(256)
 fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -197,6 +201,7 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   var salienceSum = vec4f(0.0);
   // dV: keys 4·(lane / 16) …, dimensions 4·(lane % 16) ….
   var acc: mat4x4f;
+  let zero = opaqueZero();
   var end = rows;
   if (window != 0u) { end = min(rows, firstKey + TILE - 1u + window); }
   for (var firstQuery = firstKey; firstQuery < end; firstQuery += TILE) {
@@ -221,7 +226,7 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     if (bands > 7u) { sums.b7 += keySigns(dS, q.b7, k.b7); }
     // dV += Pᵀ dOut in two halves of 32 queries: tileA = P [query][key / 4], tileB = dOut [query][dimension / 4].
     let byQuery = transpose(p);
-    for (var half = 0u; half < 2u; half++) {
+    for (var half = 0u; half < 2u + zero; half++) {
       if (lane / 128u == half) {
         let slot = 64u * (lane / 16u % 8u) + lane % 16u;
         tileA[slot] = byQuery[0];
@@ -239,23 +244,30 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
         tileB[local * 16u + lane % 16u] = o;
       }
       workgroupBarrier();
-      for (var i = 0u; i < 32u; i++) {
-        let w = tileA[i * 16u + lane / 16u];
-        let o = tileB[i * 16u + lane % 16u];
-        acc[0] += w.x * o;
-        acc[1] += w.y * o;
-        acc[2] += w.z * o;
-        acc[3] += w.w * o;
+      for (var i4 = 0u; i4 < 32u + zero; i4 += 4u) {
+        for (var i = i4; i < i4 + 4u; i++) {
+          let w = tileA[i * 16u + lane / 16u];
+          let o = tileB[i * 16u + lane % 16u];
+          acc[0] += w.x * o;
+          acc[1] += w.y * o;
+          acc[2] += w.z * o;
+          acc[3] += w.w * o;
+        }
       }
       workgroupBarrier();
     }
   }
-  writeKeys(sum16(sums.b0, sums.b1, sums.b2, sums.b3, lane, lane), 0u, group, lane);
-  if (bands > 4u) { writeKeys(sum16(sums.b4, sums.b5, sums.b6, sums.b7, lane, lane), 4u, group, lane); }
-  let total = sum16(salienceSum, vec4f(0.0), vec4f(0.0), vec4f(0.0), lane, lane);
-  if (lane < 16u) {
-    for (var n = 0u; n < 4u; n++) {
-      if (key + n < rows) { dC[(group.z * rows + key + n) * nHeads + h] = total[n]; }
+  var parts = partsOf(sums, salienceSum);
+  for (var n = 0u; n < 12u + zero; n += 4u) {
+    if (n == 4u && bands <= 4u) { continue; }
+    let total = sum16(&parts, n, lane, lane);
+    let band = n + lane / 16u;
+    for (var r = 0u; r < 4u; r++) {
+      let row = key + r;
+      if (lane >= 64u || row >= rows) { continue; }
+      let at = (group.z * rows + row) * nHeads + h;
+      if (band < bands) { dB[at * bands + band] = total[r]; }
+      if (band == 8u) { dC[at] = total[r]; }
     }
   }
   let row = firstKey + 4u * (lane / 16u);
@@ -268,15 +280,6 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
 
 @group(0) @binding(7) var<storage, read_write> dA: array<f32>;
 @group(0) @binding(8) var<storage, read_write> slopePartial: array<f32>;
-
-fn writeQueries(sum: vec4f, firstBand: u32, group: vec3u, lane: u32) {
-  let k = firstBand + lane / 16u;
-  if (lane >= 64u || k >= bands) { return; }
-  let row = group.x * TILE + 4u * (lane % 16u);
-  for (var n = 0u; n < 4u; n++) {
-    if (row + n < rows) { dA[((group.z * rows + row + n) * nHeads + group.y) * bands + k] = -sum[n]; }
-  }
-}
 
 @compute @workgroup_size(256)
 fn queriesBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -315,13 +318,17 @@ fn queriesBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocatio
   }
   // The 16 threads of a quad of queries are neighbours: transpose their slots for sum16.
   let slot = lane % 16u * 16u + lane / 16u;
-  writeQueries(sum16(sums.b0, sums.b1, sums.b2, sums.b3, slot, lane), 0u, group, lane);
-  if (bands > 4u) { writeQueries(sum16(sums.b4, sums.b5, sums.b6, sums.b7, slot, lane), 4u, group, lane); }
-  let total = sum16(distanceSum, vec4f(0.0), vec4f(0.0), vec4f(0.0), slot, lane);
-  if (lane < 16u) {
-    for (var n = 0u; n < 4u; n++) {
-      let row = firstQuery + 4u * lane + n;
-      if (row < rows) { slopePartial[(group.z * rows + row) * nHeads + h] = total[n]; }
+  var parts = partsOf(sums, distanceSum);
+  for (var n = 0u; n < 12u + opaqueZero(); n += 4u) {
+    if (n == 4u && bands <= 4u) { continue; }
+    let total = sum16(&parts, n, slot, lane);
+    let band = n + lane / 16u;
+    for (var r = 0u; r < 4u; r++) {
+      let row = firstQuery + 4u * (lane % 16u) + r;
+      if (lane >= 64u || row >= rows) { continue; }
+      let at = (group.z * rows + row) * nHeads + h;
+      if (band < bands) { dA[at * bands + band] = -total[r]; }
+      if (band == 8u) { slopePartial[at] = total[r]; }
     }
   }
 }
