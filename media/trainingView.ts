@@ -28,6 +28,8 @@ declare function acquireVsCodeApi(): Host;
 const MAX_SAVED_POINTS = 1500;
 const CHART_HEIGHT = 320;
 const SMOOTHING = 0.9;
+/** The first points must not fill the whole width. */
+const MIN_SPAN_SECONDS = 10;
 
 const host = acquireVsCodeApi();
 const byId = (id: string): HTMLElement => document.getElementById(id)!;
@@ -222,7 +224,9 @@ function chartOptions(): uPlot.Options {
   return {
     width: chartWidth(),
     height: CHART_HEIGHT,
-    scales: { x: { time: false } },
+    scales: {
+      x: { time: false, range: (_, min, max) => [min, Math.max(max, min + MIN_SPAN_SECONDS)] },
+    },
     axes: [
       { ...axis, values: (_, ticks) => ticks.map((tick) => duration(tick)) },
       { ...axis, size: 60 },

@@ -314,10 +314,9 @@ export class ModelProcess {
   ): void {
     if (this.running === running) this.running = undefined;
     const how = cause?.message ?? (signal === null ? `exit code ${code}` : `signal ${signal}`);
-    const last = running.output.at(-1);
     const error = new HostExitError(
       "NG_HOST_EXIT",
-      `the model host stopped (${how})${last === undefined ? "" : `: ${last}`}`,
+      `the model host stopped (${how})`,
       "it is started again by itself; the log has its last words",
     );
     const pending = [...running.pending.values()];

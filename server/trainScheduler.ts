@@ -60,6 +60,7 @@ export class TrainScheduler {
   private points: TrainingPoint[] = [];
   private lastPoint: TrainingPoint | undefined;
   private deviceNow: DeviceSummary | undefined;
+  private percent = 0;
 
   constructor(parts: TrainSchedulerParts) {
     this.parts = parts;
@@ -217,6 +218,8 @@ export class TrainScheduler {
       const settings = await this.parts.settings();
       try {
         this.deviceNow = undefined;
+        this.lastPoint = undefined;
+        this.percent = 0;
         const training = this.parts.host.request(
           "train",
           {
@@ -283,10 +286,17 @@ export class TrainScheduler {
   private show(): void {
     if (this.run === undefined) return;
     const point = this.lastPoint;
-    if (point === undefined) return;
+    if (point === undefined) {
+      // Paused before the first step: it will wait there.
+      if (this.pausedByPerson)
+        this.parts.setState({ kind: "paused", why: "you asked", percent: 0, device: NOT_STARTED });
+      return;
+    }
     this.deviceNow ??= deviceFromLabel(point.device, this.parts.host.safeMode);
     const device = this.deviceNow;
-    const percent = percentOf(point);
+    // Estimates waver; what is shown does not go backwards.
+    const percent = Math.max(this.percent, percentOf(point));
+    this.percent = percent;
     if (this.pausedByPerson || this.pausedByTyping) {
       this.parts.setState({
         kind: "paused",
@@ -332,6 +342,13 @@ export class TrainScheduler {
   }
 }
 
+const NOT_STARTED: DeviceSummary = {
+  kind: "cpu",
+  name: "not started",
+  reason: "",
+  safeMode: false,
+};
+
 /** Before the first step. Saving and evaluating in between are part of training. */
 function isPreparing(point: TrainingPoint | undefined): boolean {
   return point === undefined || point.phase === "facts" || point.phase === "indexing";
@@ -343,15 +360,12 @@ function deviceFromLabel(label: string, safeMode: boolean): DeviceSummary {
   return { kind, name: label, reason: safeMode ? "after repeated crashes" : "", safeMode };
 }
 
+/** The host's own estimate of time says more than bytes: a run may be bounded by either. */
 function percentOf(point: TrainingPoint): number {
-  const seconds = point.seconds + point.secondsLeft;
+  if (point.phase === "evaluating") return 100;
   const share =
-    point.totalBytes > 0
-      ? point.bytes / point.totalBytes
-      : seconds > 0
-        ? point.seconds / seconds
-        : point.steps > 0
-          ? point.step / point.steps
-          : 0;
+    point.secondsLeft > 0
+      ? point.seconds / (point.seconds + point.secondsLeft)
+      : point.bytes / Math.max(1, point.totalBytes);
   return Math.max(0, Math.min(100, Math.floor(share * 100)));
 }

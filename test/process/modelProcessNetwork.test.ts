@@ -85,7 +85,10 @@ describe.skipIf(!built && !process.env["CI"])("the shipped processes", () => {
       () => client.state?.kind === "ready" || client.state?.kind === "error",
       150_000,
     );
-    expect(client.state).toMatchObject({ kind: "ready", device: { kind: "cpu" } });
+    expect(client.state, JSON.stringify([client.state, client.logs.slice(-8)])).toMatchObject({
+      kind: "ready",
+      device: { kind: "cpu" },
+    });
     expect(client.points.length).toBeGreaterThan(0);
 
     const cursor = await client.write(
