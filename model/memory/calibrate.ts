@@ -10,6 +10,8 @@ export interface CalibrationOptions {
   /** Stop after this many bytes. */
   readonly maxBytes: number;
   readonly seed: number;
+  /** Stop after this long, too; which bytes are learned from then depends on the machine. */
+  readonly budgetMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -47,17 +49,20 @@ export async function calibrateWeights(
   let bytesSeen = 0;
   let bits = 0;
   let filesSeen = 0;
+  const budgetMs = o.budgetMs ?? Infinity;
+  const done = () =>
+    Math.max(bytesSeen / Math.max(1, planned), (performance.now() - begin) / budgetMs);
   for (const path of paths) {
-    if (bytesSeen >= planned || o.signal?.aborted === true) break;
+    if (done() >= 1 || o.signal?.aborted === true) break;
     const absorbOwn = filesSeen % WITHOUT_OWN === WITHOUT_OWN - 1 ? 0 : 1;
     const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn, adapt: 0 });
     const content = source.files
       .get(path)!
       .subarray(0, Math.min(BYTES_PER_FILE, planned - bytesSeen));
+    const rate = FIRST_RATE + (LAST_RATE - FIRST_RATE) * Math.min(1, done());
     for (const byte of content) {
       cursor.predict(out);
       bits -= Math.log2(out[byte]!);
-      const rate = FIRST_RATE + (LAST_RATE - FIRST_RATE) * (bytesSeen / planned);
       cursor.learn({ byte, rate, seenLimit: SEEN_LIMIT });
       cursor.push(byte);
       bytesSeen++;

@@ -67,6 +67,7 @@ export class SuffixMemory {
 
   /** Learns the blend weights from the files themselves, each read as if it were not in the memory. */
   async calibrate(o: CalibrationOptions): Promise<CalibrationReport> {
+    this.segments.settle();
     const { weights, report } = await calibrateWeights(
       {
         files: this.bytes,

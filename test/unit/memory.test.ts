@@ -293,6 +293,17 @@ describe("SuffixMemory", () => {
     expect(bits(two)).toBe(bits(one));
   });
 
+  test("calibration stops at its budget and at an abort, and does nothing without files", async () => {
+    const memory = memoryOf(
+      new Map([["a.ts", new TextEncoder().encode("let a = 1;\n".repeat(50))]]),
+    );
+    expect((await memory.calibrate({ maxBytes: 1e6, seed: 1, budgetMs: 0 })).bytes).toBe(0);
+    const signal = AbortSignal.abort();
+    expect((await memory.calibrate({ maxBytes: 1e6, seed: 1, signal })).bytes).toBe(0);
+    const nothing = { files: 0, bytes: 0, bitsPerByte: 0 };
+    expect(await new SuffixMemory().calibrate({ maxBytes: 100, seed: 1 })).toMatchObject(nothing);
+  });
+
   test("comes back from its bytes as it was", async () => {
     const files = new Map([
       ["ü/a.ts", new TextEncoder().encode("let a = 1;\n".repeat(30))],
