@@ -147,7 +147,7 @@ function findReferences(
           : `one of ${found.length} uses`;
     for (const { line, column } of found) {
       const text = lineText(file, line).trim();
-      const imported = /^(import\b|from\b|export \{|use\b|#include\b|require\()/.test(text);
+      const imported = isImport(file, line, text);
       const comment = /^(\/\/|\/\*|\*|#|--)/.test(text);
       const where = imported ? undefined : enclosing(file, line);
       hits.push({
@@ -165,6 +165,24 @@ function findReferences(
     }
   }
   return hits;
+}
+
+const IMPORT = /^(?:import\b|from\b|export\s+(?:type\s+)?\{|use\b|#include\b|require\()/;
+const IMPORT_OPENS =
+  /^(?:from\b.*\bimport\s*\(|import\b.*\{|export\s+(?:type\s+)?\{|use\b.*\{)\s*$/;
+const IMPORT_ITEM = /^(?:type\s+)?[\w$]+(?:\s+as\s+[\w$]+)?,?$/;
+const MAX_IMPORT_LINES = 60;
+
+/** An import, or one item of a bracket of imports that opened on a line above. */
+function isImport(file: IndexedFile, line: number, text: string): boolean {
+  if (IMPORT.test(text)) return true;
+  if (!IMPORT_ITEM.test(text)) return false;
+  for (let at = line - 1; at >= 0 && at > line - MAX_IMPORT_LINES; at--) {
+    const above = lineText(file, at).trim();
+    if (IMPORT_OPENS.test(above)) return true;
+    if (!IMPORT_ITEM.test(above)) return false;
+  }
+  return false;
 }
 
 /** The best use of each file first, then the second of each… */

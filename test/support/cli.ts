@@ -6,13 +6,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 
-export const narrowgauge = join(
-  dirname(fileURLToPath(import.meta.url)),
-  "..",
-  "..",
-  "dist",
-  "narrowgauge.mjs",
-);
+/** Another build, such as the one inside a package, can be named. */
+export const narrowgauge =
+  process.env["NARROWGAUGE_CLI"] ??
+  join(dirname(fileURLToPath(import.meta.url)), "..", "..", "dist", "narrowgauge.mjs");
 
 export interface CliResult {
   readonly status: number | null;

@@ -92,6 +92,18 @@ describe("a name", () => {
     expect(first?.why).toBe("definition of method Client.send");
   });
 
+  test("in a bracket of imports is an import, and comes after real uses", async () => {
+    const engine = make({
+      "a.ts": 'import {\n  other,\n  target,\n} from "./b.ts";\n\nother();\n',
+      "b.ts": "run(target);\n",
+    });
+    const answers = await engine.query("target");
+    expect(answers.map((one) => `${one.path} ${one.why}`)).toEqual([
+      "b.ts used, the only use in this file",
+      "a.ts imported, the only use in this file",
+    ]);
+  });
+
   test("of a file leads to the file", async () => {
     const answers = await make().query("urlParser.ts");
     expect(places(answers)[0]).toBe("src/urlParser.ts:1-1 text");
