@@ -6,10 +6,8 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { identityOf, tokenTypeOfSymbolKind } from "../../model/facts/channels.ts";
+import { identityOf } from "../../model/facts/channels.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
-import type { NameEvidence } from "../../model/facts/lexicon.ts";
-import { wordsOf } from "../../model/facts/words.ts";
 import type { CorpusFile } from "../../model/bytes.ts";
 import { silentLogger } from "../../model/logger.ts";
 import type { Logger } from "../../model/logger.ts";
@@ -17,16 +15,13 @@ import { hasGrammar } from "./grammars.ts";
 import { languageIdOf } from "./languageIds.ts";
 import { findServer, LANGUAGE_SERVERS } from "./languageServers.ts";
 import { createLspSource } from "./lspSource.ts";
+import { mergeAnswers } from "./mergeAnswers.ts";
+import type { Answer, Answers } from "./mergeAnswers.ts";
 import { SourceGone } from "./source.ts";
-import type {
-  EvidenceBudget,
-  FactSource,
-  FileEvidence,
-  SourceFile,
-  SymbolEntry,
-  SymbolTable,
-} from "./source.ts";
+import type { EvidenceBudget, FactSource, SourceFile, SymbolTable } from "./source.ts";
 import { createTreeSitterSource } from "./treeSitterSource.ts";
+import { countFiles } from "./wishes.ts";
+import type { Wishes } from "./wishes.ts";
 
 export interface LanguageReport {
   readonly languageId: string;
@@ -46,11 +41,6 @@ export interface CollectedFacts {
   readonly lexicon: FactLexicon;
   readonly symbols: SymbolTable;
   readonly report: readonly LanguageReport[];
-}
-
-interface Answer {
-  readonly evidence: FileEvidence;
-  readonly source: string;
 }
 
 export type FactsCache = Map<string, Answer>;
@@ -75,8 +65,6 @@ export interface CollectOptions {
 /** Languages with markup and data hold no names worth asking for. */
 const MAX_FILE_BYTES = 1_000_000;
 const MAX_DEFINITIONS_PER_FILE = 400;
-/** A name that was asked about in so many files is known, or known to be ambiguous. */
-const MAX_ASKED_PER_NAME = 8;
 /** A file may take this many times its even share of what is left, as the first ones load the project. */
 const SHARE_FACTOR = 6;
 const MIN_FILE_MS = 250;
@@ -84,11 +72,6 @@ const MIN_FILE_MS = 250;
 const FIRST_GUESS_MS = 500;
 /** Share of the budget that is kept for tree-sitter, which needs little. */
 const FALLBACK_SHARE = 0.1;
-
-/** Of what lies inside functions, only what has a body of its own is worth finding. */
-const BODY_KINDS = new Set([5, 6, 9, 10, 11, 12, 23]);
-
-type Answers = Map<string, Answer>;
 
 /** Definitions lie in other files, whose change does not show here; within a run that is near enough. */
 const cacheKey = (file: SourceFile): string =>
@@ -101,7 +84,7 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
   const logger = o.logger ?? silentLogger;
   const deadline = performance.now() + o.budgetMs;
   const groups = byLanguage(o);
-  const wishes = new Wishes(groups);
+  const wishes = await countFiles(groups, deadline, signal);
   const total = [...groups.values()].reduce((sum, files) => sum + files.length, 0);
 
   const answers: Answers = new Map();
@@ -135,6 +118,8 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
         const until = Math.max(start + share, performance.now() + share * FALLBACK_SHARE);
         const said = await askAll(fallback, until, unanswered);
         notes.push(...said);
+        if (source && unanswered.length > 0)
+          notes.push(`tree-sitter stood in for ${unanswered.length} files`);
       }
       for (const file of fresh) {
         const answer = answers.get(file.path);
@@ -149,7 +134,7 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
     await Promise.all(opened.map((server) => stop(server)));
     await fallback.dispose();
   }
-  return { ...mergeAnswers(answers), report };
+  return { ...(await mergeAnswers(answers)), report };
 }
 
 async function stop(server: Promise<FactSource> | undefined): Promise<void> {
@@ -176,33 +161,6 @@ function byLanguage(o: CollectOptions): Map<string, SourceFile[]> {
     files.sort((a, b) => order.get(a)! - order.get(b)!);
   }
   return new Map([...groups].sort((a, b) => b[1].length - a[1].length));
-}
-
-/** Which names are worth a question. What several files use comes first; what one file alone uses, only
- *  while there is more time than the other files need. */
-class Wishes {
-  readonly #frequency = new Map<string, number>();
-  readonly #asked = new Map<string, number>();
-
-  constructor(groups: ReadonlyMap<string, readonly SourceFile[]>) {
-    for (const files of groups.values())
-      for (const file of files)
-        for (const name of new Set(wordsOf(file.path, file.bytes).map((word) => word.name)))
-          this.#frequency.set(name, (this.#frequency.get(name) ?? 0) + 1);
-  }
-
-  forFile(o: { readonly isAhead: boolean }): Pick<EvidenceBudget, "priority" | "asked"> {
-    return {
-      priority: (name) => {
-        if ((this.#asked.get(name) ?? 0) >= MAX_ASKED_PER_NAME) return 0;
-        const files = this.#frequency.get(name) ?? 0;
-        return files > 1 || o.isAhead ? files : 0;
-      },
-      asked: (name) => {
-        this.#asked.set(name, (this.#asked.get(name) ?? 0) + 1);
-      },
-    };
-  }
 }
 
 /** The source for a language: the editor, else an installed server, one for all languages it serves. */
@@ -325,44 +283,3 @@ function summary(o: {
     why: o.notes.join("; "),
   };
 }
-
-function mergeAnswers(answers: Answers): { lexicon: FactLexicon; symbols: SymbolTable } {
-  const symbols: SymbolTable = [];
-  /** Names that other files may see, by file. */
-  const shared = new Map<string, Set<string>>();
-  /** For names without a resolved definition: the one symbol of that name, if no other file has one. */
-  const declaredIn = new Map<string, SymbolEntry | undefined>();
-  for (const path of [...answers.keys()].sort()) {
-    const own = new Set<string>();
-    shared.set(path, own);
-    for (const symbol of answers.get(path)!.evidence.symbols) {
-      if (!symbol.local || BODY_KINDS.has(symbol.kind)) symbols.push(symbol);
-      if (symbol.local || own.has(symbol.name)) continue;
-      own.add(symbol.name);
-      declaredIn.set(symbol.name, declaredIn.has(symbol.name) ? undefined : symbol);
-    }
-  }
-  const lexicon = new FactLexicon();
-  for (const path of [...answers.keys()].sort()) {
-    const { evidence, source } = answers.get(path)!;
-    const items: NameEvidence[] = [];
-    for (const { name, tokenType: said, modifiers, definition, count } of evidence.identifiers) {
-      let place = definition;
-      let tokenType = said;
-      // Local names mean nothing elsewhere.
-      if (place?.path === path && !shared.get(path)!.has(place.name)) place = undefined;
-      else if (!place && source === "tree-sitter") {
-        const only = declaredIn.get(name);
-        if (only) place = { path: only.path, name };
-        if (only && tokenType === 0) tokenType = tokenTypeOfSymbolKind(only.kind);
-      }
-      const identity = place ? identityOf(place.path, place.name) : 0;
-      if (tokenType !== 0 || identity !== 0)
-        items.push({ name, tokenType, modifiers, identity, count });
-    }
-    lexicon.setFile(path, items);
-  }
-  return { lexicon, symbols };
-}
-
-export type { SymbolEntry, SymbolTable };

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type * as treeSitterModule from "@vscode/tree-sitter-wasm";
 import type { Language, Parser } from "@vscode/tree-sitter-wasm";
 
 const GRAMMARS: ReadonlyMap<string, string> = new Map(
@@ -40,7 +41,7 @@ function grammarFolder(): string {
   return dirname(require.resolve("@vscode/tree-sitter-wasm/wasm/tree-sitter.wasm"));
 }
 
-type TreeSitter = Pick<typeof import("@vscode/tree-sitter-wasm"), "Parser" | "Language">;
+type TreeSitter = Pick<typeof treeSitterModule, "Parser" | "Language">;
 
 interface Runtime {
   readonly folder: string;
@@ -59,7 +60,7 @@ async function loadRuntime(): Promise<Runtime> {
   if (added) scope.__filename = join(folder, "tree-sitter.js");
   try {
     const loaded = await import("@vscode/tree-sitter-wasm");
-    const treeSitter: TreeSitter = "default" in loaded ? (loaded.default as TreeSitter) : loaded;
+    const treeSitter: TreeSitter = "default" in loaded ? loaded.default : loaded;
     await treeSitter.Parser.init({ locateFile: (file: string) => join(folder, file) });
     return { folder, treeSitter };
   } finally {
