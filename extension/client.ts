@@ -150,10 +150,11 @@ export class Client implements vscode.Disposable {
       ],
       outputChannel: log.channel,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
-      initializationOptions: {
+      // A function: the server may be started again after consent was given.
+      initializationOptions: (): InitializationOptions => ({
         storagePath: context.storageUri?.fsPath ?? "",
         consented: consented(),
-      } satisfies InitializationOptions,
+      }),
       // Failing to initialize is shown in the status bar; another try by itself would fail the same way.
       initializationFailedHandler: () => false,
     };

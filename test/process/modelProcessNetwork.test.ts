@@ -10,8 +10,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createProtocolConnection } from "vscode-languageserver-protocol";
-import { IPCMessageReader, IPCMessageWriter } from "vscode-languageserver-protocol/node";
+import {
+  createProtocolConnection,
+  IPCMessageReader,
+  IPCMessageWriter,
+} from "vscode-languageserver/node";
 import { URI } from "vscode-uri";
 import { QueryRequest, StartTrainingRequest } from "../../server/protocol.ts";
 import { LspClient } from "../support/lspClient.ts";

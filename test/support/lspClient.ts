@@ -4,14 +4,14 @@
  */
 import { PassThrough } from "node:stream";
 import {
+  createConnection,
   createProtocolConnection,
   InlineCompletionTriggerKind,
   type InlineCompletionItem,
   type ProtocolConnection,
   type RegistrationParams,
   type UnregistrationParams,
-} from "vscode-languageserver-protocol/node";
-import { createConnection } from "vscode-languageserver/node";
+} from "vscode-languageserver/node";
 import { URI } from "vscode-uri";
 import { createLanguageServer, type ServerParts } from "../../server/languageServer.ts";
 import type {
