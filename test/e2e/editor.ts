@@ -198,13 +198,12 @@ function watchNetwork(extension: string, networkLog: string): void {
 
 /** Remote ends of the sockets that a process holds, other than loopback and UNIX sockets. */
 export function foreignSockets(pid: number): string[] {
-  let inodes: Set<string>;
+  const inodes = new Set<string>();
   try {
-    inodes = new Set(
-      readdirSync(`/proc/${pid}/fd`).map(
-        (fd) => /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`))?.[1] ?? "",
-      ),
-    );
+    for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+      const inode = /^socket:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/fd/${fd}`))?.[1];
+      if (inode !== undefined) inodes.add(inode);
+    }
   } catch {
     return []; // It ended between the listing and the look.
   }

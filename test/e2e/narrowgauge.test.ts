@@ -69,7 +69,7 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
   let editor: Editor;
   let workbench: Workbench;
   let question: Question;
-  const sockets: string[] = [];
+  const sockets = new Set<string>();
   let watch: NodeJS.Timeout;
 
   beforeAll(async () => {
@@ -92,7 +92,7 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
     watch = setInterval(() => {
       for (const { pid, command } of editor.processes())
         if (ours.test(command))
-          for (const socket of foreignSockets(pid)) sockets.push(`${command}: ${socket}`);
+          for (const socket of foreignSockets(pid)) sockets.add(`${command}: ${socket}`);
     }, 1000);
     workbench = await Workbench.open({ url: editor.url, folder: workspace, screenshots });
     await workbench.trust();
@@ -206,7 +206,7 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
     expect(started.map((l) => l.program).join(" ")).toMatch(/model\.mjs/);
     const foreign = lines.filter((l) => l.event !== "start");
     expect(foreign).toEqual([]);
-    expect(sockets).toEqual([]);
+    expect([...sockets]).toEqual([]);
   });
 
   test("leaves no process behind", async () => {
