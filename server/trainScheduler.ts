@@ -61,6 +61,7 @@ export class TrainScheduler {
   private lastPoint: TrainingPoint | undefined;
   private deviceNow: DeviceSummary | undefined;
   private percent = 0;
+  private memoWritten: Promise<void> = Promise.resolve();
 
   constructor(parts: TrainSchedulerParts) {
     this.parts = parts;
@@ -179,11 +180,12 @@ export class TrainScheduler {
     const { signal } = stopping;
     let outcome: TrainOutcome | undefined;
     try {
-      await this.remember("running");
-      this.parts.setState({ kind: "preparing", phase: "reading files" });
+      // A pause may have come while this began.
+      await this.remember(this.pausedByPerson ? "paused" : "running");
+      this.prepares("reading files");
       const corpus = await this.parts.prepare({
         signal,
-        onPhase: (phase) => this.parts.setState({ kind: "preparing", phase }),
+        onPhase: (phase) => this.prepares(phase),
       });
       outcome = await this.trainUntilDone(corpus, how.resume, signal);
       await this.forget();
@@ -216,6 +218,7 @@ export class TrainScheduler {
   ): Promise<TrainOutcome> {
     for (let attempt = 1; ; attempt++) {
       const settings = await this.parts.settings();
+      signal.throwIfAborted();
       try {
         this.deviceNow = undefined;
         this.lastPoint = undefined;
@@ -234,7 +237,8 @@ export class TrainScheduler {
           signal,
         );
         this.inHost = true;
-        if (this.pausedByPerson) await this.parts.host.request("pause", {}).catch(() => undefined);
+        // A run that was paused while it prepared waits before its first step.
+        if (this.pausedByPerson) await this.applyPause().catch(() => undefined);
         return await training;
       } catch (error) {
         if (!(error instanceof HostExitError) || signal.aborted || attempt >= MAX_ATTEMPTS)
@@ -320,19 +324,29 @@ export class TrainScheduler {
     });
   }
 
-  private async remember(status: Memo["status"]): Promise<void> {
+  private prepares(phase: string): void {
+    if (!this.pausedByPerson) this.parts.setState({ kind: "preparing", phase });
+  }
+
+  private remember(status: Memo["status"]): Promise<void> {
     const { memoFile } = this.parts;
-    try {
+    return this.afterMemo(async () => {
       await mkdir(dirname(memoFile), { recursive: true });
       await writeFile(`${memoFile}.new`, JSON.stringify({ status } satisfies Memo));
       await rename(`${memoFile}.new`, memoFile);
-    } catch (error) {
-      this.report("the state of training could not be written", error);
-    }
+    });
   }
 
-  private async forget(): Promise<void> {
-    await rm(this.parts.memoFile, { force: true }).catch(() => undefined);
+  private forget(): Promise<void> {
+    return this.afterMemo(() => rm(this.parts.memoFile, { force: true }));
+  }
+
+  /** Writes of the memo come one after the other, or the older could win. */
+  private afterMemo(write: () => Promise<void>): Promise<void> {
+    this.memoWritten = this.memoWritten.then(write).catch((error: unknown) => {
+      this.report("the state of training could not be written", error);
+    });
+    return this.memoWritten;
   }
 
   private report(message: string, error: unknown): void {

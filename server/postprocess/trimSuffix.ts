@@ -13,6 +13,8 @@ export const trimSuffix: CleanUp = (candidate, around) => {
   const { text } = candidate;
   const suffix = around.lineSuffix.trimEnd();
   if (suffix.trim() === "" || text === "") return candidate;
+  const quote = closingQuote(text, around.linePrefix, suffix);
+  if (quote >= 0) return { text: text.slice(0, quote), truncated: false };
   const unmatched = firstUnmatchedCloser(text);
   if (unmatched >= 0 && suffix.trimStart().startsWith(text[unmatched]!))
     return { text: text.slice(0, unmatched), truncated: false };
@@ -28,6 +30,14 @@ export const trimSuffix: CleanUp = (candidate, around) => {
   }
   return candidate;
 };
+
+/** Where the text ends the string the cursor is in, if the string's end already stands behind the cursor; or -1. */
+function closingQuote(text: string, before: string, suffix: string): number {
+  const quote = suffix[0]!;
+  if (!"\"'`".includes(quote)) return -1;
+  const quotes = before.split(quote).length - 1;
+  return quotes % 2 === 1 ? text.indexOf(quote) : -1;
+}
 
 /** Index of the first closing bracket that nothing in the text opened, or -1. Text in strings counts too. */
 function firstUnmatchedCloser(text: string): number {
