@@ -65,13 +65,19 @@ export interface CollectOptions {
 /** Languages with markup and data hold no names worth asking for. */
 const MAX_FILE_BYTES = 1_000_000;
 const MAX_DEFINITIONS_PER_FILE = 400;
-/** A file may take this many times its even share of what is left, as the first ones load the project. */
-const SHARE_FACTOR = 6;
+/** A file may take this many times its even share of what is left. */
+const SHARE_FACTOR = 3;
 const MIN_FILE_MS = 250;
+/** For a file's symbols and tokens, whatever its share. */
+const PATIENCE_MS = 3000;
+/** Share of what is left that a source may take for its first answer, as it loads the project then. */
+const FIRST_ANSWER_SHARE = 0.5;
 /** Time for a file before one has been asked about. */
 const FIRST_GUESS_MS = 500;
-/** Share of the budget that is kept for tree-sitter, which needs little. */
-const FALLBACK_SHARE = 0.1;
+/** Files that tree-sitter describes at first, to learn how much time to keep for it. */
+const PROBED_FILES = 6;
+/** Most that is kept for tree-sitter. */
+const MAX_FALLBACK_SHARE = 0.5;
 
 /** Definitions lie in other files, whose change does not show here; within a run that is near enough. */
 const cacheKey = (file: SourceFile): string =>
@@ -90,7 +96,7 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
   const answers: Answers = new Map();
   const report: LanguageReport[] = [];
   const fallback = createTreeSitterSource();
-  let done = 0;
+  const done = new Set<string>();
   let left = total;
   const servers = new Map<string, Promise<FactSource> | undefined>();
   try {
@@ -102,25 +108,29 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
       const notes: string[] = [];
       for (const file of files) {
         const known = o.cache?.get(cacheKey(file));
-        if (known) answers.set(file.path, known);
+        if (!known) continue;
+        answers.set(file.path, known);
+        done.add(file.path);
       }
       const fresh = files.filter((file) => !answers.has(file.path));
-      done += files.length - fresh.length;
       const source =
         fresh.length === 0 ? undefined : await openSource(o, languageId, servers, notes, logger);
-      const step = (): void => o.onProgress?.({ done: ++done, total, languageId });
-      const askAll = (who: FactSource, until: number, pending: readonly SourceFile[]) =>
-        askFiles({ source: who, files: pending, until, wishes, signal, answers, logger, step });
-      if (source)
-        notes.push(...(await askAll(source, start + share * (1 - FALLBACK_SHARE), fresh)));
-      const unanswered = fresh.filter((file) => !answers.has(file.path));
-      if (unanswered.length > 0 && hasGrammar(languageId)) {
-        const until = Math.max(start + share, performance.now() + share * FALLBACK_SHARE);
-        const said = await askAll(fallback, until, unanswered);
-        notes.push(...said);
-        if (source && unanswered.length > 0)
-          notes.push(`tree-sitter stood in for ${unanswered.length} files`);
+      const step = (file: SourceFile): void => {
+        done.add(file.path);
+        o.onProgress?.({ done: done.size, total, languageId });
+      };
+      const askAll = (source: FactSource, pending: readonly SourceFile[], keepMs = 0) =>
+        askFiles({ source, files: pending, until: start + share, keepMs, wishes, signal, answers, logger, step }); // prettier-ignore
+      if (source) {
+        const keepMs = hasGrammar(languageId) ? await probe(fresh, askAll, fallback) : 0;
+        notes.push(...(await askAll(source, fresh, Math.min(keepMs, share * MAX_FALLBACK_SHARE))));
       }
+      const unanswered = fresh.filter((file) => !answers.has(file.path));
+      if (unanswered.length > 0 && hasGrammar(languageId))
+        notes.push(...(await askAll(fallback, unanswered)));
+      const standIns = fresh.filter((file) => answers.get(file.path)?.source === fallback.name);
+      if (source && standIns.length > 0)
+        notes.push(`tree-sitter stood in for ${standIns.length} files`);
       for (const file of fresh) {
         const answer = answers.get(file.path);
         if (answer) o.cache?.set(cacheKey(file), answer);
@@ -135,6 +145,20 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
     await fallback.dispose();
   }
   return { ...(await mergeAnswers(answers)), report };
+}
+
+/** Time that tree-sitter would need for all files, from its time for a few; these are answered then. */
+async function probe(
+  files: readonly SourceFile[],
+  askAll: (source: FactSource, pending: readonly SourceFile[]) => Promise<unknown>,
+  fallback: FactSource,
+): Promise<number> {
+  // The first file loads the grammar, so it does not count.
+  await askAll(fallback, files.slice(0, 1));
+  const start = performance.now();
+  const probed = files.slice(1, PROBED_FILES);
+  await askAll(fallback, probed);
+  return ((performance.now() - start) / Math.max(1, probed.length)) * files.length;
 }
 
 async function stop(server: Promise<FactSource> | undefined): Promise<void> {
@@ -210,11 +234,13 @@ async function askFiles(o: {
   readonly source: FactSource;
   readonly files: readonly SourceFile[];
   readonly until: number;
+  /** Time to leave over if no file is answered; less as files are. */
+  readonly keepMs: number;
   readonly wishes: Wishes;
   readonly signal: AbortSignal;
   readonly answers: Answers;
   readonly logger: Logger;
-  readonly step: () => void;
+  readonly step: (file: SourceFile) => void;
 }): Promise<string[]> {
   const { source, files, until, signal } = o;
   // Whoever stops the work does not wait for a request that is under way.
@@ -222,22 +248,29 @@ async function askFiles(o: {
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
   });
   const start = performance.now();
+  let hasAnswered = false;
   for (const [at, file] of files.entries()) {
-    const left = until - performance.now();
+    const pending = files.length - at;
+    const left = until - performance.now() - (o.keepMs * pending) / files.length;
     if (signal.aborted) return ["stopped"];
     if (left <= 0) return [`time was up after ${at} of ${files.length} files`];
     const msPerFile = at === 0 ? FIRST_GUESS_MS : (performance.now() - start) / at;
-    const share = Math.max(MIN_FILE_MS, (left * SHARE_FACTOR) / (files.length - at));
+    const share = hasAnswered
+      ? Math.max(MIN_FILE_MS, (left * SHARE_FACTOR) / pending)
+      : Math.max(MIN_FILE_MS, left * FIRST_ANSWER_SHARE);
+    const now = performance.now();
     const budget: EvidenceBudget = {
-      deadline: performance.now() + Math.min(left, share),
+      deadline: now + Math.min(left, share),
+      patience: now + Math.min(left, PATIENCE_MS),
       definitions: MAX_DEFINITIONS_PER_FILE,
-      ...o.wishes.forFile({ isAhead: msPerFile * (files.length - at) < left / 2 }),
+      ...o.wishes.forFile({ isAhead: msPerFile * pending < left / 2 }),
     };
     try {
       const asked = source.evidence(file, budget, signal);
       asked.catch(() => undefined);
       const evidence = await Promise.race([asked, stopped]);
       if (evidence) o.answers.set(file.path, { evidence, source: source.name });
+      hasAnswered ||= evidence !== undefined;
     } catch (error) {
       if (error instanceof SourceGone) {
         o.logger.warn(error.message, { file: file.path });
@@ -246,7 +279,7 @@ async function askFiles(o: {
       // One file that a source cannot stand is no reason to leave out the rest.
       o.logger.debug(`${source.name} failed on a file`, { file: file.path, error: String(error) });
     }
-    o.step();
+    o.step(file);
   }
   return [];
 }

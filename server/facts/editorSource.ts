@@ -39,6 +39,13 @@ const GRACE_MS = 500;
 /** So many documents of a language in a row without any answer, and it is not asked about again. */
 const MAX_SILENT = 5;
 
+/** A definition through the editor takes about so long. */
+const DEFINITION_MS = 10;
+const MIN_DEFINITIONS = 8;
+
+const affordable = (budget: EvidenceBudget): number =>
+  Math.max(MIN_DEFINITIONS, Math.floor((budget.deadline - performance.now()) / DEFINITION_MS));
+
 export function createEditorSource(o: {
   readonly connection: FactsConnection;
   readonly root: string;
@@ -74,11 +81,11 @@ export function createEditorSource(o: {
     // Without tokens yet, a name's last place is the likeliest to be a use.
     const asked = groupNames(file, undefined, [], budget)
       .filter((group) => budget.priority(group.name) > 0)
-      .slice(0, budget.definitions);
+      .slice(0, Math.min(budget.definitions, affordable(budget)));
     let result: DocumentFactsResult | undefined;
     for (const pauseMs of [0, ...(answering.has(file.languageId) ? [] : limits.retryMs)]) {
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      const left = budget.deadline - performance.now();
+      const left = Math.max(budget.deadline, budget.patience) - performance.now();
       if (left <= 0 || signal.aborted) break;
       result = await ask({
         uri: pathToFileURL(file.absolutePath).href,

@@ -171,9 +171,10 @@ class LspSource implements FactSource {
     const uri = pathToFileURL(file.absolutePath).href;
     this.#openFile(uri, file);
     const textDocument = { uri };
+    const whole = { deadline: Math.max(budget.deadline, budget.patience) };
 
     const rawSymbols = this.#can.documentSymbolProvider
-      ? await this.#ask<RawSymbol[]>("textDocument/documentSymbol", { textDocument }, budget)
+      ? await this.#ask<RawSymbol[]>("textDocument/documentSymbol", { textDocument }, whole)
       : undefined;
     const legend = this.#can.semanticTokensProvider?.legend;
     const raw =
@@ -181,10 +182,11 @@ class LspSource implements FactSource {
         ? await this.#ask<{ data: number[] }>(
             "textDocument/semanticTokens/full",
             { textDocument },
-            budget,
+            whole,
           )
         : undefined;
-    if (!rawSymbols && !raw) return undefined;
+    // Without its tokens, the shape of the code says more than such a server.
+    if (legend ? !raw : !rawSymbols) return undefined;
     const symbols = flattenSymbols(file.path, rawSymbols ?? []);
     const tokens = legend && raw ? decodeTokens(legend, raw.data) : undefined;
     const groups = groupNames(file, tokens, symbols, budget);
@@ -220,7 +222,7 @@ class LspSource implements FactSource {
   async #ask<Result>(
     method: string,
     params: unknown,
-    budget: EvidenceBudget,
+    budget: Pick<EvidenceBudget, "deadline">,
     limitMs = this.#limits.requestMs,
   ): Promise<Result | undefined> {
     const left = budget.deadline - performance.now();

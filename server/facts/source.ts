@@ -55,8 +55,10 @@ export interface FileEvidence {
 
 /** What a source may spend on one file. */
 export interface EvidenceBudget {
-  /** By performance.now(); after it the source returns what it has. */
+  /** By performance.now(). Until here the source may ask about names; after it, it returns what it has. */
   readonly deadline: number;
+  /** Until here it may wait for the file's symbols and tokens: to give up on these wastes a server's work. */
+  readonly patience: number;
   /** Most definitions to ask for. */
   readonly definitions: number;
   /** Higher first: names that many files use are worth more. 0: not worth a question in this file. */
