@@ -45,7 +45,7 @@ class HandHost {
       const entry: Asked = {
         method,
         params: params as Record<string, unknown>,
-        resolve: resolve as (result: unknown) => void,
+        resolve: resolve,
         reject,
       };
       this.asked.push(entry);
@@ -68,7 +68,7 @@ function schedule(settings: Record<string, unknown> = {}, o: Partial<TrainSchedu
   const states: ModelState[] = [];
   const settled: unknown[] = [];
   const scheduler = new TrainScheduler({
-    host: host as unknown as TrainSchedulerParts["host"],
+    host: host,
     logger: silentLogger,
     memoFile: join(folder, "training.json"),
     settings: () => Promise.resolve(settingsFrom(settings)),
