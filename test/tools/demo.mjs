@@ -116,7 +116,7 @@ say(`both           ${bits(result.heldout_bpb)}`);
 
 heading("4. Lines of those files, completed");
 const manifest = JSON.parse(readFileSync(join(model, "manifest.json"), "utf8"));
-for (const place of cuts(manifest.heldout)) {
+for (const place of cuts(manifest.saw.heldout)) {
   const { text, confidence, ms } = await completion(place);
   const typed = place.line.slice(0, place.cut).trimStart();
   const shown = JSON.stringify(text).slice(1, -1);
