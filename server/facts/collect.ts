@@ -258,6 +258,8 @@ async function askFiles(o: {
     const share = hasAnswered
       ? Math.max(MIN_FILE_MS, (left * SHARE_FACTOR) / pending)
       : Math.max(MIN_FILE_MS, left * FIRST_ANSWER_SHARE);
+    if (source.batch !== undefined && at % source.batch === 0)
+      source.prepare?.(files.slice(at, at + source.batch));
     const now = performance.now();
     const budget: EvidenceBudget = {
       deadline: now + Math.min(left, share),

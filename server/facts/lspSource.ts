@@ -135,6 +135,7 @@ const CLIENT_CAPABILITIES = {
 
 class LspSource implements FactSource {
   readonly name: string;
+  readonly batch: number;
   readonly #server: LanguageServer;
   readonly #client: LspClient;
   readonly #can: Capabilities;
@@ -154,12 +155,19 @@ class LspSource implements FactSource {
     logger: Logger,
   ) {
     this.name = server.name;
+    this.batch = server.openFiles;
     this.#server = server;
     this.#client = client;
     this.#can = can;
     this.#root = root;
     this.#limits = limits;
     this.#logger = logger;
+  }
+
+  /** Opens files together: a server that sees one more file builds its project anew. */
+  prepare(files: readonly SourceFile[]): void {
+    if (this.#client.gone) return;
+    for (const file of files) this.#openFile(pathToFileURL(file.absolutePath).href, file);
   }
 
   async evidence(

@@ -70,6 +70,9 @@ export interface EvidenceBudget {
 export interface FactSource {
   /** For people: "typescript-language-server", "tree-sitter". */
   readonly name: string;
+  /** How many files it likes to be told of at once, by `prepare`, before it is asked about each. */
+  readonly batch?: number;
+  prepare?(files: readonly SourceFile[]): void;
   /** Undefined when nothing can be said. Rejects with SourceGone when no file will ever be answered again. */
   evidence(
     file: SourceFile,
