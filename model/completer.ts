@@ -7,7 +7,7 @@ import { DRAFT_ROWS, type Decoder } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
-import type { Mixer } from "./memory/mixer.ts";
+import type { AnyMixer } from "./fitMixer.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 
 export interface CompleteOptions {
@@ -51,7 +51,7 @@ interface FactsOfFile {
 export class Completer {
   readonly #decoder: Decoder;
   readonly #memory: SuffixMemory;
-  readonly #mixer: Mixer;
+  readonly #mixer: AnyMixer;
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
   #file: FactsOfFile | undefined;
@@ -59,7 +59,7 @@ export class Completer {
   constructor(o: {
     decoder: Decoder;
     memory: SuffixMemory;
-    mixer: Mixer;
+    mixer: AnyMixer;
     lexicon: FactLexicon;
     facts: "on" | "off";
   }) {

@@ -6,11 +6,19 @@ import type { DType, Graph, Tensor } from "./graph.ts";
 
 export type DeviceChoice = "auto" | "gpu" | "cpu";
 
+export interface OpTime {
+  readonly ms: number;
+  /** Dispatches. */
+  readonly count: number;
+}
+
 export interface Program {
   readonly label: string;
   /** Bytes of temporaries. */
   readonly temporaryBytes: number;
   run(): Promise<void>;
+  /** Time per op of one run, where the device can tell. */
+  profile?(): Promise<ReadonlyMap<string, OpTime>>;
   dispose(): void;
 }
 

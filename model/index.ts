@@ -21,3 +21,4 @@ export { silentLogger, type Logger, type LogFields } from "./logger.ts";
 export { Model, type Score, type ScoreOptions } from "./model.ts";
 export { openDevice } from "./openDevice.ts";
 export { train, type TrainOptions, type TrainProgress, type TrainResult } from "./train.ts";
+export { bench, type BenchOp, type BenchOptions, type BenchResult } from "./bench.ts";

@@ -14,7 +14,9 @@ import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import type { Tensor } from "./graph.ts";
 import { silentLogger, type Logger } from "./logger.ts";
-import { Mixer, type MixSample } from "./memory/mixer.ts";
+import { FOLLOW_RATE, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import { Mixer } from "./memory/mixer.ts";
+import { mixerFromJSON, RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { openDevice } from "./openDevice.ts";
 import { Scorer } from "./scorer.ts";
@@ -26,8 +28,8 @@ export interface Score {
   readonly bitsMemory: Float32Array;
   /** 1 where the most probable byte is the byte. */
   readonly top1: Uint8Array;
-  /** Only with `samples: 1`: what the mixer can be fitted on. */
-  readonly samples: readonly MixSample[];
+  /** Only with `record: 1`: what the mixer can be fitted on. */
+  readonly recorded: Recorded | undefined;
 }
 
 export interface ScoreOptions {
@@ -35,7 +37,7 @@ export interface ScoreOptions {
   readonly bytes: Uint8Array;
   readonly memory: "on" | "off";
   readonly network: "on" | "off";
-  readonly samples?: 0 | 1;
+  readonly record?: 0 | 1;
 }
 
 /** The parts a model is made of; `Model.load` reads them, training hands them over. */
@@ -45,7 +47,7 @@ export interface ModelParts {
   readonly params: ReadonlyMap<string, Tensor>;
   readonly memory: SuffixMemory;
   readonly lexicon: FactLexicon;
-  readonly mixer: Mixer;
+  readonly mixer: AnyMixer;
 }
 
 /** Scoring and completion over given parts. */
@@ -85,9 +87,21 @@ export class Predictor {
       bitsNetwork: new Float32Array(n),
       bitsMemory: new Float32Array(n),
       top1: new Uint8Array(n),
-      samples: [] as MixSample[],
     };
-    const { memory, mixer, lexicon, config } = this.#parts;
+    const { memory, lexicon, config } = this.#parts;
+    // A copy follows this file; the fitted weights stay.
+    const mixer =
+      this.#parts.mixer instanceof RankedMixer ? this.#parts.mixer.copy() : this.#parts.mixer;
+    const recorded: Recorded | undefined =
+      o.record === 1
+        ? {
+            bytes: o.bytes,
+            network: new Float32Array(n * 256),
+            memory: new Float32Array(n * 256),
+            matchLength: new Uint16Array(n),
+            total: new Float64Array(n),
+          }
+        : undefined;
     // Its own saved version is no memory of a file.
     const cursor = o.memory === "on" ? memory.cursor({ exclude: o.path }) : undefined;
     const fromMemory = new Float64Array(256);
@@ -99,12 +113,12 @@ export class Predictor {
       let distribution: Float64Array | Float32Array;
       if (network !== undefined && match !== undefined) {
         const input = { network, memory: fromMemory, ...match };
-        if (o.samples === 1)
-          score.samples.push({
-            pNetwork: network[byte]!,
-            pMemory: fromMemory[byte]!,
-            bucket: mixer.bucketOf(input),
-          });
+        if (recorded !== undefined) {
+          recorded.network.set(network, at * 256);
+          recorded.memory.set(fromMemory, at * 256);
+          recorded.matchLength[at] = match.matchLength;
+          recorded.total[at] = match.total;
+        }
         mixer.mix(input, mixed);
         distribution = mixed;
       } else distribution = network ?? fromMemory;
@@ -120,13 +134,15 @@ export class Predictor {
         }
       score.top1[at] = best;
       cursor?.push(byte);
+      if (network !== undefined && match !== undefined && mixer instanceof RankedMixer)
+        mixer.learn({ byte, rate: FOLLOW_RATE });
     };
     if (o.network === "on") {
       const encoder = config.facts === "on" ? createFactEncoder({ lexicon }) : undefined;
       const scorer = await this.scorer();
       await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
     } else for (let at = 0; at < n; at++) visit(at, undefined, 0);
-    return score;
+    return { ...score, recorded };
   }
 }
 
@@ -192,7 +208,7 @@ export class Model {
       device.write(t, value.data);
       params.set(name, t);
     }
-    const mixer = manifest.mixer === undefined || manifest.mixer === null ? new Mixer() : Mixer.fromJSON(manifest.mixer);
+    const mixer = manifest.mixer === undefined || manifest.mixer === null ? new Mixer() : mixerFromJSON(manifest.mixer);
     return new Model({
       manifest,
       device,

@@ -87,10 +87,10 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): Map<string, 
     const size = entry.shape.reduce((a, b) => a * b, 1);
     if (to - from !== size * 4 || body + to > bytes.length)
       throw damaged(`${name} claims bytes ${from}..${to} for shape [${entry.shape.join(", ")}]`, path);
-    tensors.set(name, {
-      shape: entry.shape,
-      data: new Float32Array(bytes.slice(body + from, body + to).buffer),
-    });
+    // A copy of its own: Node's Buffer shares memory on slice, and the data may not be aligned.
+    const data = new Float32Array(size);
+    new Uint8Array(data.buffer).set(bytes.subarray(body + from, body + to));
+    tensors.set(name, { shape: entry.shape, data });
   }
   return tensors;
 }

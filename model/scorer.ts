@@ -1,7 +1,7 @@
 /**
  * The network's distribution at every byte of a file: overlapping windows of the stream BOS path PATH_END bytes,
- * each scoring its second half (the first also its first), so a value depends on the bytes before it only, and
- * not at all on where the file ends.
+ * each scoring its last quarter (the first all of it), so a value depends on the bytes before it only, and not at
+ * all on where the file ends.
  */
 import { createBuilder } from "./builder.ts";
 import { headerSymbols } from "./bytes.ts";
@@ -14,6 +14,9 @@ import { addForward } from "./kernels/add.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
 import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
+
+/** Windows advance by this share of their length; the rest is context of the bytes they score. */
+const STRIDE_SHARE = 1 / 4;
 
 /** Called with the distribution of byte `at` of the file: 256 probabilities at `offset` of `p`. */
 export type OnDistribution = (at: number, p: Float32Array, offset: number) => void;
@@ -93,13 +96,14 @@ export class Scorer {
     const { bytes } = o;
     if (bytes.length === 0) return;
     const N = this.#config.context;
-    const half = N / 2;
+    const stride = N * STRIDE_SHARE;
+    const context = N - stride;
     const header = headerSymbols(o.path);
     const fileFacts = o.encoder?.channels(o.path, bytes);
     const total = header.length + bytes.length;
     const symbolAt = (t: number): number => (t < header.length ? header[t]! : bytes[t - header.length]!);
     const starts: number[] = [];
-    for (let s = 0; s === 0 || s + half < total - 1; s += half) starts.push(s);
+    for (let s = 0; s === 0 || s + context < total - 1; s += stride) starts.push(s);
     const B = this.#batch.batch;
     for (let i = 0; i < starts.length; i += B) {
       const group = starts.slice(i, i + B);
@@ -120,8 +124,8 @@ export class Scorer {
       );
       const p = (await this.#device.read(this.#tensors.p, 0, group.length * N * 256)) as Float32Array;
       group.forEach((s, w) => {
-        // Row t predicts symbol s+t+1; a later window's first half was scored by the window before.
-        const first = s === 0 ? Math.max(0, header.length - 1) : half;
+        // Row t predicts symbol s+t+1; what stands before was scored by the windows before.
+        const first = s === 0 ? Math.max(0, header.length - 1) : context;
         for (let t = first; t < N && s + t + 1 < total; t++)
           visit(s + t + 1 - header.length, p, (w * N + t) * 256);
       });

@@ -14,7 +14,8 @@ import { CheckpointError, CorpusError } from "./errors.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import { silentLogger, type Logger } from "./logger.ts";
-import { crossFitBits, Mixer, type MixSample } from "./memory/mixer.ts";
+import { crossFittedBits, fitMixer, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import { RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { Predictor } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
@@ -81,12 +82,16 @@ const CHECKPOINT_SECONDS = 20;
 /** Looks at the loss and reports at most this often. */
 const REPORT_SECONDS = 0.5;
 /** Held-out bytes that are scored while training (curve) and at the end. */
-const CURVE_BYTES = 12_000;
-const FINAL_BYTES = 400_000;
-const FINAL_BYTES_CPU = 60_000;
+const CURVE_BYTES = { gpu: 12_000, cpu: 3_000 } as const;
+const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
+/** No file fills the sample alone. */
+const SAMPLE_FILES = 8;
+/** The memory's weights are learned from this much of the workspace, file by file, each left out in turn. */
+const CALIBRATION_BYTES = 400_000;
+const CALIBRATION_MS = 20_000;
+const CALIBRATION_SHARE = 0.1;
 const CURVE_SHARE = 0.08;
 const PAUSE_POLL_MS = 50;
-const MIX_FOLDS = 4;
 /** Below this a network has nothing to generalize from. */
 const TINY_CORPUS_BYTES = 4096;
 
@@ -109,14 +114,16 @@ const mean = (bits: readonly Float32Array[]): number | null => {
   return n === 0 ? null : sum / n;
 };
 
-/** Whole files up to a number of bytes, the smallest first so that many files are heard. */
+/** The beginnings of files, in the order given, up to a number of bytes. */
 function someOf(files: readonly CorpusFile[], bytes: number): CorpusFile[] {
   const chosen: CorpusFile[] = [];
+  const most = Math.ceil(bytes / Math.min(SAMPLE_FILES, Math.max(1, files.length)));
   let left = bytes;
-  for (const f of files.toSorted((a, b) => a.bytes.length - b.bytes.length)) {
-    if (chosen.length > 0 && f.bytes.length > left) break;
-    chosen.push(f.bytes.length > bytes ? { path: f.path, bytes: f.bytes.subarray(0, bytes) } : f);
-    left -= f.bytes.length;
+  for (const f of files) {
+    if (left <= 0) break;
+    const cut = f.bytes.subarray(0, Math.min(most, left));
+    if (cut.length > 0) chosen.push({ path: f.path, bytes: cut });
+    left -= cut.length;
   }
   return chosen;
 }
@@ -131,11 +138,11 @@ class TrainingRun {
   readonly #config: ModelConfig;
   readonly #logger: Logger;
   readonly #lexicon: FactLexicon;
-  readonly #memory = new SuffixMemory();
+  #memory = new SuffixMemory();
   readonly #notes: string[] = [];
   #manifest: Manifest | undefined;
   #restored: { averaged: Map<string, StoredTensor>; state: Map<string, StoredTensor> } | undefined;
-  #mixer = new Mixer();
+  #mixer: AnyMixer = new RankedMixer();
   #step = 0;
   #steps = 0;
   #bytes = 0;
@@ -212,7 +219,7 @@ class TrainingRun {
     this.#logger.info(`training on ${device.name}: ${reason}`);
     try {
       this.#report("indexing", device.name);
-      for (const f of files) this.#memory.setFile(f.path, f.bytes);
+      await this.#fillMemory();
       const encoder =
         this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
@@ -242,6 +249,30 @@ class TrainingRun {
     }
   }
 
+  /** Takes the checkpoint's memory where there is one, so that a resumed run need not calibrate again. */
+  async #fillMemory(): Promise<void> {
+    const { files, seed, minutes } = this.#o;
+    const stored =
+      this.#manifest === undefined ? undefined : readModelFile(this.#o.out, this.#manifest, "memory.bin");
+    if (stored !== undefined) this.#memory = SuffixMemory.deserialize(stored);
+    const current = new Set(files.map((f) => f.path));
+    for (const path of this.#memory.files()) if (!current.has(path)) this.#memory.removeFile(path);
+    for (const f of files) this.#memory.setFile(f.path, f.bytes);
+    if (this.#memory.calibratedBytes > 0) return;
+    const report = await this.#memory.calibrate({
+      maxBytes: CALIBRATION_BYTES,
+      seed,
+      budgetMs:
+        minutes === undefined
+          ? CALIBRATION_MS
+          : Math.min(CALIBRATION_MS, minutes * 60_000 * CALIBRATION_SHARE),
+      ...(this.#o.signal === undefined ? {} : { signal: this.#o.signal }),
+    });
+    this.#logger.info(
+      `memory calibrated on ${report.bytes} bytes of ${report.files} files in ${report.seconds.toFixed(1)} s`,
+    );
+  }
+
   async #loop(device: Device, trainer: Trainer, sampler: Sampler): Promise<"done" | "aborted"> {
     const perStep = this.#config.batch * this.#config.context;
     const predictor = new Predictor({
@@ -252,7 +283,7 @@ class TrainingRun {
       lexicon: this.#lexicon,
       mixer: this.#mixer,
     });
-    const curve = someOf(this.#o.heldout, CURVE_BYTES);
+    const curve = someOf(this.#o.heldout, CURVE_BYTES[device.kind]);
     let lastReport = 0;
     let lastSave = performance.now();
     let lastCurve = 0;
@@ -423,22 +454,17 @@ class TrainingRun {
       lexicon: this.#lexicon,
       mixer: this.#mixer,
     });
-    const groups: MixSample[][] = [];
+    const records: Recorded[] = [];
     const network: Float32Array[] = [];
     const memory: Float32Array[] = [];
-    const mixed: Float32Array[] = [];
-    for (const f of someOf(heldout, device.kind === "gpu" ? FINAL_BYTES : FINAL_BYTES_CPU)) {
-      const s = await predictor.score({ ...f, memory: "on", network: "on", samples: 1 });
-      groups.push([...s.samples]);
+    for (const f of someOf(heldout, FINAL_BYTES[device.kind])) {
+      const s = await predictor.score({ ...f, memory: "on", network: "on", record: 1 });
+      records.push(s.recorded!);
       network.push(s.bitsNetwork);
       memory.push(s.bitsMemory);
-      mixed.push(s.bits);
     }
-    const folds = Math.min(MIX_FOLDS, groups.length);
-    const bpb = folds > 1 ? crossFitBits(groups, folds) : mean(mixed);
-    const mixer = new Mixer();
-    mixer.fit(groups.flat());
-    this.#mixer = mixer;
+    const bpb = mean(crossFittedBits(records));
+    this.#mixer = fitMixer(records);
     return { bpb, network: mean(network), memory: mean(memory) };
   }
 }

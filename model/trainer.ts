@@ -4,7 +4,7 @@
  */
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
-import type { Device, Program } from "./device.ts";
+import type { Device, OpTime, Program } from "./device.ts";
 import { invariant } from "./errors.ts";
 import type { Tensor } from "./graph.ts";
 import { weightedTotal } from "./kernels/columnSum.ts";
@@ -141,6 +141,11 @@ export class Trainer {
     network.backward(dLogits);
     this.optimizer.record(g, this.params, this.gradients);
     this.#program = await device.compile(g, "training step");
+  }
+
+  /** Time per op of one step on the batch that was last uploaded; undefined where the device cannot tell. */
+  profile(): Promise<ReadonlyMap<string, OpTime>> | undefined {
+    return this.#program!.profile?.();
   }
 
   get temporaryBytes(): number {

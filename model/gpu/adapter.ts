@@ -109,7 +109,7 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
   held.push(adapter);
   const info = adapter.info;
   const software = info.isFallbackAdapter === true;
-  const name = info.description || info.device || `${info.vendor} ${info.architecture}`;
+  const name = info.device || info.description || `${info.vendor} ${info.architecture}`;
   if (software && options.software === "refuse")
     throw new DeviceUnavailableError(
       "NG_SOFTWARE_ADAPTER",

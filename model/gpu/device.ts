@@ -5,7 +5,7 @@
 import { makeTensor, type DType, type Graph, type GpuCaps, type Tensor } from "../graph.ts";
 import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
-import type { Device, Program } from "../device.ts";
+import type { Device, OpTime, Program } from "../device.ts";
 import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
 import { Pipelines } from "./pipelines.ts";
 
@@ -13,8 +13,11 @@ import { Pipelines } from "./pipelines.ts";
 const NODES_PER_SUBMIT = 96;
 /** Runs that may be queued before `run` waits: keeps memory of pending writes bounded. */
 const RUNS_IN_FLIGHT = 4;
+/** Dispatches per timestamp query set. */
+const PROFILE_STEPS = 512;
 
 interface Step {
+  readonly name: string;
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
@@ -166,7 +169,7 @@ export class GpuDevice implements Device {
             },
           })),
         });
-        return { pipeline, group, workgroups: kernel.workgroups };
+        return { name: node.op.name, pipeline, group, workgroups: kernel.workgroups };
       }),
     );
     this.#check();
@@ -174,6 +177,7 @@ export class GpuDevice implements Device {
       label,
       temporaryBytes,
       run: () => this.#run(steps),
+      profile: () => this.#profile(steps),
       dispose: () => {
         for (const b of slots) {
           this.#allocated -= b.size;
@@ -200,6 +204,48 @@ export class GpuDevice implements Device {
     this.#inFlight.push(this.gpu.queue.onSubmittedWorkDone());
     if (this.#inFlight.length > RUNS_IN_FLIGHT) await this.#inFlight.shift();
     this.#check();
+  }
+
+  /** Milliseconds on the device per op, each dispatch timed in a pass of its own. */
+  async #profile(steps: readonly Step[]): Promise<ReadonlyMap<string, OpTime>> {
+    const times = new Map<string, OpTime>();
+    for (let at = 0; at < steps.length; at += PROFILE_STEPS) {
+      const group = steps.slice(at, at + PROFILE_STEPS);
+      const querySet = this.gpu.createQuerySet({ type: "timestamp", count: 2 * group.length });
+      const bytes = 16 * group.length;
+      const resolved = this.gpu.createBuffer({
+        size: bytes,
+        usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
+      });
+      const staging = this.gpu.createBuffer({
+        size: bytes,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
+      const encoder = this.gpu.createCommandEncoder();
+      group.forEach((step, i) => {
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+        });
+        pass.setPipeline(step.pipeline);
+        pass.setBindGroup(0, step.group);
+        pass.dispatchWorkgroups(step.workgroups[0], step.workgroups[1], step.workgroups[2]);
+        pass.end();
+      });
+      encoder.resolveQuerySet(querySet, 0, 2 * group.length, resolved, 0);
+      encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+      this.gpu.queue.submit([encoder.finish()]);
+      await staging.mapAsync(GPUMapMode.READ);
+      const ns = new BigUint64Array(staging.getMappedRange().slice(0));
+      group.forEach((step, i) => {
+        const ms = Number(ns[2 * i + 1]! - ns[2 * i]!) / 1e6;
+        const sum = times.get(step.name) ?? { ms: 0, count: 0 };
+        times.set(step.name, { ms: sum.ms + ms, count: sum.count + 1 });
+      });
+      for (const b of [resolved, staging]) b.destroy();
+      querySet.destroy();
+    }
+    this.#check();
+    return times;
   }
 
   async idle(): Promise<void> {

@@ -1,0 +1,164 @@
+/**
+ * What the machine's device does: matrix products at the presets' shapes, a copy for the memory's ceiling, one
+ * training step by op, and a completion. Times are medians or best of several rounds, as said per figure.
+ */
+import { benchMatmul, cpuShapes, trainingShapes } from "./bench/matmul.ts";
+import type { CorpusFile } from "./bytes.ts";
+import { PRESETS, type ModelConfig, type Preset } from "./config.ts";
+import { Completer } from "./completer.ts";
+import { Decoder } from "./decoder.ts";
+import type { Device, DeviceChoice } from "./device.ts";
+import { createFactEncoder } from "./facts/encoder.ts";
+import { FactLexicon } from "./facts/lexicon.ts";
+import { Graph } from "./graph.ts";
+import { addInto } from "./kernels/add.ts";
+import { silentLogger, type Logger } from "./logger.ts";
+import { Mixer } from "./memory/mixer.ts";
+import { SuffixMemory } from "./memory/suffixMemory.ts";
+import { openDevice } from "./openDevice.ts";
+import { Random } from "./random.ts";
+import { Sampler } from "./sampler.ts";
+import { corpusSpectrum } from "./spectrum.ts";
+import { Trainer } from "./trainer.ts";
+
+export interface BenchOp {
+  readonly op: string;
+  readonly [figure: string]: string | number;
+}
+
+export interface BenchResult {
+  readonly device: string;
+  readonly reason: string;
+  readonly ops: readonly BenchOp[];
+}
+
+export interface BenchOptions {
+  readonly device: DeviceChoice;
+  readonly preset?: Preset;
+  readonly logger?: Logger;
+  readonly signal?: AbortSignal;
+}
+
+const WARMUP_STEPS = 2;
+const COPY_ELEMENTS = 1 << 26;
+const COMPLETION_BYTES = 40;
+const COMPLETION_CONTEXT = 512;
+const ROUNDS = 5;
+
+/** Text-like bytes: the figures must not depend on anybody's code. */
+function syntheticFile(): CorpusFile {
+  const random = new Random(1);
+  const words = Array.from({ length: 200 }, () =>
+    Array.from({ length: 3 + random.below(7) }, () => String.fromCharCode(97 + random.below(26))).join(""),
+  );
+  let text = "";
+  while (text.length < 1 << 18)
+    text += `${words[random.below(200)]}.${words[random.below(200)]}(${words[random.below(200)]});\n`;
+  return { path: "bench.ts", bytes: new TextEncoder().encode(text) };
+}
+
+const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
+
+async function benchCopy(device: Device): Promise<BenchOp> {
+  const n = device.kind === "gpu" ? COPY_ELEMENTS : COPY_ELEMENTS >> 4;
+  const x = device.tensor("copy from", [n]);
+  const y = device.tensor("copy to", [n]);
+  const g = new Graph();
+  for (let i = 0; i < 10; i++) addInto(g, { x, y });
+  const program = await device.compile(g, "copy");
+  await program.run();
+  await device.idle();
+  const started = performance.now();
+  await program.run();
+  await device.idle();
+  const ms = (performance.now() - started) / 10;
+  program.dispose();
+  device.free(x);
+  device.free(y);
+  // Two reads and a write per element.
+  return { op: "addInto", elements: n, ms, GBps: (n * 12) / ms / 1e6 };
+}
+
+async function benchStep(device: Device, config: ModelConfig): Promise<BenchOp[]> {
+  const file = syntheticFile();
+  const trainer = await Trainer.create({ device, config, spectrum: corpusSpectrum(file.bytes), seed: 1 });
+  const encoder = createFactEncoder({ lexicon: new FactLexicon() });
+  const sampler = new Sampler([file], config, encoder, 1);
+  const step = (i: number): Promise<number> =>
+    trainer.step({ step: i, factor: 1, windows: sampler.step(i) });
+  for (let i = 0; i < WARMUP_STEPS; i++) await step(i);
+  await device.idle();
+  const rounds = device.kind === "gpu" ? 10 : 2;
+  const started = performance.now();
+  for (let i = 0; i < rounds; i++) await step(WARMUP_STEPS + i);
+  await device.idle();
+  const ms = (performance.now() - started) / rounds;
+  const bytes = config.batch * config.context;
+  const ops: BenchOp[] = [
+    {
+      op: `training step ${config.preset}`,
+      params: trainer.paramCount,
+      ms,
+      bytes,
+      KBps: bytes / ms,
+      MiBtemporary: Math.round(trainer.temporaryBytes / 2 ** 20),
+    },
+  ];
+  const profile = await trainer.profile();
+  for (const [name, t] of [...(profile ?? [])].toSorted((a, b) => b[1].ms - a[1].ms))
+    ops.push({ op: `  ${name}`, dispatches: t.count, ms: t.ms });
+  ops.push(await benchCompletion(device, config, trainer, file));
+  trainer.dispose();
+  return ops;
+}
+
+async function benchCompletion(
+  device: Device,
+  config: ModelConfig,
+  trainer: Trainer,
+  file: CorpusFile,
+): Promise<BenchOp> {
+  const memory = new SuffixMemory();
+  memory.setFile(file.path, file.bytes);
+  const completer = new Completer({
+    decoder: await Decoder.create(device, config, trainer.optimizer.ema),
+    memory,
+    mixer: new Mixer(),
+    lexicon: new FactLexicon(),
+    facts: config.facts,
+  });
+  const times: number[] = [];
+  for (let i = 0; i <= ROUNDS; i++) {
+    const from = 1000 + 977 * i;
+    const c = await completer.complete({
+      path: "other.ts",
+      before: file.bytes.subarray(from, from + COMPLETION_CONTEXT),
+      after: new Uint8Array(0),
+      maxBytes: COMPLETION_BYTES,
+      singleLine: 0,
+    });
+    if (i > 0) times.push(c.ms);
+  }
+  return { op: `completion of ${COMPLETION_BYTES} bytes ${config.preset}`, ms: median(times) };
+}
+
+export async function bench(o: BenchOptions): Promise<BenchResult> {
+  const logger = o.logger ?? silentLogger;
+  const { device, reason } = await openDevice(o.device);
+  const ops: BenchOp[] = [];
+  try {
+    logger.info(`measuring ${device.name}: ${reason}`);
+    ops.push(await benchCopy(device));
+    const shapes = device.kind === "gpu" ? trainingShapes : cpuShapes;
+    for (const s of await benchMatmul(device, shapes)) ops.push({ op: "matmul", ...s } as BenchOp);
+    const presets: Preset[] = o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
+    for (const preset of presets) {
+      if (o.signal?.aborted === true) break;
+      logger.info(`measuring a training step of ${preset}`);
+      ops.push(...(await benchStep(device, PRESETS[preset])));
+    }
+  } finally {
+    await device.dispose();
+  }
+  return { device: device.name, reason, ops };
+}

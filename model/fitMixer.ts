@@ -1,0 +1,102 @@
+/**
+ * Fits the mixture of memory and network on held-out files: first one weight per situation, then the ranked
+ * logistic mixture on top. The reported score is cross-fitted: no file is measured with weights it was fitted on.
+ */
+import { Mixer, type MixSample } from "./memory/mixer.ts";
+import { RankedMixer } from "./memory/rankedMixer.ts";
+
+export type AnyMixer = Mixer | RankedMixer;
+
+/** What both sides said of one file, byte by byte. */
+export interface Recorded {
+  readonly bytes: Uint8Array;
+  /** [bytes, 256] each. */
+  readonly network: Float32Array;
+  readonly memory: Float32Array;
+  readonly matchLength: Uint16Array;
+  readonly total: Float64Array;
+}
+
+const FIT_RATE_FIRST = 0.01;
+const FIT_RATE_LAST = 0.002;
+/** How fast a copy follows the file it is used on. */
+export const FOLLOW_RATE = 0.002;
+const FOLDS = 4;
+
+/** Calls visit with the mixer's input for every byte of a file, in order. */
+function replay(
+  r: Recorded,
+  visit: (
+    input: { network: Float32Array; memory: Float64Array; matchLength: number; total: number },
+    byte: number,
+    at: number,
+  ) => void,
+): void {
+  const memory = new Float64Array(256);
+  for (let at = 0; at < r.bytes.length; at++) {
+    const offset = at * 256;
+    let sum = 0;
+    for (let i = 0; i < 256; i++) sum += memory[i] = r.memory[offset + i]!;
+    // Stored in float32: brought back to sum 1.
+    for (let i = 0; i < 256; i++) memory[i]! /= sum;
+    visit(
+      {
+        network: r.network.subarray(offset, offset + 256),
+        memory,
+        matchLength: r.matchLength[at]!,
+        total: r.total[at]!,
+      },
+      r.bytes[at]!,
+      at,
+    );
+  }
+}
+
+export function fitMixer(records: readonly Recorded[]): RankedMixer {
+  const linear = new Mixer();
+  const samples: MixSample[] = [];
+  let n = 0;
+  for (const r of records) {
+    n += r.bytes.length;
+    replay(r, (input, byte) =>
+      samples.push({
+        pNetwork: input.network[byte]!,
+        pMemory: input.memory[byte]!,
+        bucket: linear.bucketOf(input),
+      }),
+    );
+  }
+  linear.fit(samples);
+  const mixer = new RankedMixer(linear);
+  const out = new Float64Array(256);
+  let seen = 0;
+  for (const r of records)
+    replay(r, (input, byte) => {
+      mixer.mix(input, out);
+      mixer.learn({ byte, rate: FIT_RATE_FIRST + ((FIT_RATE_LAST - FIT_RATE_FIRST) * seen++) / n });
+    });
+  return mixer;
+}
+
+/** −log2 p of every byte, by a copy of the mixer that follows the file. */
+export function mixedBits(mixer: RankedMixer, r: Recorded): Float32Array {
+  const own = mixer.copy();
+  const out = new Float64Array(256);
+  const bits = new Float32Array(r.bytes.length);
+  replay(r, (input, byte, at) => {
+    own.mix(input, out);
+    bits[at] = -Math.log2(out[byte]!);
+    own.learn({ byte, rate: FOLLOW_RATE });
+  });
+  return bits;
+}
+
+/** Mean bits per byte with every file scored by weights that were fitted on the other folds. */
+export function crossFittedBits(records: readonly Recorded[]): Float32Array[] {
+  const folds = Math.min(FOLDS, records.length);
+  if (folds < 2) return records.map((r) => mixedBits(new RankedMixer(), r));
+  const mixers = Array.from({ length: folds }, (_, fold) =>
+    fitMixer(records.filter((__, i) => i % folds !== fold)),
+  );
+  return records.map((r, i) => mixedBits(mixers[i % folds]!, r));
+}
