@@ -39,6 +39,8 @@ export type FactsPort = (o: {
   readonly folder: string;
   /** How long training may take. */
   readonly minutes: number;
+  /** The run goes on where an earlier one stopped. */
+  readonly resume: boolean;
   readonly signal: AbortSignal;
   readonly onPhase: (phase: string) => void;
 }) => Promise<Pick<PreparedCorpus, "lexiconPath" | "symbolsPath">>;
@@ -234,6 +236,7 @@ class LanguageServer {
 
   /** Writes down for the host what to train on: the files, and what language servers know of them. */
   private async prepare(o: {
+    readonly resume: boolean;
     readonly onPhase: (phase: string) => void;
     readonly signal: AbortSignal;
   }): Promise<PreparedCorpus> {

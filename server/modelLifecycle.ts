@@ -31,6 +31,7 @@ export interface ModelLifecycleParts {
   /** Where the model lives, as the settings have it now. */
   directory(settings: Settings): string;
   prepare(o: {
+    readonly resume: boolean;
     readonly onPhase: (phase: string) => void;
     readonly signal: AbortSignal;
   }): Promise<PreparedCorpus>;

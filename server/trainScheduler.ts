@@ -23,6 +23,7 @@ export interface TrainSchedulerParts {
   settings(): Promise<Settings>;
   directory(): string;
   prepare(o: {
+    readonly resume: boolean;
     readonly onPhase: (phase: string) => void;
     readonly signal: AbortSignal;
   }): Promise<PreparedCorpus>;
@@ -184,6 +185,7 @@ export class TrainScheduler {
       await this.remember(this.pausedByPerson ? "paused" : "running");
       this.prepares("reading files");
       const corpus = await this.parts.prepare({
+        resume: how.resume,
         signal,
         onPhase: (phase) => this.prepares(phase),
       });

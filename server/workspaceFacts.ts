@@ -2,6 +2,7 @@
  * What the editor's language servers know of the workspace, collected within a budget before training and written
  * to files: a lexicon for the model host, a table of symbols for it and for the query engine.
  */
+import { existsSync } from "node:fs";
 import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "../model/index.ts";
@@ -14,10 +15,16 @@ import type { SymbolEntry } from "./query/queryEngine.ts";
 const BUDGET_SHARE = 0.1;
 const MIN_BUDGET_MS = 5000;
 const MAX_BUDGET_MS = 45_000;
+const LEXICON = "lexicon.json";
 const SYMBOLS = "symbols.json";
 
 export function factsFromEditor(logger: Logger): FactsPort {
-  return async ({ connection, root, files, folder, minutes, signal, onPhase }) => {
+  return async ({ connection, root, files, folder, minutes, resume, signal, onPhase }) => {
+    const lexiconPath = join(folder, LEXICON);
+    const symbolsPath = join(folder, SYMBOLS);
+    // A resumed run goes on with the facts it began with.
+    if (resume && existsSync(lexiconPath) && existsSync(symbolsPath))
+      return { lexiconPath, symbolsPath };
     const bytes = new Map(files.map((file) => [file.path, file.bytes]));
     const editor = createEditorSource({
       connection,
@@ -36,8 +43,6 @@ export function factsFromEditor(logger: Logger): FactsPort {
         onPhase(`asking language servers ${Math.floor((100 * done) / Math.max(1, total))} %`),
     });
     logger.info("language servers were asked", { languages: report });
-    const lexiconPath = join(folder, "lexicon.json");
-    const symbolsPath = join(folder, SYMBOLS);
     await writeWhole(lexiconPath, JSON.stringify(lexicon.serialize()));
     await writeWhole(symbolsPath, JSON.stringify(symbols));
     return { lexiconPath, symbolsPath };
