@@ -140,7 +140,8 @@ export class BlendWeights {
       bytes.length === expected &&
       values.every((value, i) =>
         i < EVIDENCE_COUNT
-          ? value > 0 && value < values[EVIDENCE_COUNT + i]!
+          ? // Near certainty both round to the same float32.
+            value > 0 && value <= values[EVIDENCE_COUNT + i]!
           : Number.isFinite(value) && Math.abs(value) < 1e12,
       );
     if (!sane) {
