@@ -249,17 +249,22 @@ async function askFiles(o: {
   });
   const start = performance.now();
   let hasAnswered = false;
+  let prepared = 0;
   for (const [at, file] of files.entries()) {
     const pending = files.length - at;
     const left = until - performance.now() - (o.keepMs * pending) / files.length;
     if (signal.aborted) return ["stopped"];
-    if (left <= 0) return [`time was up after ${at} of ${files.length} files`];
+    // With less than this, a question costs the server more than it brings.
+    if (left <= (o.keepMs > 0 ? MIN_FILE_MS : 0))
+      return [`time was up after ${at} of ${files.length} files`];
     const msPerFile = at === 0 ? FIRST_GUESS_MS : (performance.now() - start) / at;
     const share = hasAnswered
       ? Math.max(MIN_FILE_MS, (left * SHARE_FACTOR) / pending)
       : Math.max(MIN_FILE_MS, left * FIRST_ANSWER_SHARE);
-    if (source.batch !== undefined && at % source.batch === 0)
-      source.prepare?.(files.slice(at, at + source.batch));
+    if (hasAnswered && source.batch !== undefined && at >= prepared) {
+      prepared = at + source.batch;
+      source.prepare?.(files.slice(at, prepared));
+    }
     const now = performance.now();
     const budget: EvidenceBudget = {
       deadline: now + Math.min(left, share),
