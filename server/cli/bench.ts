@@ -1,45 +1,45 @@
-/** `narrowgauge bench`: how fast each operation is on this machine's device. */
-import * as runtime from "../../model/index.ts";
-import { ConfigError } from "../../model/index.ts";
-import type { Logger } from "../../model/index.ts";
+/** `narrowgauge bench`: how fast each operation, a training step and a completion are on this machine's device. */
+import { bench, PRESETS } from "../../model/index.ts";
+import type { Preset } from "../../model/index.ts";
 import { DEVICE_FLAG, JSON_FLAG } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { terminalLogger } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
+const PRESET_NAMES = Object.keys(PRESETS);
+
 export const BENCH: CommandSpec = {
   name: "bench",
   summary: "measure the operations on this machine",
-  flags: { device: DEVICE_FLAG, json: JSON_FLAG },
+  flags: {
+    device: DEVICE_FLAG,
+    preset: {
+      value: PRESET_NAMES.join("|"),
+      choices: PRESET_NAMES,
+      help: "size of the model whose steps are measured",
+    },
+    json: JSON_FLAG,
+  },
 };
 
-type Bench = (o: {
-  device: "auto" | "gpu" | "cpu";
-  logger: Logger;
-  signal: AbortSignal;
-}) => Promise<{ ops: readonly object[] }>;
-
 export async function runBench(flags: ParsedFlags, terminal: Terminal): Promise<void> {
-  const { bench } = runtime as { bench?: Bench };
-  if (bench === undefined)
-    throw new ConfigError("NG_BENCH", "this build measures no operations", "use a newer build");
+  const preset = flags.text("preset") as Preset | undefined;
   const result = await bench({
     device: flags.need("device") as "auto" | "gpu" | "cpu",
     logger: terminalLogger(terminal),
     signal: terminal.signal,
+    ...(preset === undefined ? {} : { preset }),
   });
   if (flags.has("json")) {
     terminal.out(JSON.stringify(result));
     return;
   }
-  for (const op of result.ops) {
-    const fields = Object.entries(op)
-      .filter(([key]) => key !== "op" && key !== "name")
-      .map(
-        ([key, value]) =>
-          `${key} ${typeof value === "number" ? Number(value.toPrecision(4)) : String(value)}`,
-      );
-    const { op: id, name } = op as { op?: string; name?: string };
-    terminal.out(`${(id ?? name ?? "?").padEnd(24)} ${fields.join("  ")}`);
+  terminal.out(`${result.device}: ${result.reason}`);
+  for (const { op, ...figures } of result.ops) {
+    const shown = Object.entries(figures).map(
+      ([name, value]) =>
+        `${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`,
+    );
+    terminal.out(`${op.padEnd(24)} ${shown.join("  ")}`);
   }
 }
