@@ -22,19 +22,27 @@ const command = join(root, "dist", "narrowgauge.mjs");
 const say = (text = "") => process.stdout.write(`${text}\n`);
 const heading = (text) => say(`\n\u001b[1m${text}\u001b[0m`);
 
-/** Runs one command of ours and parses its line of JSON; its progress goes to our stderr. */
-function narrowgauge(...args) {
+/** What the graphics loader prints where there is no driver; the device line says it in plain words. */
+const driverNoise = /Warning: vk[^\n]*\n(?: +at Check[^\n]*\n\n?)?/g;
+
+/** Runs one command of ours and parses its line of JSON; "live" shows its progress meanwhile. */
+function narrowgauge(show, ...args) {
   return new Promise((resolve, reject) => {
     const child = spawn(shippedNode(), [command, ...args, "--json"], {
       cwd: root,
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
     let output = "";
+    let said = "";
     child.stdout.on("data", (chunk) => (output += chunk));
+    child.stderr.on("data", (chunk) => {
+      said += chunk;
+      if (show === "live") process.stderr.write(String(chunk).replace(driverNoise, ""));
+    });
     child.once("error", reject);
-    child.once("exit", (code) => {
+    child.once("close", (code) => {
       if (code === 0) resolve(JSON.parse(output));
-      else reject(new Error(`narrowgauge ${args[0]} ended with ${code}`));
+      else reject(new Error(`narrowgauge ${args[0]} ended with ${code}\n${said}`));
     });
   });
 }
@@ -51,8 +59,10 @@ function cuts(paths) {
       const indent = line.length - line.trimStart().length;
       const code = /\.(ts|mjs)$/.test(path) && !/^\s*(\*|\/[/*])/.test(line);
       // Far enough into the line that there is something to go on from.
-      const cut = indent + 12 + Math.floor(line.trim().length / 3);
-      if (code && line.trim().length >= 30) places.push({ path, number, line, cut, start, text });
+      const least = indent + 12 + Math.floor(line.trim().length / 3);
+      const cut = least + /^\w*\W?/.exec(line.slice(least))[0].length;
+      if (code && line.trim().length >= 30 && line.length - cut >= 6)
+        places.push({ path, number, line, cut, start, text });
       start += line.length + 1;
     }
   }
@@ -68,6 +78,7 @@ async function completion({ path, line, cut, start, text }) {
   mkdirSync(dirname(copy), { recursive: true });
   writeFileSync(copy, before + text.slice(start + line.length));
   return narrowgauge(
+    "quiet",
     "complete",
     "--model",
     model,
@@ -94,6 +105,7 @@ heading(`2. Train on this repository (at most ${minutes} minutes)`);
 rmSync(model, { recursive: true, force: true });
 rmSync(copies, { recursive: true, force: true });
 const result = await narrowgauge(
+  "live",
   "train",
   "--workspace",
   root,
@@ -119,7 +131,7 @@ const manifest = JSON.parse(readFileSync(join(model, "manifest.json"), "utf8"));
 for (const place of cuts(manifest.saw.heldout)) {
   const { text, confidence, ms } = await completion(place);
   const typed = place.line.slice(0, place.cut).trimStart();
-  const shown = JSON.stringify(text).slice(1, -1);
+  const shown = text.replaceAll("\n", "⏎");
   say(`${place.path}:${place.number}`);
   say(`  typed  ${typed}`);
   say(
@@ -131,7 +143,7 @@ for (const place of cuts(manifest.saw.heldout)) {
 heading("5. Where things are");
 for (const question of questions) {
   say(`? ${question}`);
-  const answers = await narrowgauge("query", question, "--model", model, "--limit", "3");
+  const answers = await narrowgauge("quiet", "query", question, "--model", model, "--limit", "3");
   for (const { path, startLine, endLine, why } of answers)
     say(`  ${path}:${startLine}${endLine > startLine ? `-${endLine}` : ""}  ${why}`);
 }
