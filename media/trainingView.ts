@@ -158,10 +158,13 @@ function renderFigures(): void {
       : state?.kind === "paused"
         ? "paused"
         : "–";
+  const device = last?.device ?? "";
   byId("device").textContent =
     state?.kind === "training" || state?.kind === "paused" || state?.kind === "ready"
       ? `${state.device.name}${state.device.safeMode ? " (safe mode)" : ""}`
-      : (last?.device ?? "–");
+      : device === ""
+        ? "–"
+        : device;
 }
 
 function renderChart(): void {

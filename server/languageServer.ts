@@ -161,8 +161,8 @@ class LanguageServer {
     connection.onRequest(protocol.PauseTrainingRequest.method, async () => ({
       paused: (await this.workspace?.model.scheduler.pause()) ?? false,
     }));
-    connection.onRequest(protocol.TrainingHistoryRequest.method, () => ({
-      points: this.workspace?.model.scheduler.history ?? [],
+    connection.onRequest(protocol.TrainingHistoryRequest.method, async () => ({
+      points: (await this.workspace?.model.history()) ?? [],
       state: this.workspace?.model.state ?? { kind: "notTrained", reason: NO_FOLDER },
     }));
     connection.onRequest(

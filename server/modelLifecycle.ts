@@ -13,6 +13,7 @@ import { ModelSession } from "./modelSession.ts";
 import type { DeviceSummary, ModelState, TrainingPoint } from "./protocol.ts";
 import type { Settings } from "./settings.ts";
 import { Status } from "./status.ts";
+import { joinHistory, readHistory } from "./trainingHistory.ts";
 import { TrainScheduler, type PreparedCorpus } from "./trainScheduler.ts";
 
 export type HostOptions = Pick<
@@ -113,6 +114,13 @@ export class ModelLifecycle {
         this.host.tell("setFile", { path, bytes: Buffer.from(bytes).toString("base64") }),
       removeFile: (path) => this.host.tell("removeFile", { path }),
     };
+  }
+
+  /** The curves of the run at work, or of the model in use; earlier sessions included. */
+  async history(): Promise<readonly TrainingPoint[]> {
+    const { running, history } = this.scheduler;
+    const before = await readHistory(this.modelDirectory, running ? "running" : "finished");
+    return joinHistory(before, history);
   }
 
   /** Loads what is there; goes on with an unfinished training if this person consented to it. */
