@@ -188,7 +188,8 @@ function symmetricEigen(
     let peak = 0;
     for (let i = 0; i < n; i++)
       if (Math.abs(vectors[i * n + from]!) > Math.abs(peak) + 1e-12) peak = vectors[i * n + from]!;
-    for (let i = 0; i < n; i++) eigenvectors[i * n + to] = vectors[i * n + from]! * (peak < 0 ? -1 : 1);
+    for (let i = 0; i < n; i++)
+      eigenvectors[i * n + to] = vectors[i * n + from]! * (peak < 0 ? -1 : 1);
   });
   return { eigenvalues, eigenvectors };
 }

@@ -18,7 +18,13 @@ export function dotAttentionForward(
   end: number,
 ): void {
   const [q, k, slope, span, lse, v, out] = buffers as [
-    Floats, Floats, Floats, Uint32Array, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Uint32Array,
+    Floats,
+    Floats,
+    Floats,
   ];
   const offset = span[0]!;
   const rows = p["rows"]!;
@@ -69,7 +75,14 @@ export function dotAttentionKeysBackward(
   end: number,
 ): void {
   const [q, k, slope, stats, dOut, v, dV, dK] = buffers as [
-    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
   ];
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;
@@ -112,7 +125,14 @@ export function dotAttentionQueriesBackward(
   end: number,
 ): void {
   const [q, k, slope, stats, dOut, v, dQ, slopePartial] = buffers as [
-    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
   ];
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;

@@ -21,7 +21,8 @@ export function keyShiftForward(
     for (let c = 0; c < channels; c++) y[to + c] = mix[c]! * x[from + c]!;
     for (let k = 1; k < TAPS && k <= position; k++) {
       const tap = k * channels;
-      for (let c = 0; c < channels; c++) y[to + c] = y[to + c]! + mix[tap + c]! * x[from - tap + c]!;
+      for (let c = 0; c < channels; c++)
+        y[to + c] = y[to + c]! + mix[tap + c]! * x[from - tap + c]!;
     }
   }
 }
@@ -41,7 +42,8 @@ export function keyShiftBackwardInput(
     for (let c = 0; c < channels; c++) dX[at + c] = mix[c]! * dY[at + c]!;
     for (let k = 1; k < TAPS && k <= after; k++) {
       const tap = k * channels;
-      for (let c = 0; c < channels; c++) dX[at + c] = dX[at + c]! + mix[tap + c]! * dY[at + tap + c]!;
+      for (let c = 0; c < channels; c++)
+        dX[at + c] = dX[at + c]! + mix[tap + c]! * dY[at + tap + c]!;
     }
   }
 }

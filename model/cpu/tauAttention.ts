@@ -23,7 +23,14 @@ export function tauAttentionForward(
   end: number,
 ): void {
   const [a, b, c, slope, , lse, v, out] = buffers as [
-    Floats, Floats, Floats, Floats, Uint32Array, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Uint32Array,
+    Floats,
+    Floats,
+    Floats,
   ];
   const offset = buffers[4]![0]!;
   const rows = p["rows"]!;
@@ -100,7 +107,16 @@ export function tauAttentionKeysBackward(
   end: number,
 ): void {
   const [a, b, c, slope, stats, v, dOut, dV, dB, dC] = buffers as [
-    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
   ];
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;
@@ -174,7 +190,15 @@ export function tauAttentionQueriesBackward(
   end: number,
 ): void {
   const [a, b, c, slope, stats, v, dOut, dA, slopePartial] = buffers as [
-    Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats, Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
   ];
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;

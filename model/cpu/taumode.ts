@@ -18,7 +18,14 @@ function power(y: Floats, base: number, D: number): number {
   return sum + EPS;
 }
 
-function energy(y: Floats, mu: Floats, base: number, muBase: number, from: number, to: number): number {
+function energy(
+  y: Floats,
+  mu: Floats,
+  base: number,
+  muBase: number,
+  from: number,
+  to: number,
+): number {
   let sum = 0;
   for (let d = from; d < to; d++) sum += mu[muBase + d]! * y[base + d]! * y[base + d]!;
   return sum;
@@ -97,13 +104,20 @@ export function taumodePartials(
         for (let d = 0; d < s.headDim; d++) {
           const column = h * s.headDim + d;
           const v = y[r * n + column]!;
-          partial[part * n + column]! += dE[(r * s.nHeads + h) * s.bands + Math.floor(d / width)]! * v * v;
+          partial[part * n + column]! +=
+            dE[(r * s.nHeads + h) * s.bands + Math.floor(d / width)]! * v * v;
         }
   }
 }
 
 /** Units are entries of dMu. */
-export function taumodeReduce(partial: Floats, dMu: Floats, s: TaumodeSizes, start: number, end: number): void {
+export function taumodeReduce(
+  partial: Floats,
+  dMu: Floats,
+  s: TaumodeSizes,
+  start: number,
+  end: number,
+): void {
   const n = s.nHeads * s.headDim;
   for (let i = start; i < end; i++) {
     let sum = 0;

@@ -2,7 +2,14 @@
  * What every attention's backward needs beside its tiles: per row the normalizer with dOut·out, and the slope's
  * gradient as a column sum. Rows are (batch, position) flattened, inner dimension = head.
  */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import * as twin from "../cpu/attentionRows.ts";
 import code from "./attentionRows.wgsl";
 
@@ -10,7 +17,8 @@ export const attentionRowStatsOp: OpSpec = {
   name: "attentionRowStats",
   access: ["read", "read", "read", "write"],
   units: (p) => p["n"]!,
-  cpu: (b, p, start, end) => twin.attentionRowStats(b as readonly Floats[], p["headDim"]!, start, end),
+  cpu: (b, p, start, end) =>
+    twin.attentionRowStats(b as readonly Floats[], p["headDim"]!, start, end),
   gpu: (p) => ({
     code,
     entryPoint: "rowStats",

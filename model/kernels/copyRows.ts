@@ -1,5 +1,12 @@
 /** Appends to a decoding cache: the new rows go to the position that span names. */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { copyRows as twin } from "../cpu/copyRows.ts";
 import code from "./copyRows.wgsl";

@@ -75,7 +75,8 @@ fn queryKey(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) ->
   var dots: mat4x4f;
   for (var slice = 0u; slice < quads + opaqueZero(); slice += 8u) {
     let c = slice + p.chunk;
-    var m: mat4x4f;
+    // Written out: a variable without an initializer keeps its value from the last turn of a loop (seen in Tint).
+    var m = mat4x4f();
     if (c < quads) {
       if (p.isKey) { m = mat4x4f(k[at.x + c], k[at.y + c], k[at.z + c], k[at.w + c]); }
       else { m = mat4x4f(q[at.x + c], q[at.y + c], q[at.z + c], q[at.w + c]); }
@@ -211,7 +212,8 @@ fn outValue(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) ->
   var dots: mat4x4f;
   for (var slice = 0u; slice < quads + opaqueZero(); slice += 8u) {
     let c = slice + p.chunk;
-    var m: mat4x4f;
+    // Written out: a variable without an initializer keeps its value from the last turn of a loop (seen in Tint).
+    var m = mat4x4f();
     if (c < quads) {
       if (p.isKey) { m = mat4x4f(v[at.x + c], v[at.y + c], v[at.z + c], v[at.w + c]); }
       else { m = mat4x4f(dOut[at.x + c], dOut[at.y + c], dOut[at.z + c], dOut[at.w + c]); }

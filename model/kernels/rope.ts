@@ -2,7 +2,14 @@
  * Rotary positions on half-split pairs with absolute positions, for the published and dot-product forms.
  * Source: RoFormer (arXiv 2104.09864) §3.4.2; the half-split pairing and sign are those of the Tauformer code.
  */
-import { expectSize, gridFor, type OpSpec, type Params, type Tensor, type Graph } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type OpSpec,
+  type Params,
+  type Tensor,
+  type Graph,
+} from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { rope as twin } from "../cpu/rope.ts";
 import code from "./rope.wgsl";
@@ -63,6 +70,9 @@ export function ropeForward(g: Graph, a: RopeSizes & { x: Tensor; span: Tensor; 
 }
 
 /** dX from dY: the opposite rotation. */
-export function ropeBackward(g: Graph, a: RopeSizes & { dY: Tensor; span: Tensor; dX: Tensor }): void {
+export function ropeBackward(
+  g: Graph,
+  a: RopeSizes & { dY: Tensor; span: Tensor; dX: Tensor },
+): void {
   add(g, ropeBackwardOp, a, a.dY, a.span, a.dX);
 }

@@ -1,5 +1,12 @@
 /** Learned gain on the scalars of each head: y = x·softplus(raw)·scale. Gains are positive by construction. */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/scaleHeads.ts";
 import { columnSum } from "./columnSum.ts";
@@ -12,7 +19,8 @@ export const scaleHeadsForwardOp: OpSpec = {
   name: "scaleHeadsForward",
   access: ["read", "read", "write"],
   units: (p) => p["rows"]!,
-  cpu: (b, p, start, end) => twin.scaleHeadsForward(b as readonly Floats[], p["scale"]!, start, end),
+  cpu: (b, p, start, end) =>
+    twin.scaleHeadsForward(b as readonly Floats[], p["scale"]!, start, end),
   gpu: (p) => ({
     code,
     entryPoint: "forward",
@@ -37,7 +45,10 @@ export const scaleHeadsBackwardPartialsOp: OpSpec = {
 
 function rowsOf(op: string, x: Tensor, raw: Tensor): number {
   const rows = x.size / raw.size;
-  invariant(Number.isInteger(rows), `${op}: x (${x.name}) has ${x.size} elements, not rows of ${raw.size}`);
+  invariant(
+    Number.isInteger(rows),
+    `${op}: x (${x.name}) has ${x.size} elements, not rows of ${raw.size}`,
+  );
   return rows;
 }
 

@@ -67,7 +67,12 @@ export const tauAttentionForwardOp: OpSpec = {
   access: ["read", "read", "read", "read", "read", "readWrite", "read", "write"],
   units: rowHeads,
   cpu: twin.tauAttentionForward,
-  gpu: (p) => ({ code: forwardCode, entryPoint: "forward", constants: constantsOf(p), workgroups: tiles(p) }),
+  gpu: (p) => ({
+    code: forwardCode,
+    entryPoint: "forward",
+    constants: constantsOf(p),
+    workgroups: tiles(p),
+  }),
 };
 
 export const tauAttentionKeysBackwardOp: OpSpec = {
@@ -87,7 +92,8 @@ export const tauAttentionQueriesBackwardOp: OpSpec = {
   name: "tauAttentionQueriesBackward",
   access: ["read", "read", "read", "read", "read", "read", "read", "write", "write"],
   units: rowHeads,
-  cpu: (b, p, start, end) => twin.tauAttentionQueriesBackward(b as readonly Floats[], p, start, end),
+  cpu: (b, p, start, end) =>
+    twin.tauAttentionQueriesBackward(b as readonly Floats[], p, start, end),
   gpu: (p) => ({
     code: backwardCode,
     entryPoint: "queriesBackward",
@@ -179,12 +185,16 @@ export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
   const op = "tauAttentionBackward";
   const s = t.shape;
   const params = paramsOf(op, s);
-  invariant(s.capacity === s.rows, `${op}: ${s.capacity} keys for ${s.rows} rows; the backward pass needs as many`);
+  invariant(
+    s.capacity === s.rows,
+    `${op}: ${s.capacity} keys for ${s.rows} rows; the backward pass needs as many`,
+  );
   const rowCount = s.batch * s.rows;
   const n = rowCount * s.nHeads;
   for (const [name, tensor] of Object.entries({ a: t.a, b: t.b, dA: t.dA, dB: t.dB }))
     expectSize(op, name, tensor, n * s.bands);
-  for (const [name, tensor] of Object.entries({ c: t.c, lse: t.lse, dC: t.dC })) expectSize(op, name, tensor, n);
+  for (const [name, tensor] of Object.entries({ c: t.c, lse: t.lse, dC: t.dC }))
+    expectSize(op, name, tensor, n);
   for (const [name, tensor] of Object.entries({ v: t.v, out: t.out, dOut: t.dOut, dV: t.dV }))
     expectSize(op, name, tensor, n * s.headDim);
   expectSize(op, "slope", t.slope, s.nHeads);

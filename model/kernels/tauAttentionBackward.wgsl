@@ -115,7 +115,8 @@ fn dotTile(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) -> 
   let zero = opaqueZero();
   for (var slice = 0u; slice < headDim + zero; slice += 32u) {
     let column = slice / 4u + chunk;
-    var m: mat4x4f;
+    // Written out: a variable without an initializer keeps its value from the last turn of a loop (seen in Tint).
+    var m = mat4x4f();
     if (column < quads) {
       if (isKey) {
         m = mat4x4f(v[at.x * quads + column], v[at.y * quads + column],

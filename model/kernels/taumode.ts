@@ -3,7 +3,15 @@
  * coordinates (head vectors times the eigenvectors), so the energy is diagonal. One band and a fixed spectrum is
  * the published form. Source: Tauformer §3.2; bounded form: its README. Differs: bands, a learnable spectrum.
  */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Params, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Params,
+  type Tensor,
+} from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/taumode.ts";
 import code from "./taumode.wgsl";
@@ -82,7 +90,8 @@ export const taumodeReduceOp: OpSpec = {
   name: "taumodeReduce",
   access: ["read", "write"],
   units: (p) => p["nHeads"]! * p["headDim"]!,
-  cpu: (b, p, start, end) => twin.taumodeReduce(b[0] as Floats, b[1] as Floats, sizes(p), start, end),
+  cpu: (b, p, start, end) =>
+    twin.taumodeReduce(b[0] as Floats, b[1] as Floats, sizes(p), start, end),
   gpu: (p) => ({
     code,
     entryPoint: "reduce",
@@ -102,14 +111,26 @@ export interface TaumodeShape {
 }
 
 function paramsOf(op: string, s: TaumodeShape): Params {
-  invariant(s.headDim % s.bands === 0, `${op}: ${s.headDim} coordinates do not split into ${s.bands} bands`);
+  invariant(
+    s.headDim % s.bands === 0,
+    `${op}: ${s.headDim} coordinates do not split into ${s.bands} bands`,
+  );
   return { ...s, parts: Math.min(MOST_PARTS, s.rows) };
 }
 
 /** y [rows, H, D], mu [H, D] ≥ 0 → lambda [rows, H, m], in [0, 1) where tau > 0. */
-export function taumodeForward(g: Graph, a: TaumodeShape & { y: Tensor; mu: Tensor; lambda: Tensor }): void {
+export function taumodeForward(
+  g: Graph,
+  a: TaumodeShape & { y: Tensor; mu: Tensor; lambda: Tensor },
+): void {
   const op = "taumodeForward";
-  const p = paramsOf(op, { rows: a.rows, nHeads: a.nHeads, headDim: a.headDim, bands: a.bands, tau: a.tau });
+  const p = paramsOf(op, {
+    rows: a.rows,
+    nHeads: a.nHeads,
+    headDim: a.headDim,
+    bands: a.bands,
+    tau: a.tau,
+  });
   expectSize(op, "y", a.y, a.rows * a.nHeads * a.headDim);
   expectSize(op, "mu", a.mu, a.nHeads * a.headDim);
   expectSize(op, "lambda", a.lambda, a.rows * a.nHeads * a.bands);
@@ -122,7 +143,13 @@ export function taumodeBackward(
   a: TaumodeShape & { y: Tensor; mu: Tensor; dLambda: Tensor; dY: Tensor; dMu: Tensor },
 ): void {
   const op = "taumodeBackward";
-  const p = paramsOf(op, { rows: a.rows, nHeads: a.nHeads, headDim: a.headDim, bands: a.bands, tau: a.tau });
+  const p = paramsOf(op, {
+    rows: a.rows,
+    nHeads: a.nHeads,
+    headDim: a.headDim,
+    bands: a.bands,
+    tau: a.tau,
+  });
   expectSize(op, "dLambda", a.dLambda, a.rows * a.nHeads * a.bands);
   expectSize(op, "dY", a.dY, a.y.size);
   expectSize(op, "dMu", a.dMu, a.mu.size);

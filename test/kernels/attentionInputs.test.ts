@@ -21,15 +21,26 @@ async function devices(): Promise<[string, Device][]> {
 }
 
 describe("scaleHeads", () => {
-  for (const [rows, n] of [[1, 1], [67, 8], [1031, 16], [3, 384]] as const)
+  for (const [rows, n] of [
+    [1, 1],
+    [67, 8],
+    [1031, 16],
+    [3, 384],
+  ] as const)
     test(`matches its twin and its differences at [${rows}, ${n}]`, async () => {
       await checkOp({
         inputs: { x: { shape: [rows, n] }, raw: { shape: [n] } },
         outputs: { y: [rows, n] },
-        forward: (g, t) => scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 3 }),
+        forward: (g, t) =>
+          scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 3 }),
         backward: (g, t) =>
           scaleHeadsBackward(g, {
-            x: t["x"]!, raw: t["raw"]!, dY: t["dY"]!, dX: t["dX"]!, dRaw: t["dRaw"]!, scale: 3,
+            x: t["x"]!,
+            raw: t["raw"]!,
+            dY: t["dY"]!,
+            dX: t["dX"]!,
+            dRaw: t["dRaw"]!,
+            scale: 3,
           }),
         gradAtol: SUM_ATOL,
       });
@@ -45,16 +56,37 @@ describe("scaleHeads", () => {
 });
 
 describe("keyShift", () => {
-  for (const [batch, rows, channels] of [[1, 1, 1], [3, 2, 5], [2, 131, 20], [5, 64, 256]] as const)
+  for (const [batch, rows, channels] of [
+    [1, 1, 1],
+    [3, 2, 5],
+    [2, 131, 20],
+    [5, 64, 256],
+  ] as const)
     test(`matches its twin and its differences at [${batch}, ${rows}, ${channels}]`, async () => {
       const sizes = { batch, rows, capacity: rows, channels };
       await checkOp({
-        inputs: { x: { shape: [batch, rows, channels] }, mix: { shape: [3, channels] }, span: SPAN },
+        inputs: {
+          x: { shape: [batch, rows, channels] },
+          mix: { shape: [3, channels] },
+          span: SPAN,
+        },
         outputs: { y: [batch, rows, channels] },
-        forward: (g, t) => keyShiftForward(g, { ...sizes, x: t["x"]!, mix: t["mix"]!, span: t["span"]!, y: t["y"]! }),
+        forward: (g, t) =>
+          keyShiftForward(g, {
+            ...sizes,
+            x: t["x"]!,
+            mix: t["mix"]!,
+            span: t["span"]!,
+            y: t["y"]!,
+          }),
         backward: (g, t) =>
           keyShiftBackward(g, {
-            ...sizes, x: t["x"]!, mix: t["mix"]!, dY: t["dY"]!, dX: t["dX"]!, dMix: t["dMix"]!,
+            ...sizes,
+            x: t["x"]!,
+            mix: t["mix"]!,
+            dY: t["dY"]!,
+            dX: t["dX"]!,
+            dMix: t["dMix"]!,
           }),
         gradAtol: SUM_ATOL,
       });
@@ -77,8 +109,26 @@ describe("keyShift", () => {
       device.write(t.mix, mix);
       device.write(t.span, [offset]);
       const g = new Graph();
-      keyShiftForward(g, { batch: 1, rows, capacity, channels, x: t.x, mix: t.mix, span: t.span, y: t.part });
-      keyShiftForward(g, { batch: 1, rows: capacity, capacity, channels, x: t.x, mix: t.mix, span: t.zero, y: t.whole });
+      keyShiftForward(g, {
+        batch: 1,
+        rows,
+        capacity,
+        channels,
+        x: t.x,
+        mix: t.mix,
+        span: t.span,
+        y: t.part,
+      });
+      keyShiftForward(g, {
+        batch: 1,
+        rows: capacity,
+        capacity,
+        channels,
+        x: t.x,
+        mix: t.mix,
+        span: t.zero,
+        y: t.whole,
+      });
       await (await device.compile(g, "shift")).run();
       const whole = await device.read(t.whole, offset * channels, rows * channels);
       expect([...(await device.read(t.part))], label).toEqual([...whole]);
@@ -95,14 +145,25 @@ describe("taumode", () => {
   ] as const)
     test(`matches its twin and its differences at [${rows}, ${nHeads}, ${headDim}], ${bands} bands, tau ${tau}`, async () => {
       const sizes = { rows, nHeads, headDim, bands, tau };
-      const spectrum = Float64Array.from({ length: nHeads * headDim }, (_, i) => Math.fround(0.1 + (i % 7) * 0.5));
+      const spectrum = Float64Array.from({ length: nHeads * headDim }, (_, i) =>
+        Math.fround(0.1 + (i % 7) * 0.5),
+      );
       await checkOp({
-        inputs: { y: { shape: [rows, nHeads, headDim] }, mu: { shape: [nHeads, headDim], values: spectrum } },
+        inputs: {
+          y: { shape: [rows, nHeads, headDim] },
+          mu: { shape: [nHeads, headDim], values: spectrum },
+        },
         outputs: { lambda: [rows, nHeads, bands] },
-        forward: (g, t) => taumodeForward(g, { ...sizes, y: t["y"]!, mu: t["mu"]!, lambda: t["lambda"]! }),
+        forward: (g, t) =>
+          taumodeForward(g, { ...sizes, y: t["y"]!, mu: t["mu"]!, lambda: t["lambda"]! }),
         backward: (g, t) =>
           taumodeBackward(g, {
-            ...sizes, y: t["y"]!, mu: t["mu"]!, dLambda: t["dLambda"]!, dY: t["dY"]!, dMu: t["dMu"]!,
+            ...sizes,
+            y: t["y"]!,
+            mu: t["mu"]!,
+            dLambda: t["dLambda"]!,
+            dY: t["dY"]!,
+            dMu: t["dMu"]!,
           }),
         gradAtol: 5e-5,
       });
@@ -122,21 +183,32 @@ describe("taumode", () => {
       taumodeForward(g, { ...sizes, y, mu, lambda });
       taumodeBackward(g, { ...sizes, y, mu, dLambda: lambda, dY, dMu });
       await (await device.compile(g, "zero")).run();
-      expectClose(label, await device.read(lambda), [0, 0, 0.75 / 1.75, 1.75 / 2.75], { atol: 1e-6, rtol: 0 });
-      expect([...(await device.read(dY))].slice(0, 4).every((x) => x === 0), label).toBe(true);
+      expectClose(label, await device.read(lambda), [0, 0, 0.75 / 1.75, 1.75 / 2.75], {
+        atol: 1e-6,
+        rtol: 0,
+      });
+      expect(
+        [...(await device.read(dY))].slice(0, 4).every((x) => x === 0),
+        label,
+      ).toBe(true);
     }
   });
 });
 
 describe("rope", () => {
-  for (const [batch, rows, nHeads, headDim] of [[1, 1, 1, 2], [2, 37, 3, 16], [1, 515, 2, 64]] as const)
+  for (const [batch, rows, nHeads, headDim] of [
+    [1, 1, 1, 2],
+    [2, 37, 3, 16],
+    [1, 515, 2, 64],
+  ] as const)
     test(`matches its twin and its differences at [${batch}, ${rows}, ${nHeads}, ${headDim}]`, async () => {
       const sizes = { batch, rows, nHeads, headDim };
       await checkOp({
         inputs: { x: { shape: [batch, rows, nHeads, headDim] }, span: { ...SPAN, values: [3] } },
         outputs: { y: [batch, rows, nHeads, headDim] },
         forward: (g, t) => ropeForward(g, { ...sizes, x: t["x"]!, span: t["span"]!, y: t["y"]! }),
-        backward: (g, t) => ropeBackward(g, { ...sizes, dY: t["dY"]!, span: t["span"]!, dX: t["dX"]! }),
+        backward: (g, t) =>
+          ropeBackward(g, { ...sizes, dY: t["dY"]!, span: t["span"]!, dX: t["dX"]! }),
         // An angle of some hundreds of radians carries float32 rounding of its own size.
         atol: 5e-4,
       });

@@ -23,15 +23,30 @@ function attentionCase(shape: DotAttentionShape): OpCase {
     forward: (g, t) => {
       lse = g.temp("lse", [batch, rows, nHeads]);
       dotAttentionForward(g, {
-        shape, lse,
-        q: t["q"]!, k: t["k"]!, v: t["v"]!, slope: t["slope"]!, span: t["span"]!, out: t["out"]!,
+        shape,
+        lse,
+        q: t["q"]!,
+        k: t["k"]!,
+        v: t["v"]!,
+        slope: t["slope"]!,
+        span: t["span"]!,
+        out: t["out"]!,
       });
     },
     backward: (g, t) =>
       dotAttentionBackward(g, {
-        shape, lse,
-        q: t["q"]!, k: t["k"]!, v: t["v"]!, slope: t["slope"]!, out: t["out"]!, dOut: t["dOut"]!,
-        dQ: t["dQ"]!, dK: t["dK"]!, dV: t["dV"]!, dSlope: t["dSlope"]!,
+        shape,
+        lse,
+        q: t["q"]!,
+        k: t["k"]!,
+        v: t["v"]!,
+        slope: t["slope"]!,
+        out: t["out"]!,
+        dOut: t["dOut"]!,
+        dQ: t["dQ"]!,
+        dK: t["dK"]!,
+        dV: t["dV"]!,
+        dSlope: t["dSlope"]!,
       }),
     // exp and log of the GPU are a few ulp off, and the slope's gradient sums over all rows and distances.
     atol: 2e-5,
@@ -43,6 +58,9 @@ function attentionCase(shape: DotAttentionShape): OpCase {
   };
 }
 
+/** A software rasterizer compiles the backward kernels for tens of seconds per shape, more on a busy machine. */
+const COMPILE_MS = 400_000;
+
 const shapes: readonly DotAttentionShape[] = [
   { batch: 1, rows: 1, capacity: 1, nHeads: 1, headDim: 4, window: 0 },
   { batch: 2, rows: 131, capacity: 131, nHeads: 2, headDim: 36, window: 0 },
@@ -51,7 +69,11 @@ const shapes: readonly DotAttentionShape[] = [
 
 describe("dotAttention", () => {
   for (const shape of shapes)
-    test(`matches its twin and its differences at ${JSON.stringify(shape)}`, async () => {
-      await checkOp(attentionCase(shape));
-    });
+    test(
+      `matches its twin and its differences at ${JSON.stringify(shape)}`,
+      { timeout: COMPILE_MS },
+      async () => {
+        await checkOp(attentionCase(shape));
+      },
+    );
 });

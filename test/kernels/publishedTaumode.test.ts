@@ -112,7 +112,7 @@ test("one band with a fixed Laplacian is the published attention", async () => {
   const lse = g.temp("lse", [1, N, H]);
   tauAttentionForward(g, { shape, a, b, c: salience, slope, v: value, span, out, lse });
   await (await device.compile(g, "published")).run();
-  const got = await device.read(out);
+  const got = (await device.read(out)) as Float64Array;
   const want = published(q, k, v, laplacian);
   const worst = got.reduce((most, x, i) => Math.max(most, Math.abs(x - want[i]!)), 0);
   expect(worst).toBeLessThan(1e-12);

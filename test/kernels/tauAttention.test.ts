@@ -15,7 +15,10 @@ import { testGpu } from "../support/gpu.ts";
 const ATOL = 2e-5;
 const RTOL = 2e-4;
 
-function attentionCase(shape: TauAttentionShape, spread: { std: number; salience: number }): OpCase {
+function attentionCase(
+  shape: TauAttentionShape,
+  spread: { std: number; salience: number },
+): OpCase {
   const { batch, rows, nHeads, bands, headDim } = shape;
   let lse: Tensor;
   return {
@@ -31,15 +34,33 @@ function attentionCase(shape: TauAttentionShape, spread: { std: number; salience
     forward: (g, t) => {
       lse = g.temp("lse", [batch, rows, nHeads]);
       tauAttentionForward(g, {
-        shape, lse,
-        a: t["a"]!, b: t["b"]!, c: t["c"]!, slope: t["slope"]!, v: t["v"]!, span: t["span"]!, out: t["out"]!,
+        shape,
+        lse,
+        a: t["a"]!,
+        b: t["b"]!,
+        c: t["c"]!,
+        slope: t["slope"]!,
+        v: t["v"]!,
+        span: t["span"]!,
+        out: t["out"]!,
       });
     },
     backward: (g, t) =>
       tauAttentionBackward(g, {
-        shape, lse,
-        a: t["a"]!, b: t["b"]!, c: t["c"]!, slope: t["slope"]!, v: t["v"]!, out: t["out"]!, dOut: t["dOut"]!,
-        dA: t["dA"]!, dB: t["dB"]!, dC: t["dC"]!, dSlope: t["dSlope"]!, dV: t["dV"]!,
+        shape,
+        lse,
+        a: t["a"]!,
+        b: t["b"]!,
+        c: t["c"]!,
+        slope: t["slope"]!,
+        v: t["v"]!,
+        out: t["out"]!,
+        dOut: t["dOut"]!,
+        dA: t["dA"]!,
+        dB: t["dB"]!,
+        dC: t["dC"]!,
+        dSlope: t["dSlope"]!,
+        dV: t["dV"]!,
       }),
     atol: ATOL,
     rtol: RTOL,
@@ -50,6 +71,9 @@ function attentionCase(shape: TauAttentionShape, spread: { std: number; salience
   };
 }
 
+/** A software rasterizer compiles the backward kernels for tens of seconds per shape, more on a busy machine. */
+const COMPILE_MS = 400_000;
+
 const shapes: readonly TauAttentionShape[] = [
   { batch: 1, rows: 1, capacity: 1, nHeads: 1, bands: 1, headDim: 16, window: 0 },
   { batch: 2, rows: 131, capacity: 131, nHeads: 2, bands: 4, headDim: 64, window: 0 },
@@ -58,9 +82,13 @@ const shapes: readonly TauAttentionShape[] = [
 
 describe("tauAttention", () => {
   for (const shape of shapes)
-    test(`matches its twin and its differences at ${JSON.stringify(shape)}`, async () => {
-      await checkOp(attentionCase(shape, { std: 1, salience: 1 }));
-    });
+    test(
+      `matches its twin and its differences at ${JSON.stringify(shape)}`,
+      { timeout: COMPILE_MS },
+      async () => {
+        await checkOp(attentionCase(shape, { std: 1, salience: 1 }));
+      },
+    );
 });
 
 /** Runs the forward op; b, c and v may be longer than the rows (a cache). */
@@ -109,7 +137,15 @@ function draw(n: number, seed: number, scale = 1): Float32Array {
 }
 
 describe("tauAttention's rows", () => {
-  const shape = { batch: 1, rows: 100, capacity: 100, nHeads: 2, bands: 2, headDim: 16, window: 40 };
+  const shape = {
+    batch: 1,
+    rows: 100,
+    capacity: 100,
+    nHeads: 2,
+    bands: 2,
+    headDim: 16,
+    window: 40,
+  };
   const values = {
     a: draw(400, 1),
     b: draw(400, 2),
@@ -126,7 +162,13 @@ describe("tauAttention's rows", () => {
       const part = await forward(
         device,
         cut,
-        { ...values, a: head(values.a, 4), b: head(values.b, 4), c: head(values.c, 2), v: head(values.v, 32) },
+        {
+          ...values,
+          a: head(values.a, 4),
+          b: head(values.b, 4),
+          c: head(values.c, 2),
+          v: head(values.v, 32),
+        },
         0,
       );
       expect(part.out, label).toEqual(whole.out.slice(0, 71 * 32));
@@ -143,7 +185,12 @@ describe("tauAttention's rows", () => {
     for (const [label, device] of await devices()) {
       const whole = await forward(device, shape, values, 0);
       const step = { ...shape, rows: 5 };
-      const decoded = await forward(device, step, { ...values, a: values.a.slice(63 * 4, 68 * 4) }, 63);
+      const decoded = await forward(
+        device,
+        step,
+        { ...values, a: values.a.slice(63 * 4, 68 * 4) },
+        63,
+      );
       expect(decoded.out, label).toEqual(whole.out.slice(63 * 32, 68 * 32));
     }
   });
@@ -166,11 +213,17 @@ describe("tauAttention's rows", () => {
     };
     for (const [label, device] of await devices()) {
       const r = await forward(device, shape, far, 0);
-      expect(r.out.every((x) => Number.isFinite(x)), label).toBe(true);
+      expect(
+        r.out.every((x) => Number.isFinite(x)),
+        label,
+      ).toBe(true);
       // Scores near −3·10⁴ carry a float32 rounding of some thousandths, and so do the weights.
       expect(Math.max(...r.out.map((x) => Math.abs(x - 2.5))), label).toBeLessThan(2.5 * 4e-3);
       expect(r.lse.length, label).toBe(n * 2);
-      expect(r.lse.every((x) => Number.isFinite(x) && x < -2e4), label).toBe(true);
+      expect(
+        r.lse.every((x) => Number.isFinite(x) && x < -2e4),
+        label,
+      ).toBe(true);
     }
   });
 });

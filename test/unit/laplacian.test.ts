@@ -7,7 +7,8 @@ const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 function dense(l: Laplacian, n: number): Float64Array {
   const m = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
-    for (let e = l.rowStart[i]!; e < l.rowStart[i + 1]!; e++) m[i * n + l.column[e]!] = l.weight[e]!;
+    for (let e = l.rowStart[i]!; e < l.rowStart[i + 1]!; e++)
+      m[i * n + l.column[e]!] = l.weight[e]!;
   return m;
 }
 
@@ -41,13 +42,18 @@ describe("headLaplacian", () => {
 
   test("is positive semidefinite on random vectors", () => {
     fc.assert(
-      fc.property(graphs, fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 24, maxLength: 24 }), (o, x) => {
-        const n = o.nodes;
-        const m = dense(headLaplacian(o), n);
-        let energy = 0;
-        for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) energy += x[i]! * m[i * n + j]! * x[j]!;
-        expect(energy).toBeGreaterThanOrEqual(-1e-9);
-      }),
+      fc.property(
+        graphs,
+        fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 24, maxLength: 24 }),
+        (o, x) => {
+          const n = o.nodes;
+          const m = dense(headLaplacian(o), n);
+          let energy = 0;
+          for (let i = 0; i < n; i++)
+            for (let j = 0; j < n; j++) energy += x[i]! * m[i * n + j]! * x[j]!;
+          expect(energy).toBeGreaterThanOrEqual(-1e-9);
+        },
+      ),
       { numRuns: 30 },
     );
   });
@@ -64,34 +70,51 @@ describe("headLaplacian", () => {
             let rebuilt = 0;
             let gram = 0;
             for (let k = 0; k < n; k++) {
-              rebuilt += l.eigenvectors[i * n + k]! * l.eigenvalues[k]! * l.eigenvectors[j * n + k]!;
+              rebuilt +=
+                l.eigenvectors[i * n + k]! * l.eigenvalues[k]! * l.eigenvectors[j * n + k]!;
               gram += l.eigenvectors[k * n + i]! * l.eigenvectors[k * n + j]!;
             }
             expect(Math.abs(rebuilt - m[i * n + j]!)).toBeLessThan(1e-9);
             expect(Math.abs(gram - (i === j ? 1 : 0))).toBeLessThan(1e-10);
           }
-        for (let k = 1; k < n; k++) expect(l.eigenvalues[k]!).toBeGreaterThanOrEqual(l.eigenvalues[k - 1]!);
+        for (let k = 1; k < n; k++)
+          expect(l.eigenvalues[k]!).toBeGreaterThanOrEqual(l.eigenvalues[k - 1]!);
       }),
       { numRuns: 20 },
     );
   });
 
   test("joins every node to at least as many neighbours as it asked for", () => {
-    const l = headLaplacian({ bytes: bytesOf("const a = (b) => b + 1;\n".repeat(50)), nodes: 64, neighbours: 6 });
-    for (let i = 0; i < 64; i++) expect(l.rowStart[i + 1]! - l.rowStart[i]! - 1).toBeGreaterThanOrEqual(6);
+    const l = headLaplacian({
+      bytes: bytesOf("const a = (b) => b + 1;\n".repeat(50)),
+      nodes: 64,
+      neighbours: 6,
+    });
+    for (let i = 0; i < 64; i++)
+      expect(l.rowStart[i + 1]! - l.rowStart[i]! - 1).toBeGreaterThanOrEqual(6);
   });
 
   test("gives the same matrix for the same bytes and another for other bytes", () => {
     const o = { nodes: 32, neighbours: 4 };
-    const text = "import { describe } from 'vitest';\nexport function f(x: number) { return x * 2; }\n".repeat(20);
+    const text =
+      "import { describe } from 'vitest';\nexport function f(x: number) { return x * 2; }\n".repeat(
+        20,
+      );
     const one = headLaplacian({ ...o, bytes: bytesOf(text) });
     expect(headLaplacian({ ...o, bytes: bytesOf(text) })).toEqual(one);
-    const other = headLaplacian({ ...o, bytes: bytesOf("SELECT name FROM people WHERE age > 3;\n".repeat(40)) });
+    const other = headLaplacian({
+      ...o,
+      bytes: bytesOf("SELECT name FROM people WHERE age > 3;\n".repeat(40)),
+    });
     expect([...other.eigenvalues]).not.toEqual([...one.eigenvalues]);
   });
 
   test("decomposes the largest graph", () => {
-    const l = headLaplacian({ bytes: Uint8Array.from({ length: 50_000 }, (_, i) => (i * i + (i >> 3)) & 255), nodes: 128, neighbours: 6 });
+    const l = headLaplacian({
+      bytes: Uint8Array.from({ length: 50_000 }, (_, i) => (i * i + (i >> 3)) & 255),
+      nodes: 128,
+      neighbours: 6,
+    });
     expect(l.eigenvalues.reduce((a, b) => a + b, 0)).toBeCloseTo(
       Array.from({ length: 128 }, (_, i) => dense(l, 128)[i * 129]!).reduce((a, b) => a + b, 0),
       8,

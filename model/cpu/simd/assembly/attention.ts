@@ -26,7 +26,10 @@ function exp4(x: v128): v128 {
 }
 
 function sum4(x: v128): f32 {
-  const pairs = f32x4.add(x, i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  const pairs = f32x4.add(
+    x,
+    i8x16.shuffle(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7),
+  );
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
@@ -68,7 +71,15 @@ function distances(to: usize, x: usize, rows: usize, stride: usize, count: i32, 
 }
 
 /** out[D] = scale · Σ_t w[t] · rows[t][D]. */
-function weightedSum(out: usize, rows: usize, stride: usize, w: usize, count: i32, D: i32, scale: f32): void {
+function weightedSum(
+  out: usize,
+  rows: usize,
+  stride: usize,
+  w: usize,
+  count: i32,
+  D: i32,
+  scale: f32,
+): void {
   const factor = f32x4.splat(scale);
   let d = 0;
   for (; d + 16 <= D; d += 16) {
@@ -145,8 +156,20 @@ function exponentials(scratch: usize, count: i32, top: f32): f32 {
 
 /** One query over `count` keys: out [D], and the log of the denominator as the result. */
 export function tauForwardRow(
-  a: usize, b: usize, bStride: usize, c: usize, cStride: usize, v: usize, vStride: usize,
-  out: usize, scratch: usize, count: i32, m: i32, D: i32, far: f32, gamma: f32,
+  a: usize,
+  b: usize,
+  bStride: usize,
+  c: usize,
+  cStride: usize,
+  v: usize,
+  vStride: usize,
+  out: usize,
+  scratch: usize,
+  count: i32,
+  m: i32,
+  D: i32,
+  far: f32,
+  gamma: f32,
 ): f32 {
   let top: f32 = -f32.MAX_VALUE;
   distances(scratch, a, b, bStride, count, m);
@@ -162,7 +185,15 @@ export function tauForwardRow(
 }
 
 /** out[k] = Σ_t dS[t] · sign(rows[t][k] − fixed[k]). */
-function signSums(out: usize, fixed: usize, rows: usize, stride: usize, dS: usize, count: i32, m: i32): void {
+function signSums(
+  out: usize,
+  fixed: usize,
+  rows: usize,
+  stride: usize,
+  dS: usize,
+  count: i32,
+  m: i32,
+): void {
   if (m == 4) {
     const levels = v128.load(fixed);
     const zero = f32x4.splat(0);
@@ -194,8 +225,22 @@ function signSums(out: usize, fixed: usize, rows: usize, stride: usize, dS: usiz
 
 /** One key over the `count` queries from its own position on: dV [D], dB [m]; gives dC. */
 export function tauKeyRow(
-  a: usize, aStride: usize, b: usize, stats: usize, statsStride: usize, v: usize, dOut: usize, dOutStride: usize,
-  dV: usize, dB: usize, scratch: usize, count: i32, m: i32, D: i32, salience: f32, gamma: f32,
+  a: usize,
+  aStride: usize,
+  b: usize,
+  stats: usize,
+  statsStride: usize,
+  v: usize,
+  dOut: usize,
+  dOutStride: usize,
+  dV: usize,
+  dB: usize,
+  scratch: usize,
+  count: i32,
+  m: i32,
+  D: i32,
+  salience: f32,
+  gamma: f32,
 ): f32 {
   distances(scratch, b, a, aStride, count, m);
   for (let t = 0; t < count; t++) {
@@ -209,7 +254,8 @@ export function tauKeyRow(
   let total: f32 = 0;
   for (let t = 0; t < count; t++) {
     const at = dS + (t << 2);
-    const s = load<f32>(scratch + (t << 2)) * (load<f32>(at) - load<f32>(stats + t * statsStride, 4));
+    const s =
+      load<f32>(scratch + (t << 2)) * (load<f32>(at) - load<f32>(stats + t * statsStride, 4));
     store<f32>(at, s);
     total += s;
   }
@@ -219,8 +265,22 @@ export function tauKeyRow(
 
 /** One query over its `count` keys: dA [m]; gives Σ dS · distance, where `far` is the first key's distance. */
 export function tauQueryRow(
-  a: usize, b: usize, bStride: usize, c: usize, cStride: usize, stats: usize, v: usize, vStride: usize, dOut: usize,
-  dA: usize, scratch: usize, count: i32, m: i32, D: i32, far: f32, gamma: f32,
+  a: usize,
+  b: usize,
+  bStride: usize,
+  c: usize,
+  cStride: usize,
+  stats: usize,
+  v: usize,
+  vStride: usize,
+  dOut: usize,
+  dA: usize,
+  scratch: usize,
+  count: i32,
+  m: i32,
+  D: i32,
+  far: f32,
+  gamma: f32,
 ): f32 {
   const lse = load<f32>(stats);
   const delta = load<f32>(stats, 4);
