@@ -41,9 +41,11 @@ export function joinHistory(
 }
 
 function pointOf(line: string): TrainingPoint | undefined {
-  let read: Record<string, unknown>;
+  let read: Readonly<Record<string, unknown>>;
   try {
-    read = JSON.parse(line) as Record<string, unknown>;
+    const value: unknown = JSON.parse(line);
+    if (typeof value !== "object" || value === null) return undefined;
+    read = value as Readonly<Record<string, unknown>>;
   } catch {
     return undefined;
   }
