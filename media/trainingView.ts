@@ -27,7 +27,8 @@ declare function acquireVsCodeApi(): Host;
 
 const MAX_SAVED_POINTS = 1500;
 const CHART_HEIGHT = 320;
-const SMOOTHING = 0.9;
+/** The smoothed curve averages over this part of the run. */
+const SMOOTHED_PARTS = 25;
 /** The first points must not fill the whole width. */
 const MIN_SPAN_SECONDS = 10;
 
@@ -57,7 +58,7 @@ window.addEventListener("message", (event: MessageEvent<ToTrainingView>) => {
     case "point":
       // A run that starts anew starts new curves.
       if ((points.at(-1)?.step ?? 0) > message.point.step && message.point.step <= 1) points = [];
-      if (message.point.phase === "training" || message.point.heldoutBpb !== null)
+      if (message.point.phase === "training" || message.point.heldoutBpb !== scoreOf(points))
         points.push(message.point);
       break;
     case "state":
@@ -144,7 +145,7 @@ function headline(now: ModelState | undefined): string {
 
 function renderFigures(): void {
   const last = points.at(-1);
-  const heldout = points.findLast((point) => point.heldoutBpb !== null)?.heldoutBpb ?? null;
+  const heldout = scoreOf(points);
   const known = state?.kind === "ready" ? (state.model.heldoutBpb ?? heldout) : heldout;
   byId("heldout").textContent = known === null ? "–" : known.toFixed(3);
   const loss = points.findLast((point) => point.loss !== null)?.loss ?? null;
@@ -188,26 +189,31 @@ function renderChart(): void {
   );
 }
 
-/** x is seconds of training; the batch loss is smoothed, since single batches jump. */
+/** x is seconds of training; the batch loss is also drawn smoothed, since single batches jump. */
 function curves(all: readonly TrainingPoint[]): uPlot.AlignedData {
+  const window = Math.max(1, Math.floor(all.length / SMOOTHED_PARTS));
   const x: number[] = [];
   const raw: (number | null)[] = [];
   const smooth: (number | null)[] = [];
   const heldout: (number | null)[] = [];
-  let mean: number | null = null;
+  const recent: number[] = [];
   let scored: number | null = null;
   for (const point of all) {
-    if (point.loss !== null)
-      mean = mean === null ? point.loss : SMOOTHING * mean + (1 - SMOOTHING) * point.loss;
+    if (point.loss !== null) recent.push(point.loss);
+    if (recent.length > window) recent.shift();
     // The axis must not run backwards; a resumed run counts its seconds on.
     x.push(Math.max(point.seconds, x.at(-1) ?? 0));
     raw.push(point.loss);
-    smooth.push(mean);
+    smooth.push(recent.length === 0 ? null : recent.reduce((a, b) => a + b) / recent.length);
     // The last score is repeated until there is a new one; a point stands where it was measured.
     heldout.push(point.heldoutBpb === scored ? null : point.heldoutBpb);
     scored = point.heldoutBpb ?? scored;
   }
   return [x, raw, smooth, heldout] as uPlot.AlignedData;
+}
+
+function scoreOf(all: readonly TrainingPoint[]): number | null {
+  return all.findLast((point) => point.heldoutBpb !== null)?.heldoutBpb ?? null;
 }
 
 function chartOptions(): uPlot.Options {

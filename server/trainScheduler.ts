@@ -137,7 +137,8 @@ export class TrainScheduler {
   onProgress(point: TrainingPoint): void {
     if (this.run === undefined) return;
     this.lastPoint = point;
-    if (point.phase === "training" || point.heldoutBpb !== null) {
+    const scored = this.heldoutBpb();
+    if (point.phase === "training" || (point.heldoutBpb !== null && point.heldoutBpb !== scored)) {
       this.points.push(point);
       // Older points are thinned, so that the whole run stays on the curve at a bounded size.
       if (this.points.length > MAX_HISTORY)
@@ -321,9 +322,14 @@ export class TrainScheduler {
       percent,
       secondsLeft: Math.round(point.secondsLeft),
       device,
-      heldoutBpb: this.points.findLast((kept) => kept.heldoutBpb !== null)?.heldoutBpb ?? null,
+      heldoutBpb: this.heldoutBpb(),
       answers: this.parts.answers(),
     });
+  }
+
+  /** The newest held-out score of the run. */
+  private heldoutBpb(): number | null {
+    return this.points.findLast((kept) => kept.heldoutBpb !== null)?.heldoutBpb ?? null;
   }
 
   private prepares(phase: string): void {
