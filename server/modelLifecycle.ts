@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
 import type { FileSink } from "./fileChanges.ts";
 import type { HostEvent } from "../model/protocol.ts";
+import { Embedder } from "./embedder.ts";
 import { meansNoGpu, type LoadedModel } from "./hostCalls.ts";
 import type { CompletionEngine } from "./inlineCompletion.ts";
 import { ModelProcess, type ModelProcessOptions } from "./modelProcess.ts";
@@ -49,6 +50,7 @@ export class ModelLifecycle {
   private readonly status: Status;
   private readonly host: ModelProcess;
   private readonly session: ModelSession;
+  private readonly embedder = new Embedder((texts) => this.vectorsOf(texts));
   readonly scheduler: TrainScheduler;
   private modelDirectory: string;
   private disposed = false;
@@ -144,13 +146,9 @@ export class ModelLifecycle {
     await this.loadAndShow();
   }
 
-  async embed(texts: readonly Uint8Array[]): Promise<readonly Float32Array[]> {
-    if (this.session.loaded === undefined)
-      throw new HostExitError("NG_NO_MODEL", "no model is loaded");
-    const { vectors } = await this.host.request("embed", {
-      texts: texts.map((text) => new TextDecoder().decode(text)),
-    });
-    return vectors.map((vector) => Float32Array.from(vector));
+  /** Rejects while no model is loaded. */
+  embed(texts: readonly Uint8Array[]): Promise<readonly Float32Array[]> {
+    return this.embedder.embed(texts);
   }
 
   /** Shows a failure and logs it. */
@@ -176,6 +174,7 @@ export class ModelLifecycle {
 
   private async loadAndShow(): Promise<void> {
     const result = await this.session.load();
+    this.embedder.forget();
     this.parts.onModelChanged();
     if (result.outcome === "loaded") this.status.set(this.readyState(result.model));
     else if (result.outcome === "none")
@@ -185,6 +184,13 @@ export class ModelLifecycle {
     else if (meansNoGpu(result.error))
       this.status.set({ kind: "noGpu", reason: result.error.message });
     else this.fail(result.error);
+  }
+
+  private async vectorsOf(texts: readonly string[]): Promise<readonly (readonly number[])[]> {
+    if (this.session.loaded === undefined)
+      throw new HostExitError("NG_NO_MODEL", "no model is loaded");
+    const { vectors } = await this.host.request("embed", { texts: [...texts] });
+    return vectors;
   }
 
   private readyState(model: LoadedModel): ModelState {
