@@ -13,6 +13,7 @@ export class Embedder {
   private readonly ask: (texts: readonly string[]) => Promise<readonly (readonly number[])[]>;
   private readonly known = new LRUCache<string, Float32Array>({ max: MAX_ENTRIES });
   private newest = 0;
+  private model = 0;
 
   constructor(ask: (texts: readonly string[]) => Promise<readonly (readonly number[])[]>) {
     this.ask = ask;
@@ -20,12 +21,13 @@ export class Embedder {
 
   /** Another model was loaded: its space is another one. */
   forget(): void {
-    this.newest++;
+    this.model++;
     this.known.clear();
   }
 
   async embed(texts: readonly Uint8Array[]): Promise<readonly Float32Array[]> {
     const mine = ++this.newest;
+    const { model } = this;
     const words = texts.map((text) => new TextDecoder().decode(text));
     const missing = [...new Set(words)].filter((text) => !this.known.has(text));
     for (let first = 0; first < missing.length; first += BATCH) {
@@ -33,9 +35,11 @@ export class Embedder {
       const vectors = await this.ask(batch);
       if (vectors.length !== batch.length)
         throw new NarrowError("NG_EMBED", `${batch.length} texts gave ${vectors.length} vectors`);
+      if (model !== this.model)
+        throw new NarrowError("NG_SUPERSEDED", "another model answers now");
+      batch.forEach((text, index) => this.known.set(text, Float32Array.from(vectors[index]!)));
       if (mine !== this.newest)
         throw new NarrowError("NG_SUPERSEDED", "a newer question is being answered");
-      batch.forEach((text, index) => this.known.set(text, Float32Array.from(vectors[index]!)));
     }
     return words.map((text) => this.known.get(text)!);
   }

@@ -44,6 +44,8 @@ describe("Embedder", () => {
     expect(await older).toMatchObject({ code: "NG_SUPERSEDED" });
     expect(await newer).toHaveLength(2);
     expect(asked.flat()).not.toContain("z");
+    await created.embed([bytes("x")]);
+    expect(asked.flat().filter((text) => text === "x")).toHaveLength(1);
   });
 
   test("forgets with the model", async () => {
