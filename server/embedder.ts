@@ -35,8 +35,7 @@ export class Embedder {
       const vectors = await this.ask(batch);
       if (vectors.length !== batch.length)
         throw new NarrowError("NG_EMBED", `${batch.length} texts gave ${vectors.length} vectors`);
-      if (model !== this.model)
-        throw new NarrowError("NG_SUPERSEDED", "another model answers now");
+      if (model !== this.model) throw new NarrowError("NG_SUPERSEDED", "another model answers now");
       batch.forEach((text, index) => this.known.set(text, Float32Array.from(vectors[index]!)));
       if (mine !== this.newest)
         throw new NarrowError("NG_SUPERSEDED", "a newer question is being answered");
