@@ -1,7 +1,7 @@
 /** `narrowgauge query`: where something is, asked of the files that the model carries in its memory. */
 import { Model } from "../../model/index.ts";
 import type { CorpusFile } from "../../model/index.ts";
-import { createQueryEngine } from "../query/queryEngine.ts";
+import { canRank, createQueryEngine } from "../query/queryEngine.ts";
 import type { SymbolEntry } from "../query/queryEngine.ts";
 import { DEVICE_FLAG, JSON_FLAG, MODEL_FLAG, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
@@ -42,7 +42,9 @@ export async function runQuery(flags: ParsedFlags, terminal: Terminal): Promise<
     const engine = createQueryEngine({
       files,
       symbols: Array.isArray(model.symbols) ? (model.symbols as SymbolEntry[]) : [],
-      embed: (texts) => model.embed(texts),
+      ...(canRank(model.manifest.heldout.network)
+        ? { embed: (texts: readonly Uint8Array[]) => model.embed(texts) }
+        : {}),
       embedBudgetMs: EMBED_BUDGET_MS,
     });
     const answers = await engine.query(question, { limit, signal: terminal.signal });

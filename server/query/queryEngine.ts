@@ -8,12 +8,13 @@ import type { Definition, SymbolEntry } from "./definitions.ts";
 import { asIdentifier, searchExact } from "./exact.ts";
 import type { ExactHit } from "./exact.ts";
 import { searchMeaning } from "./meaning.ts";
-import { fuseWithModel } from "./rank.ts";
+import { ModelRanker } from "./rank.ts";
 import type { Embed, FusedHit } from "./rank.ts";
 import { enclosing, lineText, TextIndex } from "./textIndex.ts";
 import type { IndexedFile } from "./textIndex.ts";
 
 export type { SymbolEntry } from "./definitions.ts";
+export { canRank } from "./rank.ts";
 export type { Embed } from "./rank.ts";
 
 export interface QueryAnswer {
@@ -59,11 +60,10 @@ export interface QueryEngineOptions {
 
 const DEFAULT_LIMIT = 10;
 const DEFAULT_EMBED_BUDGET_MS = 300;
-/** Chunks the model is asked about. */
-const FUSED_CANDIDATES = 30;
+/** Answers by meaning that are ranked, even when fewer are asked for. */
+const RANKED = 30;
 /** Time between two turns of the event loop while indexing. */
 const SLICE_MS = 12;
-const MAX_EMBEDDINGS = 20_000;
 
 export function createQueryEngine(o: QueryEngineOptions): QueryEngine {
   return new Engine(o);
@@ -71,18 +71,17 @@ export function createQueryEngine(o: QueryEngineOptions): QueryEngine {
 
 class Engine implements QueryEngine {
   #index = new TextIndex();
-  readonly #embed: Embed | undefined;
-  readonly #embedBudgetMs: number;
+  readonly #ranker: ModelRanker | undefined;
   readonly #symbols = new Map<string, SymbolEntry[]>();
   /** What is to be indexed: bytes, or null for a removal. The last word on a path counts. */
   readonly #pending = new Map<string, Uint8Array | null>();
   #indexing: Promise<void> | undefined;
   #byName: Map<string, { file: IndexedFile; definition: Definition }[]> | undefined;
-  #embeddings = new Map<number, Float32Array>();
 
   constructor(o: QueryEngineOptions) {
-    this.#embed = o.embed;
-    this.#embedBudgetMs = o.embedBudgetMs ?? DEFAULT_EMBED_BUDGET_MS;
+    const budgetMs = o.embedBudgetMs ?? DEFAULT_EMBED_BUDGET_MS;
+    this.#ranker =
+      o.embed === undefined ? undefined : new ModelRanker({ embed: o.embed, budgetMs });
     for (const symbol of o.symbols ?? []) {
       const ofFile = this.#symbols.get(symbol.path);
       if (ofFile === undefined) this.#symbols.set(symbol.path, [symbol]);
@@ -145,7 +144,7 @@ class Engine implements QueryEngine {
     for (const file of this.#index.files)
       if (file.alive) fresh.add(file, this.#symbols.get(file.path));
     this.#index = fresh;
-    this.#embeddings = new Map();
+    this.#ranker?.forget();
   }
 
   #definitionsNamed(name: string): readonly { file: IndexedFile; definition: Definition }[] {
@@ -172,24 +171,14 @@ class Engine implements QueryEngine {
     if (exact.length >= limit) return scored(exact.slice(0, limit));
 
     const { hits } = searchMeaning(this.#index, question, {
-      limit: Math.max(limit, FUSED_CANDIDATES),
+      limit: Math.max(limit, RANKED),
     });
     // A bare name has been answered; the model is for sentences.
-    const embed = asIdentifier(question) === undefined ? this.#embed : undefined;
-    const fused = await fuseWithModel({
-      hits,
-      question,
-      embed,
-      cache: {
-        get: (chunkId) => this.#embeddings.get(chunkId),
-        set: (chunkId, vector) => {
-          if (this.#embeddings.size >= MAX_EMBEDDINGS) this.#embeddings.clear();
-          this.#embeddings.set(chunkId, vector);
-        },
-      },
-      budgetMs: this.#embedBudgetMs,
-      signal: o.signal,
-    });
+    const ranker = asIdentifier(question) === undefined ? this.#ranker : undefined;
+    const fused: readonly FusedHit[] =
+      ranker === undefined
+        ? hits.map((hit) => ({ ...hit, similarity: undefined }))
+        : await ranker.fuse(hits, question, o.signal);
     if (cancelled(o.signal)) return [];
     const answers = [...exact];
     for (const hit of fused) {

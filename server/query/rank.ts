@@ -1,7 +1,7 @@
 /**
- * One list out of three kinds of evidence: exact answers first, then meaning, where BM25's order and the
- * model's similarity are fused by reciprocal rank (Cormack et al. 2009). Ranks are comparable where scores
- * are not; without a model, or when it does not answer in time, BM25 stands alone and nothing else changes.
+ * One order out of two kinds of evidence: BM25's order and the model's similarity are fused by reciprocal rank
+ * (Cormack et al. 2009), since ranks are comparable where scores are not. The model is asked in small batches
+ * and only while the rest fits into the time; without it, or when it is too slow, BM25's order stands.
  */
 import type { MeaningHit } from "./meaning.ts";
 import { bytesOfLines } from "./textIndex.ts";
@@ -13,70 +13,117 @@ export type Embed = (texts: readonly Uint8Array[]) => Promise<readonly Float32Ar
 const DAMPING = 10;
 /** The narrow model's say beside BM25's; it learned to continue code, not to answer questions. */
 const MODEL_WEIGHT = 0.35;
-
+/** How many of BM25's first answers the model may reorder. */
+const CANDIDATES = 16;
 /** How much of a chunk the model reads. */
 const EMBED_BYTES = 512;
+const BATCH = 4;
+const MAX_VECTORS = 20_000;
+/** A network that predicts held-out code worse than this has no view of what code means. */
+const USEFUL_NETWORK_BPB = 2;
+
+/** Whether a model's similarity is worth asking for, from its held-out bits per byte without memory. */
+export function canRank(networkBpb: number | null): boolean {
+  return networkBpb !== null && networkBpb <= USEFUL_NETWORK_BPB;
+}
 
 export interface FusedHit extends MeaningHit {
   /** The model's similarity of question and chunk, where it was asked. */
   readonly similarity: number | undefined;
 }
 
-export interface EmbeddingCache {
-  get(chunkId: number): Float32Array | undefined;
-  set(chunkId: number, vector: Float32Array): void;
-}
+export class ModelRanker {
+  readonly #embed: Embed;
+  readonly #budgetMs: number;
+  #vectors = new Map<number, Float32Array>();
+  /** The shortest time per text seen; the first call also compiles and says little. */
+  #paceMs = 0;
 
-/** Reorders the hits by fusing in the model. Any failure of the model leaves BM25's order. */
-export async function fuseWithModel(o: {
-  hits: readonly MeaningHit[];
-  question: string;
-  embed: Embed | undefined;
-  cache: EmbeddingCache;
-  budgetMs: number;
-  signal?: AbortSignal | undefined;
-}): Promise<FusedHit[]> {
-  const plain = o.hits.map((hit) => ({ ...hit, similarity: undefined }));
-  if (o.embed === undefined || o.hits.length < 2) return plain;
-  const missing = o.hits.filter((hit) => o.cache.get(hit.chunkId) === undefined);
-  const texts = [
-    new TextEncoder().encode(o.question),
-    ...missing.map(({ chunk }) =>
-      bytesOfLines(chunk.file, chunk.startLine, chunk.endLine).subarray(0, EMBED_BYTES),
-    ),
-  ];
-  const vectors = await withinBudget(o.embed(texts), o.budgetMs, o.signal);
-  if (vectors === undefined || vectors.length !== texts.length) return plain;
-  missing.forEach((hit, i) => o.cache.set(hit.chunkId, vectors[i + 1]!));
-  const question = vectors[0]!;
-  const similarities = o.hits.map((hit) => dot(question, o.cache.get(hit.chunkId)!));
-  const byModel = similarities
-    .map((similarity, at) => ({ similarity, at }))
-    .sort((a, b) => b.similarity - a.similarity || a.at - b.at);
-  const modelRank = new Map(byModel.map(({ at }, rank) => [at, rank] as const));
-  return o.hits
-    .map((hit, rank) => ({
-      hit: { ...hit, similarity: similarities[rank]! },
-      fused: 1 / (DAMPING + rank) + MODEL_WEIGHT / (DAMPING + modelRank.get(rank)!),
-    }))
-    .sort((a, b) => b.fused - a.fused)
-    .map(({ hit }) => hit);
-}
+  constructor(o: { embed: Embed; budgetMs: number }) {
+    this.#embed = o.embed;
+    this.#budgetMs = o.budgetMs;
+  }
 
-async function withinBudget<T>(
-  work: Promise<T>,
-  budgetMs: number,
-  signal: AbortSignal | undefined,
-): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const stop = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), budgetMs);
-    signal?.addEventListener("abort", () => resolve(undefined), { once: true });
-  });
-  try {
-    return await Promise.race([work.catch(() => undefined), stop]);
-  } finally {
-    clearTimeout(timer);
+  /** Chunk ids have changed their meaning. */
+  forget(): void {
+    this.#vectors.clear();
+  }
+
+  /** Reorders the first hits. Any failure, slowness or abort of the model leaves BM25's order. */
+  async fuse(
+    hits: readonly MeaningHit[],
+    question: string,
+    signal: AbortSignal | undefined,
+  ): Promise<FusedHit[]> {
+    const plain = hits.map((hit) => ({ ...hit, similarity: undefined }));
+    const first = hits.slice(0, CANDIDATES);
+    if (first.length < 2) return plain;
+    const vector = await this.#question(question, first, signal);
+    if (vector === undefined) return plain;
+    const similarities = first.map((hit) => dot(vector, this.#vectors.get(hit.chunkId)!));
+    const byModel = similarities
+      .map((similarity, at) => ({ similarity, at }))
+      .sort((a, b) => b.similarity - a.similarity || a.at - b.at);
+    const modelRank = new Map(byModel.map(({ at }, rank) => [at, rank] as const));
+    const fused = first
+      .map((hit, rank) => ({
+        hit: { ...hit, similarity: similarities[rank]! },
+        weight: 1 / (DAMPING + rank) + MODEL_WEIGHT / (DAMPING + modelRank.get(rank)!),
+      }))
+      .sort((a, b) => b.weight - a.weight)
+      .map(({ hit }) => hit);
+    return [...fused, ...plain.slice(CANDIDATES)];
+  }
+
+  /** The question's vector, once every candidate has one too; undefined when time, model or caller says no. */
+  async #question(
+    question: string,
+    candidates: readonly MeaningHit[],
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array | undefined> {
+    const deadline = performance.now() + this.#budgetMs;
+    const missing = candidates.filter((hit) => !this.#vectors.has(hit.chunkId));
+    if (this.#vectors.size + missing.length > MAX_VECTORS) this.#vectors.clear();
+    const fits = (texts: number): boolean =>
+      signal?.aborted !== true && performance.now() + texts * this.#paceMs <= deadline;
+    if (!fits(1 + missing.length)) return undefined;
+    const [vector] = (await this.#ask([new TextEncoder().encode(question)], deadline)) ?? [];
+    if (vector === undefined) return undefined;
+    for (let at = 0; at < missing.length; at += BATCH) {
+      if (!fits(missing.length - at)) return undefined;
+      const batch = missing.slice(at, at + BATCH);
+      const texts = batch.map(({ chunk }) =>
+        bytesOfLines(chunk.file, chunk.startLine, chunk.endLine).subarray(0, EMBED_BYTES),
+      );
+      const vectors = await this.#ask(texts, deadline);
+      if (vectors === undefined) return undefined;
+      batch.forEach((hit, i) => this.#vectors.set(hit.chunkId, vectors[i]!));
+    }
+    return candidates.every((hit) => this.#vectors.has(hit.chunkId)) ? vector : undefined;
+  }
+
+  async #ask(
+    texts: readonly Uint8Array[],
+    deadline: number,
+  ): Promise<readonly Float32Array[] | undefined> {
+    const started = performance.now();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - started));
+    });
+    const work = this.#embed(texts).then(
+      (vectors) => {
+        const pace = (performance.now() - started) / texts.length;
+        this.#paceMs = this.#paceMs === 0 ? pace : Math.min(this.#paceMs, pace);
+        return vectors.length === texts.length ? vectors : undefined;
+      },
+      () => undefined,
+    );
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
 

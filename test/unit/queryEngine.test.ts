@@ -1,6 +1,6 @@
 /** Where is it? Names first and exactly, sentences by meaning, each place with its lines and its reason. */
 import { describe, expect, test } from "vitest";
-import { createQueryEngine } from "../../server/query/queryEngine.ts";
+import { canRank, createQueryEngine } from "../../server/query/queryEngine.ts";
 import type { QueryAnswer } from "../../server/query/queryEngine.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -211,6 +211,36 @@ describe("the model's similarity", () => {
     expect(await engineWith(embed).query("the tide at night")).toEqual(
       await plain.query("the tide at night"),
     );
+  });
+});
+
+describe("a slow model", () => {
+  test("is given up early, and not asked again while it cannot be in time", async () => {
+    let asked = 0;
+    const engine = createQueryEngine({
+      files: Array.from({ length: 12 }, (_, i) => ({
+        path: `tide${i}.ts`,
+        bytes: bytes(`// The tide number ${i} rises at night.\nexport const tide${i} = ${i};\n`),
+      })),
+      embedBudgetMs: 60,
+      embed: async (texts) => {
+        asked += texts.length;
+        await new Promise((resolve) => setTimeout(resolve, 15 * texts.length));
+        return texts.map(() => new Float32Array([1]));
+      },
+    });
+    const answers = await engine.query("the tide at night");
+    expect(answers.every((one) => !one.why.includes("the model"))).toBe(true);
+    expect(asked).toBeLessThan(6);
+    const before = asked;
+    await engine.query("the tide at night");
+    expect(asked).toBe(before);
+  });
+
+  test("is not asked at all when its network has learned little", () => {
+    expect(canRank(7.5)).toBe(false);
+    expect(canRank(null)).toBe(false);
+    expect(canRank(0.8)).toBe(true);
   });
 });
 
