@@ -100,7 +100,11 @@ export class InlineCompletions {
     const mine = ++this.newest;
     const began = performance.now();
     const { uri } = params.textDocument;
-    const outcome = await this.answer(params, token, mine);
+    const outcome = await this.answer(params, token, mine).catch((error: unknown): Outcome => {
+      // The editor would show a failed request; a completion that cannot be given is silence.
+      this.parts.logger.warn("completion failed", { error: String(error) });
+      return { silence: "modelFailed" };
+    });
     const ms = Math.round(performance.now() - began);
     if ("silence" in outcome) {
       this.parts.logger.debug("no suggestion", { reason: outcome.silence, ms });

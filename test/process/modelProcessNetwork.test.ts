@@ -3,81 +3,27 @@
  * trains on a tiny workspace, completes and answers a query, and opens no socket but loopback meanwhile. A script
  * preloaded into both reports every attempt to reach or serve anything else.
  */
-import { fork, type ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  createProtocolConnection,
-  IPCMessageReader,
-  IPCMessageWriter,
-} from "vscode-languageserver/node";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
 import { URI } from "vscode-uri";
 import { QueryRequest, StartTrainingRequest } from "../../server/protocol.ts";
-import { LspClient } from "../support/lspClient.ts";
+import { bundlesExist, startShippedServer, type ShippedServer } from "../support/shippedServer.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const server = join(root, "dist", "server.mjs");
-const netWatch = join(root, "test", "e2e", "netWatch.cjs");
-
-let folder: string;
-let child: ChildProcess | undefined;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "narrowgauge-network-"));
-});
+let shipped: ShippedServer | undefined;
 afterEach(async () => {
-  child?.kill("SIGKILL");
-  await rm(folder, { recursive: true, force: true });
+  await shipped?.stop();
+  shipped = undefined;
 });
 
-const built = existsSync(server) && existsSync(join(root, "dist", "model.mjs"));
-
-describe.skipIf(!built && !process.env["CI"])("the shipped processes", () => {
+describe.skipIf(!bundlesExist && !process.env["CI"])("the shipped processes", () => {
   test("train, complete and answer without any socket but loopback", async () => {
-    const workspace = join(folder, "workspace");
-    await mkdir(workspace);
-    for (let n = 0; n < 8; n++)
-      await writeFile(
-        join(workspace, `shape${n}.ts`),
-        `export function areaOfShape${n}(width: number, height: number): number {\n  return width * height * ${n};\n}\n`.repeat(
-          8,
-        ),
-      );
-    const networkLog = join(folder, "network.jsonl");
-    child = fork(server, ["--node-ipc"], {
-      execArgv: [],
-      env: {
-        ...process.env,
-        NODE_OPTIONS: `--require=${netWatch}`,
-        NARROWGAUGE_TEST_NETWORK_LOG: networkLog,
-      },
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
-    });
-    const connection = createProtocolConnection(
-      new IPCMessageReader(child),
-      new IPCMessageWriter(child),
-    );
-    const client = new LspClient(connection, {
+    shipped = await startShippedServer({
       training: { budgetMinutes: 0.1 },
       completion: { debounceMs: 0, deadlineMs: 5000, minConfidence: 0 },
       device: { backend: "cpu" },
     });
-    await connection.sendRequest("initialize", {
-      processId: process.pid,
-      rootUri: null,
-      capabilities: {
-        workspace: { configuration: true, didChangeConfiguration: { dynamicRegistration: true } },
-        textDocument: { inlineCompletion: { dynamicRegistration: true } },
-      },
-      workspaceFolders: [{ uri: URI.file(workspace).toString(), name: "workspace" }],
-      initializationOptions: { storagePath: join(folder, "storage"), consented: true },
-    });
-    await connection.sendNotification("initialized", {});
-
+    const { client, workspace, networkLog } = shipped;
     await client.untilState("notTrained", 30_000);
     const hits = await client.request(QueryRequest, { text: "areaOfShape3", limit: 5 });
     expect(hits[0]!.path).toBe("shape3.ts");

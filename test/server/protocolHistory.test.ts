@@ -28,7 +28,10 @@ describe("readHistory", () => {
   });
 
   test("passes over what is damaged, and has nothing where there is no file", async () => {
-    await writeFile(join(folder, "metrics.jsonl"), `{"step":\n${line(2)}\n{"loss":1}\n[]\nnull\n{"ste`);
+    await writeFile(
+      join(folder, "metrics.jsonl"),
+      `{"step":\n${line(2)}\n{"loss":1}\n[]\nnull\n{"ste`,
+    );
     expect((await readHistory(folder, "finished")).map((point) => point.step)).toEqual([2]);
     expect(await readHistory(join(folder, "absent"), "running")).toEqual([]);
   });
