@@ -48,10 +48,6 @@ function project(name: string, o: { timeoutMs: number; serial?: true; files?: st
 export default defineConfig({
   root: join(here, ".."),
   plugins: [assets],
-  resolve: {
-    // Its entry for Node is CommonJS in a package that says it is not.
-    alias: { wgsl_reflect: join(here, "../node_modules/wgsl_reflect/wgsl_reflect.module.js") },
-  },
   test: {
     pool: "forks",
     maxWorkers: 2,
