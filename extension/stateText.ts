@@ -44,7 +44,9 @@ export function renderState(state: ModelState): StateText {
         tooltip: [
           `About ${duration(state.secondsLeft)} left.`,
           ...deviceLines(state.device),
-          ...bitsLines(state.heldoutBpb),
+          ...(state.heldoutBpb === null
+            ? []
+            : [`Held-out files: ${state.heldoutBpb.toFixed(3)} bits per byte, network alone.`]),
           state.answers
             ? "The earlier model answers meanwhile."
             : "Completions begin when the model is ready.",

@@ -148,6 +148,12 @@ function renderFigures(): void {
   const heldout = scoreOf(points);
   const known = state?.kind === "ready" ? (state.model.heldoutBpb ?? heldout) : heldout;
   byId("heldout").textContent = known === null ? "–" : known.toFixed(3);
+  byId("heldoutUnit").textContent =
+    known === null
+      ? "bits per byte"
+      : state?.kind === "ready" && state.model.heldoutBpb !== null
+        ? "bits per byte, with memory"
+        : "bits per byte, network alone";
   const loss = points.findLast((point) => point.loss !== null)?.loss ?? null;
   byId("loss").textContent = loss === null ? "–" : loss.toFixed(3);
   byId("rate").textContent =
@@ -255,7 +261,7 @@ function chartOptions(): uPlot.Options {
       },
       { label: "Batch, smoothed", stroke: blue, width: 2, points: { show: false }, value: figure },
       {
-        label: "Held-out files",
+        label: "Held-out files, network alone",
         stroke: green,
         width: 2,
         spanGaps: true,
