@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const folders = ["model", "server", "extension", "media", "test"];
 // AssemblyScript is not TypeScript: its decorators stop the formatter.
-const formatted = [".", "!model/cpu/simd/assembly/**", "!package-lock.json"];
+const formatted = [...folders, "*.{json,md}", ".vscode", "!model/cpu/simd/assembly/**"];
 
 /** Path of a tool's program inside its package. */
 const program = (name, file) => join(root, "node_modules", name, file);
@@ -35,8 +35,7 @@ const gates = {
       "test/eslint.config.mjs",
       "--max-warnings",
       "0",
-      "--no-warn-ignored",
-      ".",
+      ...folders,
     ),
   format: () =>
     run(program("prettier", "bin/prettier.cjs"), "--check", "--log-level", "warn", ...formatted),
