@@ -98,7 +98,7 @@ export function processTerminal(): Terminal {
   let pressed = 0;
   const onSignal = (): void => {
     if (++pressed > 1) process.exit(130);
-    process.stderr.write("\nstopping; what is learned so far is kept (again to stop at once)\n");
+    process.stderr.write("\nstopping, and keeping what is done; press again to stop at once\n");
     stop.abort();
   };
   process.on("SIGINT", onSignal);

@@ -25,6 +25,8 @@ export function explain(error: unknown): Explanation {
   if (error instanceof UsageError) return { message: error.message, hint: error.hint, status: 2 };
   // Our own errors already say what it means for the person; the system's codes are for the rest.
   if (error instanceof NarrowError) return { message: error.message, hint: error.hint, status: 1 };
+  if (error instanceof Error && error.name === "AbortError")
+    return { message: "stopped before it was done", hint: "run it again", status: 1 };
   const system = systemError(error);
   if (system !== undefined) return system;
   const message = error instanceof Error ? error.message : String(error);

@@ -18,7 +18,8 @@ import type { Terminal } from "./terminal.ts";
 const PRESETS = ["nano", "small", "base"] as const;
 /** Language servers may take this share of the time that --minutes gives, within bounds. */
 const FACTS_SHARE = 0.25;
-const FACTS_MIN_MS = 5_000;
+/** A language server needs this long to start at all. */
+const FACTS_MIN_MS = 12_000;
 const FACTS_MAX_MS = 60_000;
 
 export const TRAIN: CommandSpec = {

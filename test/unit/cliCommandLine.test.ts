@@ -180,6 +180,10 @@ describe("failures", () => {
     });
   });
 
+  test("by Ctrl+C are no surprise", () => {
+    expect(explain(AbortSignal.abort().reason).message).toBe("stopped before it was done");
+  });
+
   test("that nobody foresaw keep their message", () => {
     expect(explain(new TypeError("x is not a function")).message).toBe(
       "unexpected: x is not a function",
