@@ -17,7 +17,8 @@ const MODEL_WEIGHT = 0.35;
 const CANDIDATES = 16;
 /** How much of a chunk the model reads. */
 const EMBED_BYTES = 512;
-const BATCH = 4;
+/** Texts per call: what the runtime computes at once anyway. */
+const BATCH = 8;
 const MAX_VECTORS = 20_000;
 /** A network that predicts held-out code worse than this has no view of what code means. */
 const USEFUL_NETWORK_BPB = 2;
@@ -38,6 +39,8 @@ export class ModelRanker {
   #vectors = new Map<number, Float32Array>();
   /** The shortest time per text seen; the first call also compiles and says little. */
   #paceMs = 0;
+  /** A call that missed its deadline still runs: another one would only wait behind it. */
+  #late = false;
 
   constructor(o: { embed: Embed; budgetMs: number }) {
     this.#embed = o.embed;
@@ -84,20 +87,24 @@ export class ModelRanker {
     const deadline = performance.now() + this.#budgetMs;
     const missing = candidates.filter((hit) => !this.#vectors.has(hit.chunkId));
     if (this.#vectors.size + missing.length > MAX_VECTORS) this.#vectors.clear();
-    const fits = (texts: number): boolean =>
-      signal?.aborted !== true && performance.now() + texts * this.#paceMs <= deadline;
-    if (!fits(1 + missing.length)) return undefined;
-    const [vector] = (await this.#ask([new TextEncoder().encode(question)], deadline)) ?? [];
-    if (vector === undefined) return undefined;
-    for (let at = 0; at < missing.length; at += BATCH) {
-      if (!fits(missing.length - at)) return undefined;
-      const batch = missing.slice(at, at + BATCH);
-      const texts = batch.map(({ chunk }) =>
+    const texts = [
+      new TextEncoder().encode(question),
+      ...missing.map(({ chunk }) =>
         bytesOfLines(chunk.file, chunk.startLine, chunk.endLine).subarray(0, EMBED_BYTES),
-      );
-      const vectors = await this.#ask(texts, deadline);
+      ),
+    ];
+    let vector: Float32Array | undefined;
+    for (let at = 0; at < texts.length; at += BATCH) {
+      const needed = (texts.length - at) * this.#paceMs;
+      if (this.#late || signal?.aborted === true || performance.now() + needed > deadline)
+        return undefined;
+      const vectors = await this.#ask(texts.slice(at, at + BATCH), deadline);
       if (vectors === undefined) return undefined;
-      batch.forEach((hit, i) => this.#vectors.set(hit.chunkId, vectors[i]!));
+      vectors.forEach((one, i) => {
+        const hit = missing[at + i - 1];
+        if (hit === undefined) vector = one;
+        else this.#vectors.set(hit.chunkId, one);
+      });
     }
     return candidates.every((hit) => this.#vectors.has(hit.chunkId)) ? vector : undefined;
   }
@@ -109,16 +116,22 @@ export class ModelRanker {
     const started = performance.now();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), Math.max(0, deadline - started));
+      const stop = (): void => {
+        this.#late = true;
+        resolve(undefined);
+      };
+      timer = setTimeout(stop, Math.max(0, deadline - started));
     });
-    const work = this.#embed(texts).then(
-      (vectors) => {
-        const pace = (performance.now() - started) / texts.length;
-        this.#paceMs = this.#paceMs === 0 ? pace : Math.min(this.#paceMs, pace);
-        return vectors.length === texts.length ? vectors : undefined;
-      },
-      () => undefined,
-    );
+    const work = this.#embed(texts)
+      .finally(() => (this.#late = false))
+      .then(
+        (vectors) => {
+          const pace = (performance.now() - started) / texts.length;
+          this.#paceMs = this.#paceMs === 0 ? pace : Math.min(this.#paceMs, pace);
+          return vectors.length === texts.length ? vectors : undefined;
+        },
+        () => undefined,
+      );
     try {
       return await Promise.race([work, late]);
     } finally {
