@@ -127,7 +127,13 @@ function freeScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: 
   const query = linear(b, `${p.prefix}.query`, x, rows);
   const key = linear(b, `${p.prefix}.key`, xk, rows);
   const heads = p.sizes.nFree;
-  const gain = gained(b, `${p.prefix}.freeGain`, { query: query.out, key: key.out, rows, heads, scale: 1 });
+  const gain = gained(b, `${p.prefix}.freeGain`, {
+    query: query.out,
+    key: key.out,
+    rows,
+    heads,
+    scale: 1,
+  });
   return {
     a: gain.a,
     b: gain.b,
@@ -191,7 +197,14 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
   const rows = batch * windowRows;
   const source = keySide(b, p, "input", x);
   const xk = b.temp("shifted", [rows, C]);
-  const shift = { batch, rows: windowRows, capacity, channels: C, mix: b.param(`${p.prefix}.keyShift`), span };
+  const shift = {
+    batch,
+    rows: windowRows,
+    capacity,
+    channels: C,
+    mix: b.param(`${p.prefix}.keyShift`),
+    span,
+  };
   keyShiftForward(g, { ...shift, x: source, y: xk });
   const scalars = allScalars(b, p, x, xk, rows);
   const salience = linear(b, `${p.prefix}.salience`, xk, rows);
@@ -202,7 +215,15 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
   const slope = b.temp("slope", [H, 1]);
   scaleHeadsForward(g, { x: slopeOnes, raw: slopeRaw, y: slope, scale: 1 });
   const value = linear(b, `${p.prefix}.value`, x, rows);
-  const shape = { batch, rows: windowRows, capacity, nHeads: H, bands: m, headDim: D, window: p.window };
+  const shape = {
+    batch,
+    rows: windowRows,
+    capacity,
+    nHeads: H,
+    bands: m,
+    headDim: D,
+    window: p.window,
+  };
   const out = b.temp("attended", [rows, C]);
   const lse = b.temp("lse", [rows, H]);
   tauAttentionForward(g, {
@@ -259,10 +280,15 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
       salience.backward({ dOut: dSalience, dX: dXk, first: 1 });
       scalars.backward({ dA, dB, dX, dXk });
       const dShift = b.temp("dShift", [rows, C]);
-      keyShiftBackward(g, { ...shift, x, dY: dXk, dX: dShift, dMix: b.gradient(`${p.prefix}.keyShift`) });
+      keyShiftBackward(g, {
+        ...shift,
+        x,
+        dY: dXk,
+        dX: dShift,
+        dMix: b.gradient(`${p.prefix}.keyShift`),
+      });
       addInto(g, { x: dShift, y: dX });
       return dX;
     },
   };
 }
-

@@ -49,7 +49,9 @@ const ROUNDS = 5;
 function syntheticFile(): CorpusFile {
   const random = new Random(1);
   const words = Array.from({ length: 200 }, () =>
-    Array.from({ length: 3 + random.below(7) }, () => String.fromCharCode(97 + random.below(26))).join(""),
+    Array.from({ length: 3 + random.below(7) }, () =>
+      String.fromCharCode(97 + random.below(26)),
+    ).join(""),
   );
   let text = "";
   while (text.length < 1 << 18)
@@ -81,7 +83,12 @@ async function benchCopy(device: Device): Promise<BenchOp> {
 
 async function benchStep(device: Device, config: ModelConfig): Promise<BenchOp[]> {
   const file = syntheticFile();
-  const trainer = await Trainer.create({ device, config, spectrum: corpusSpectrum(file.bytes), seed: 1 });
+  const trainer = await Trainer.create({
+    device,
+    config,
+    spectrum: corpusSpectrum(file.bytes),
+    seed: 1,
+  });
   const encoder = createFactEncoder({ lexicon: new FactLexicon() });
   const sampler = new Sampler([file], config, encoder, 1);
   const step = (i: number): Promise<number> =>
@@ -150,8 +157,9 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
     logger.info(`measuring ${device.name}: ${reason}`);
     ops.push(await benchCopy(device));
     const shapes = device.kind === "gpu" ? trainingShapes : cpuShapes;
-    for (const s of await benchMatmul(device, shapes)) ops.push({ op: "matmul", ...s } as BenchOp);
-    const presets: Preset[] = o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
+    for (const s of await benchMatmul(device, shapes)) ops.push({ op: "matmul", ...s });
+    const presets: Preset[] =
+      o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
     for (const preset of presets) {
       if (o.signal?.aborted === true) break;
       logger.info(`measuring a training step of ${preset}`);

@@ -4,7 +4,15 @@
  * are removed afterwards.
  */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+} from "node:fs";
 import { renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -52,7 +60,7 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 function writeWhole(path: string, bytes: Uint8Array): void {
   const fd = openSync(path, "w");
   try {
-    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at);
+    for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at, bytes.length - at);
     fsyncSync(fd);
   } finally {
     closeSync(fd);
@@ -172,7 +180,11 @@ export function readManifest(dir: string): Manifest {
 }
 
 /** A file of the model, its length and hash checked; undefined where the manifest names none. */
-export function readModelFile(dir: string, manifest: Manifest, name: string): Uint8Array | undefined {
+export function readModelFile(
+  dir: string,
+  manifest: Manifest,
+  name: string,
+): Uint8Array | undefined {
   const entry = manifest.files[name];
   if (entry === undefined) return undefined;
   const path = join(dir, entry.name);

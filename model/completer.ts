@@ -126,7 +126,8 @@ export class Completer {
     const { symbols, facts } = this.#window(o, fileFacts.facts);
     const stream = fileFacts.stream;
     const cursor = this.#memory.cursor({ exclude: o.path });
-    for (const byte of o.before.subarray(Math.max(0, o.before.length - CURSOR_BYTES))) cursor.push(byte);
+    for (const byte of o.before.subarray(Math.max(0, o.before.length - CURSOR_BYTES)))
+      cursor.push(byte);
     const out: number[] = [];
     const perByte: number[] = [];
     const memory = new Float64Array(256);
@@ -203,4 +204,3 @@ export class Completer {
     return this.#decoder.extend([...symbols, ...draft], facts, draft.length + 1);
   }
 }
-

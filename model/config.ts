@@ -155,7 +155,11 @@ export function checkConfig(c: ModelConfig): void {
       `${where}Channels ${channels} over ${heads} heads gives a head dimension of ${channels / heads}`,
       "the head dimension must be a multiple of 4",
     );
-    demand(channels / heads <= 64, `${where} head dimension ${channels / heads} is above 64`, "use more heads");
+    demand(
+      channels / heads <= 64,
+      `${where} head dimension ${channels / heads} is above 64`,
+      "use more heads",
+    );
   }
   demand(
     c.energyChannels % c.bands === 0,

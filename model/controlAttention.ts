@@ -84,7 +84,15 @@ function publishedPart(b: Builder, p: AttentionPart, x: Tensor): Part {
   const query = side("query");
   const key = side("key");
   const value = linear(b, `${p.prefix}.value`, x, rows);
-  const shape = { batch, rows: windowRows, capacity, nHeads: H, bands: BANDS, headDim: D, window: p.window };
+  const shape = {
+    batch,
+    rows: windowRows,
+    capacity,
+    nHeads: H,
+    bands: BANDS,
+    headDim: D,
+    window: p.window,
+  };
   const out = b.temp("attended", [rows, C]);
   const lse = b.temp("lse", [rows, H]);
   const slope = b.zeros(H);
@@ -139,7 +147,14 @@ function dotPart(b: Builder, p: AttentionPart, x: Tensor): Part {
   const { batch, rows: windowRows, capacity, span } = p.positions;
   const { channels: C, nHeads: H, headDim: D } = p.sizes;
   const rows = batch * windowRows;
-  const shift = { batch, rows: windowRows, capacity, channels: C, mix: b.param(`${p.prefix}.keyShift`), span };
+  const shift = {
+    batch,
+    rows: windowRows,
+    capacity,
+    channels: C,
+    mix: b.param(`${p.prefix}.keyShift`),
+    span,
+  };
   const xk = b.temp("shifted", [rows, C]);
   keyShiftForward(g, { ...shift, x: keySide(b, p, "input", x), y: xk });
   const query = linear(b, `${p.prefix}.query`, x, rows);
@@ -190,7 +205,13 @@ function dotPart(b: Builder, p: AttentionPart, x: Tensor): Part {
       query.backward({ dOut: q.backward(dQ), dX, first: 0 });
       key.backward({ dOut: k.backward(dK), dX: dXk, first: 1 });
       const dShift = b.temp("dShift", [rows, C]);
-      keyShiftBackward(g, { ...shift, x, dY: dXk, dX: dShift, dMix: b.gradient(`${p.prefix}.keyShift`) });
+      keyShiftBackward(g, {
+        ...shift,
+        x,
+        dY: dXk,
+        dX: dShift,
+        dMix: b.gradient(`${p.prefix}.keyShift`),
+      });
       addInto(g, { x: dShift, y: dX });
       return dX;
     },

@@ -56,7 +56,11 @@ export class Decoder {
     this.capacity = config.context;
   }
 
-  static async create(device: Device, config: ModelConfig, params: ReadonlyMap<string, Tensor>): Promise<Decoder> {
+  static async create(
+    device: Device,
+    config: ModelConfig,
+    params: ReadonlyMap<string, Tensor>,
+  ): Promise<Decoder> {
     const decoder = new Decoder(device, config);
     const shared = new Map<string, Tensor>();
     for (const rows of [PREFILL_ROWS, DRAFT_ROWS])
@@ -110,7 +114,12 @@ export class Decoder {
       eom: tensors.eom,
       softcap: c.logitCap,
     });
-    return { rows, patchRows, ...tensors, program: await device.compile(b.graph, `decoding ${rows} rows`) };
+    return {
+      rows,
+      patchRows,
+      ...tensors,
+      program: await device.compile(b.graph, `decoding ${rows} rows`),
+    };
   }
 
   /** Positions whose rows are in the caches and agree with the given sequence. */
@@ -134,7 +143,10 @@ export class Decoder {
       symbols.length > 0 && symbols.length <= this.capacity,
       `${symbols.length} symbols in a decoder of ${this.capacity}`,
     );
-    invariant(wanted <= DRAFT_ROWS, `${wanted} distributions were asked for, ${DRAFT_ROWS} are kept`);
+    invariant(
+      wanted <= DRAFT_ROWS,
+      `${wanted} distributions were asked for, ${DRAFT_ROWS} are kept`,
+    );
     let at = Math.min(this.#agreeing(symbols, facts), symbols.length - wanted);
     const map = patchWindow(this.#config, symbols, maxPatches(this.#config, this.capacity));
     let last: Distributions | undefined;
@@ -183,7 +195,8 @@ export class Decoder {
     d.write(e.span, [o.at]);
     d.write(e.patchSpan, [firstPatch]);
     await e.program.run();
-    if (o.at + o.count < o.symbols.length) return { from: o.at, p: new Float32Array(0), eom: new Float32Array(0) };
+    if (o.at + o.count < o.symbols.length)
+      return { from: o.at, p: new Float32Array(0), eom: new Float32Array(0) };
     const [p, eom] = await Promise.all([d.read(e.p, 0, o.count * 256), d.read(e.eom, 0, o.count)]);
     return { from: o.at, p: p as Float32Array, eom: eom as Float32Array };
   }

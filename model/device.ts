@@ -29,7 +29,11 @@ export interface Device {
   tensor(name: string, shape: readonly number[], dtype?: DType): Tensor;
   write(tensor: Tensor, data: ArrayLike<number>, offset?: number): void;
   /** Elements [offset, offset + count); f32 tensors come back as Float32Array (Float64Array on the float64 device). */
-  read(tensor: Tensor, offset?: number, count?: number): Promise<Float32Array | Float64Array | Uint32Array>;
+  read(
+    tensor: Tensor,
+    offset?: number,
+    count?: number,
+  ): Promise<Float32Array | Float64Array | Uint32Array>;
   compile(graph: Graph, label: string): Promise<Program>;
   /** Resolves when everything queued has been executed. */
   idle(): Promise<void>;

@@ -30,5 +30,6 @@ export class HostExitError extends NarrowError {}
 
 /** For our own mistakes: the message says which promise was broken, with the values. */
 export function invariant(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new ShapeError("NG_INVARIANT", message, "this is a defect; please report it");
+  if (!condition)
+    throw new ShapeError("NG_INVARIANT", message, "this is a defect; please report it");
 }

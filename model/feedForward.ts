@@ -5,7 +5,13 @@ import { reluSquaredBackward, reluSquaredForward } from "./kernels/reluSquared.t
 import { linear } from "./linear.ts";
 
 /** x [rows, C], already normalized. */
-export function feedForwardPart(b: Builder, prefix: string, x: Tensor, rows: number, channels: number): Part {
+export function feedForwardPart(
+  b: Builder,
+  prefix: string,
+  x: Tensor,
+  rows: number,
+  channels: number,
+): Part {
   const g = b.graph;
   const up = linear(b, `${prefix}.up`, x, rows);
   const hidden = b.temp("hidden", [rows, 4 * channels]);

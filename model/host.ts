@@ -6,7 +6,13 @@ import { readFileSync } from "node:fs";
 import type { CorpusFile } from "./bytes.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import type { Preset } from "./config.ts";
-import { ConfigError, DeviceLostError, NarrowError, OutOfGpuMemoryError, ProtocolError } from "./errors.ts";
+import {
+  ConfigError,
+  DeviceLostError,
+  NarrowError,
+  OutOfGpuMemoryError,
+  ProtocolError,
+} from "./errors.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import type { Logger } from "./logger.ts";
 import { Model } from "./model.ts";
@@ -18,7 +24,13 @@ import {
   hasUnfinishedCandidate,
   promoteCandidate,
 } from "./promote.ts";
-import { PROTOCOL_VERSION, type FilesManifest, type HostEvent, type HostRequest, type HostResponse } from "./protocol.ts";
+import {
+  PROTOCOL_VERSION,
+  type FilesManifest,
+  type HostEvent,
+  type HostRequest,
+  type HostResponse,
+} from "./protocol.ts";
 import { train, type TrainResult } from "./train.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -45,24 +57,31 @@ function field<T extends "string" | "number">(
 ): T extends "string" ? string : number {
   const value = params[name];
   if (typeof value !== type)
-    throw new ProtocolError("NG_PROTOCOL", `the request's ${name} is ${JSON.stringify(value)}, a ${type} was expected`);
+    throw new ProtocolError(
+      "NG_PROTOCOL",
+      `the request's ${name} is ${JSON.stringify(value)}, a ${type} was expected`,
+    );
   return value as T extends "string" ? string : number;
 }
 
-const bytesOf = (params: Fields, name: string): Uint8Array => new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
+const bytesOf = (params: Fields, name: string): Uint8Array =>
+  new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
 
 const EXIT_DEVICE_LOST = 3;
 
 class Host {
   #gpu: { device: Device; reason: string } | undefined;
   #model: Model | undefined;
-  #training: { control: { paused: boolean }; abort: AbortController; done: Promise<unknown> } | undefined;
+  #training:
+    { control: { paused: boolean }; abort: AbortController; done: Promise<unknown> } | undefined;
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
   readonly #edits = new Map<string, Uint8Array | undefined>();
 
   /** One GPU device for the process; CPU work gets devices of its own, so a completion need not wait for a step. */
-  async #device(choice: DeviceChoice): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
+  async #device(
+    choice: DeviceChoice,
+  ): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
     if (this.#gpu !== undefined && choice !== "cpu") return { on: this.#gpu, shared: 1 };
     const on = await openDevice(choice);
     if (on.device.kind === "gpu") this.#gpu = on;
@@ -98,25 +117,38 @@ class Host {
       throw new ConfigError("NG_TRAINING", "a training is already running", "stop it first");
     const control = { paused: false };
     const abort = new AbortController();
-    const done = this.#runTraining(params, control, abort.signal).finally(() => (this.#training = undefined));
+    const done = this.#runTraining(params, control, abort.signal).finally(
+      () => (this.#training = undefined),
+    );
     this.#training = { control, abort, done };
     return done;
   }
 
-  async #runTraining(params: Fields, control: { paused: boolean }, signal: AbortSignal): Promise<unknown> {
+  async #runTraining(
+    params: Fields,
+    control: { paused: boolean },
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const dir = field(params, "out", "string");
-    const list = JSON.parse(readFileSync(field(params, "filesManifest", "string"), "utf8")) as FilesManifest;
+    const list = JSON.parse(
+      readFileSync(field(params, "filesManifest", "string"), "utf8"),
+    ) as FilesManifest;
     const files: CorpusFile[] = [];
     const heldout: CorpusFile[] = [];
     for (const f of list.files) {
       try {
-        (f.heldout ? heldout : files).push({ path: f.path, bytes: new Uint8Array(readFileSync(f.absolute)) });
+        (f.heldout ? heldout : files).push({
+          path: f.path,
+          bytes: new Uint8Array(readFileSync(f.absolute)),
+        });
       } catch {
         logger.warn(`${f.path} vanished before it could be read; training goes on without it`);
       }
     }
     const json = (name: string): unknown =>
-      typeof params[name] === "string" ? (JSON.parse(readFileSync(params[name], "utf8")) as unknown) : undefined;
+      typeof params[name] === "string"
+        ? (JSON.parse(readFileSync(params[name], "utf8")) as unknown)
+        : undefined;
     const lexicon = json("lexiconPath");
     const choice = field(params, "device", "string") as DeviceChoice;
     const { on, shared } = await this.#device(choice);
@@ -142,7 +174,10 @@ class Host {
         ...(lexicon === undefined ? {} : { lexicon: FactLexicon.deserialize(lexicon) }),
         symbols: json("symbolsPath"),
         onProgress: (p) => {
-          send({ event: "progress", progress: { ...p, loss: finite(p.loss), heldoutBpb: p.heldoutBpb ?? null } });
+          send({
+            event: "progress",
+            progress: { ...p, loss: finite(p.loss), heldoutBpb: p.heldoutBpb ?? null },
+          });
           if (p.phase === "saving" && p.step !== lastStep) {
             lastStep = p.step;
             send({ event: "checkpoint", step: p.step });
@@ -152,7 +187,8 @@ class Host {
     } finally {
       if (shared === 0) await on.device.dispose();
     }
-    if (result.stopped === "aborted") return { promoted: false, stopped: "aborted", heldoutBpb: null };
+    if (result.stopped === "aborted")
+      return { promoted: false, stopped: "aborted", heldoutBpb: null };
     const promoted = await this.#beats(dir, result.heldout_bpb, heldout, choice);
     if (promoted) promoteCandidate(dir);
     else discardCandidate(dir);
@@ -165,7 +201,12 @@ class Host {
   }
 
   /** Whether a new model's held-out score is better than the present model's on the same files. */
-  async #beats(dir: string, bpb: number | null, heldout: readonly CorpusFile[], choice: DeviceChoice): Promise<boolean> {
+  async #beats(
+    dir: string,
+    bpb: number | null,
+    heldout: readonly CorpusFile[],
+    choice: DeviceChoice,
+  ): Promise<boolean> {
     const before = currentManifest(dir);
     if (before === undefined || bpb === null || heldout.length === 0) return true;
     const { on, shared } = await this.#device(choice);
@@ -192,7 +233,11 @@ class Host {
   async #complete(id: number, params: Fields): Promise<unknown> {
     const model = this.#model;
     if (model === undefined)
-      throw new ConfigError("NG_NOT_LOADED", "no model is loaded", "train one, or wait until it is loaded");
+      throw new ConfigError(
+        "NG_NOT_LOADED",
+        "no model is loaded",
+        "train one, or wait until it is loaded",
+      );
     const abort = new AbortController();
     this.#cancelled.set(id, abort);
     try {
@@ -216,7 +261,10 @@ class Host {
       case "hello":
         return { protocolVersion: PROTOCOL_VERSION, pid: process.pid };
       case "load":
-        return this.#load(field(params, "dir", "string"), field(params, "device", "string") as DeviceChoice);
+        return this.#load(
+          field(params, "dir", "string"),
+          field(params, "device", "string") as DeviceChoice,
+        );
       case "train":
         return this.#train(params);
       case "pause":
@@ -242,7 +290,9 @@ class Host {
         return { vectors: ((await this.#model?.embed(texts)) ?? []).map((v) => [...v]) };
       }
       case "info":
-        return this.#model === undefined ? {} : { manifest: this.#model.manifest, device: this.#model.device };
+        return this.#model === undefined
+          ? {}
+          : { manifest: this.#model.manifest, device: this.#model.device };
       case "shutdown":
         setImmediate(() => process.exit(0));
         return {};

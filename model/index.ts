@@ -22,3 +22,16 @@ export { Model, type Score, type ScoreOptions } from "./model.ts";
 export { openDevice } from "./openDevice.ts";
 export { train, type TrainOptions, type TrainProgress, type TrainResult } from "./train.ts";
 export { bench, type BenchOp, type BenchOptions, type BenchResult } from "./bench.ts";
+export {
+  colourOf,
+  FACT_CHANNELS,
+  identityOf,
+  N_FACT_CHANNELS,
+  TOKEN_MODIFIERS,
+  TOKEN_TYPES,
+  tokenModifierFlag,
+  tokenTypeId,
+  tokenTypeOfSymbolKind,
+} from "./facts/channels.ts";
+export { FactLexicon, type NameEvidence } from "./facts/lexicon.ts";
+export { wordsOf } from "./facts/words.ts";

@@ -194,12 +194,15 @@ export class Model {
       );
     const json = (name: string): unknown => {
       const bytes = readModelFile(dir, manifest, name);
-      return bytes === undefined ? undefined : (JSON.parse(gunzipSync(bytes).toString("utf8")) as unknown);
+      return bytes === undefined
+        ? undefined
+        : (JSON.parse(gunzipSync(bytes).toString("utf8")) as unknown);
     };
     const tensors = decodeSafetensors(weights, `${dir}: weights`);
     const memory = SuffixMemory.deserialize(memoryBytes);
     const lexiconData = json("lexicon.json.gz");
-    const lexicon = lexiconData === undefined ? new FactLexicon() : FactLexicon.deserialize(lexiconData);
+    const lexicon =
+      lexiconData === undefined ? new FactLexicon() : FactLexicon.deserialize(lexiconData);
     const { device, reason } = o.on ?? (await openDevice(o.device));
     logger.info(`model of ${manifest.params} parameters on ${device.name}: ${reason}`);
     const params = new Map<string, Tensor>();
@@ -208,7 +211,10 @@ export class Model {
       device.write(t, value.data);
       params.set(name, t);
     }
-    const mixer = manifest.mixer === undefined || manifest.mixer === null ? new Mixer() : mixerFromJSON(manifest.mixer);
+    const mixer =
+      manifest.mixer === undefined || manifest.mixer === null
+        ? new Mixer()
+        : mixerFromJSON(manifest.mixer);
     return new Model({
       manifest,
       device,

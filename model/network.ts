@@ -47,10 +47,17 @@ export interface Network {
 }
 
 function attentionSublayer(b: Builder, p: AttentionPart): Sublayer {
-  return (x) => (b.config.attention === "tau" ? tauAttentionPart(b, p, x) : controlAttentionPart(b, p, x));
+  return (x) =>
+    b.config.attention === "tau" ? tauAttentionPart(b, p, x) : controlAttentionPart(b, p, x);
 }
 
-function localLayers(b: Builder, side: string, layers: number, positions: Positions, x: Tensor): Part {
+function localLayers(
+  b: Builder,
+  side: string,
+  layers: number,
+  positions: Positions,
+  x: Tensor,
+): Part {
   const rows = positions.batch * positions.rows;
   const C = b.config.localChannels;
   const parts: Part[] = [];
@@ -71,7 +78,10 @@ function localLayers(b: Builder, side: string, layers: number, positions: Positi
     );
     push((n) => feedForwardPart(b, `${side}.${i}.feedForward`, n, rows, C));
   }
-  return { out: at, backward: (d) => parts.reduceRight((gradient, part) => part.backward(gradient), d) };
+  return {
+    out: at,
+    backward: (d) => parts.reduceRight((gradient, part) => part.backward(gradient), d),
+  };
 }
 
 function trunk(b: Builder, positions: Positions, x: Tensor): Part {
@@ -86,7 +96,9 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Part {
     streamExpandForward(b.graph, { x, y: at });
   }
   const push = (prefix: string, f: Sublayer): void => {
-    const part = streams ? streamResidual(b, prefix, at, rows, C, f) : plainResidual(b, at, rows, C, f);
+    const part = streams
+      ? streamResidual(b, prefix, at, rows, C, f)
+      : plainResidual(b, at, rows, C, f);
     parts.push(part);
     at = part.out;
   };
@@ -196,7 +208,13 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
       pool.backward({ dOut: dPool, dX: dGathered, first: 1 });
       const dNormed = b.temp("dEncoded normed", [rows, Cl]);
       gatherRowsForward(g, { x: dGathered, index: inputs.endOf!, out: dNormed });
-      rmsNormBackward(g, { x: encoder.out, dY: dNormed, dX: dEncoded, channels: Cl, accumulate: 1 });
+      rmsNormBackward(g, {
+        x: encoder.out,
+        dY: dNormed,
+        dX: dEncoded,
+        channels: Cl,
+        accumulate: 1,
+      });
       const dH0 = encoder.backward(dEncoded);
       const dEmbedded = b.temp("dEmbedded", [rows, Cl]);
       rmsNormBackward(g, { x: embedded, dY: dH0, dX: dEmbedded, channels: Cl });
@@ -210,4 +228,3 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     },
   };
 }
-

@@ -16,7 +16,9 @@ const MAX_THREADS = 16;
 /** The bundled worker stands beside the bundle; from sources (tests) there is none and one thread is used. */
 async function openCpu(): Promise<Device> {
   const worker = new URL("./cpuWorker.mjs", import.meta.url);
-  const threads = existsSync(worker) ? Math.min(MAX_THREADS, Math.max(1, availableParallelism())) : 0;
+  const threads = existsSync(worker)
+    ? Math.min(MAX_THREADS, Math.max(1, availableParallelism()))
+    : 0;
   return createCpuDevice(threads === 0 ? { threads } : { threads, workerUrl: worker });
 }
 

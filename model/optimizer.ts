@@ -44,7 +44,11 @@ export class Optimizer {
     }
   }
 
-  record(g: Graph, params: ReadonlyMap<string, Tensor>, gradients: ReadonlyMap<string, Tensor>): void {
+  record(
+    g: Graph,
+    params: ReadonlyMap<string, Tensor>,
+    gradients: ReadonlyMap<string, Tensor>,
+  ): void {
     for (const s of this.#specs) {
       const param = params.get(s.name)!;
       if (s.optimizer === "adam")
@@ -82,8 +86,26 @@ export class Optimizer {
       1 - BETA2 ** n,
       0,
     ]);
-    this.#device.write(this.#muonHyper, [c.muonRate * factor, MOMENTUM, c.weightDecay, 1, 0, 0, 0, 0]);
+    this.#device.write(this.#muonHyper, [
+      c.muonRate * factor,
+      MOMENTUM,
+      c.weightDecay,
+      1,
+      0,
+      0,
+      0,
+      0,
+    ]);
     // The first averages would be dominated by the start values.
-    this.#device.write(this.#emaHyper, [Math.min(c.emaDecay, (1 + step) / (10 + step)), 0, 0, 0, 0, 0, 0, 0]);
+    this.#device.write(this.#emaHyper, [
+      Math.min(c.emaDecay, (1 + step) / (10 + step)),
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+    ]);
   }
 }

@@ -6,7 +6,7 @@ import { VOCAB } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
 import { FACT_CHANNELS } from "./facts/channels.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 
 export type Optimizer = "muon" | "adam" | "fixed";
 
@@ -68,7 +68,12 @@ export function attentionSizes(config: ModelConfig, where: "local" | "trunk"): A
   return { channels, nHeads, headDim: channels / nHeads, nTied, nFree: nHeads - nTied };
 }
 
-function attention(p: string, config: ModelConfig, where: "local" | "trunk", spectrum: HeadSpectrum): ParamSpec[] {
+function attention(
+  p: string,
+  config: ModelConfig,
+  where: "local" | "trunk",
+  spectrum: HeadSpectrum,
+): ParamSpec[] {
   const { channels: C, nHeads: H, headDim: D, nTied, nFree } = attentionSizes(config, where);
   const m = config.bands;
   const std = 1 / Math.sqrt(C);
@@ -87,7 +92,8 @@ function attention(p: string, config: ModelConfig, where: "local" | "trunk", spe
   });
   const slope = adam("slope", [H], (v) => {
     for (let h = 0; h < H; h++) {
-      const log = H === 1 ? SLOPE_LOG_MIN : SLOPE_LOG_MIN + ((SLOPE_LOG_MAX - SLOPE_LOG_MIN) * h) / (H - 1);
+      const log =
+        H === 1 ? SLOPE_LOG_MIN : SLOPE_LOG_MIN + ((SLOPE_LOG_MAX - SLOPE_LOG_MIN) * h) / (H - 1);
       v[h] = softplusInverse(Math.exp(log));
     }
   });
@@ -99,7 +105,12 @@ function attention(p: string, config: ModelConfig, where: "local" | "trunk", spe
       : [
           ...maps,
           ...ends,
-          { name: `${p}.basis`, shape: [D, D], optimizer: "fixed", init: (v) => v.set(spectrum.basis(D)) },
+          {
+            name: `${p}.basis`,
+            shape: [D, D],
+            optimizer: "fixed",
+            init: (v) => v.set(spectrum.basis(D)),
+          },
           {
             name: `${p}.spectrum`,
             shape: [H, D],
@@ -161,7 +172,12 @@ function residual(p: string, config: ModelConfig, index: number): ParamSpec[] {
   const S = config.streams;
   const K = mixingLogitCount(config);
   return [
-    { name: `${p}.phi`, shape: [S * config.trunkChannels, 2 * S + K], optimizer: "adam", init: zeros },
+    {
+      name: `${p}.phi`,
+      shape: [S * config.trunkChannels, 2 * S + K],
+      optimizer: "adam",
+      init: zeros,
+    },
     { name: `${p}.alpha`, shape: [3], optimizer: "adam", init: constant(GATE_SCALE) },
     {
       name: `${p}.bias`,
@@ -210,7 +226,12 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
       ...residual(`trunk.${i}.feedForwardResidual`, config, 2 * i + 1),
       ...feedForward(`trunk.${i}.feedForward`, Cg),
     );
-  specs.push({ name: "unpool", shape: [Cg, Cl], optimizer: "muon", init: normal(1 / Math.sqrt(Cg)) });
+  specs.push({
+    name: "unpool",
+    shape: [Cg, Cl],
+    optimizer: "muon",
+    init: normal(1 / Math.sqrt(Cg)),
+  });
   local("decoder", config.decoderLayers);
   specs.push({ name: "unembed", shape: [Cl, VOCAB], optimizer: "adam", init: zeros });
   return specs;

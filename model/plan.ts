@@ -49,7 +49,8 @@ function takeSlot(free: readonly number[], sizes: number[], tensor: Tensor): num
   if (best >= 0 && sizes[best]! <= 4 * tensor.size + 4096) return best;
   let largest = -1;
   for (const slot of free)
-    if (sizes[slot]! < tensor.size && (largest < 0 || sizes[slot]! > sizes[largest]!)) largest = slot;
+    if (sizes[slot]! < tensor.size && (largest < 0 || sizes[slot]! > sizes[largest]!))
+      largest = slot;
   if (largest >= 0 && sizes[largest]! * 4 >= tensor.size) {
     sizes[largest] = tensor.size;
     return largest;

@@ -35,7 +35,8 @@ export function promoteCandidate(dir: string): void {
   const from = candidateDirectory(dir);
   const manifest = readManifest(from);
   const before = currentManifest(dir);
-  for (const file of Object.values(manifest.files)) renameSync(join(from, file.name), join(dir, file.name));
+  for (const file of Object.values(manifest.files))
+    renameSync(join(from, file.name), join(dir, file.name));
   const metrics = join(from, "metrics.jsonl");
   if (existsSync(metrics)) renameSync(metrics, join(dir, "metrics.jsonl"));
   renameSync(join(from, "manifest.json"), join(dir, "manifest.json"));

@@ -16,7 +16,13 @@ import { mixingLogitCount } from "./params.ts";
 export type Sublayer = (normed: Tensor) => Part;
 
 /** y = x + f(norm(x)); x [rows, C]. */
-export function plainResidual(b: Builder, x: Tensor, rows: number, channels: number, f: Sublayer): Part {
+export function plainResidual(
+  b: Builder,
+  x: Tensor,
+  rows: number,
+  channels: number,
+  f: Sublayer,
+): Part {
   const g = b.graph;
   const normed = b.temp("normed", [rows, channels]);
   rmsNormForward(g, { x, y: normed, channels });

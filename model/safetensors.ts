@@ -73,7 +73,10 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): Map<string, 
     throw damaged(`its header claims ${headerLength} bytes of ${bytes.length}`, path);
   let header: Record<string, unknown>;
   try {
-    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength))) as Record<string, unknown>;
+    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength))) as Record<
+      string,
+      unknown
+    >;
   } catch {
     throw damaged("its header is not JSON", path);
   }
@@ -82,11 +85,15 @@ export function decodeSafetensors(bytes: Uint8Array, path: string): Map<string, 
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;
     if (!isEntry(entry)) throw damaged(`the entry of ${name} is unreadable`, path);
-    if (entry.dtype !== "F32") throw damaged(`${name} has type ${entry.dtype}, F32 was expected`, path);
+    if (entry.dtype !== "F32")
+      throw damaged(`${name} has type ${entry.dtype}, F32 was expected`, path);
     const [from, to] = entry.data_offsets;
     const size = entry.shape.reduce((a, b) => a * b, 1);
     if (to - from !== size * 4 || body + to > bytes.length)
-      throw damaged(`${name} claims bytes ${from}..${to} for shape [${entry.shape.join(", ")}]`, path);
+      throw damaged(
+        `${name} claims bytes ${from}..${to} for shape [${entry.shape.join(", ")}]`,
+        path,
+      );
     // A copy of its own: Node's Buffer shares memory on slice, and the data may not be aligned.
     const data = new Float32Array(size);
     new Uint8Array(data.buffer).set(bytes.subarray(body + from, body + to));

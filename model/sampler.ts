@@ -31,7 +31,12 @@ export class Sampler {
   #starts: Float64Array;
   #epoch = -1;
 
-  constructor(files: readonly CorpusFile[], config: ModelConfig, encoder: FactEncoder | undefined, seed: number) {
+  constructor(
+    files: readonly CorpusFile[],
+    config: ModelConfig,
+    encoder: FactEncoder | undefined,
+    seed: number,
+  ) {
     this.#documents = files.map((f) => {
       const path = pathBytes(f.path);
       return {
@@ -182,7 +187,8 @@ class WindowWriter {
     const header = d.path.length + 2;
     if (offset < header) {
       if (offset === 0) this.push(BOS, SKIP_TARGET);
-      for (let i = Math.max(0, offset - 1); i < d.path.length; i++) this.push(d.path[i]!, SKIP_TARGET);
+      for (let i = Math.max(0, offset - 1); i < d.path.length; i++)
+        this.push(d.path[i]!, SKIP_TARGET);
       this.push(PATH_END, SKIP_TARGET);
     }
     this.content(d, Math.max(0, offset - header), d.bytes.length);

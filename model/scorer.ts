@@ -44,7 +44,11 @@ export class Scorer {
     };
   }
 
-  static async create(device: Device, config: ModelConfig, params: ReadonlyMap<string, Tensor>): Promise<Scorer> {
+  static async create(
+    device: Device,
+    config: ModelConfig,
+    params: ReadonlyMap<string, Tensor>,
+  ): Promise<Scorer> {
     const scorer = new Scorer(device, config);
     await scorer.#record(params);
     return scorer;
@@ -78,7 +82,12 @@ export class Scorer {
       eom: b.temp("eom", [B * N]),
       softcap: c.logitCap,
     });
-    addForward(b.graph, { x: network.trunkState, z: network.trunkState, y: t.trunkState, scale: 0 });
+    addForward(b.graph, {
+      x: network.trunkState,
+      z: network.trunkState,
+      y: t.trunkState,
+      scale: 0,
+    });
     this.#program = await device.compile(b.graph, "scoring");
   }
 
@@ -92,7 +101,10 @@ export class Scorer {
   }
 
   /** Visits every byte of the file in order. */
-  async score(o: { path: string; bytes: Uint8Array; encoder?: FactEncoder | undefined }, visit: OnDistribution): Promise<void> {
+  async score(
+    o: { path: string; bytes: Uint8Array; encoder?: FactEncoder | undefined },
+    visit: OnDistribution,
+  ): Promise<void> {
     const { bytes } = o;
     if (bytes.length === 0) return;
     const N = this.#config.context;
@@ -101,7 +113,8 @@ export class Scorer {
     const header = headerSymbols(o.path);
     const fileFacts = o.encoder?.channels(o.path, bytes);
     const total = header.length + bytes.length;
-    const symbolAt = (t: number): number => (t < header.length ? header[t]! : bytes[t - header.length]!);
+    const symbolAt = (t: number): number =>
+      t < header.length ? header[t]! : bytes[t - header.length]!;
     const starts: number[] = [];
     for (let s = 0; s === 0 || s + context < total - 1; s += stride) starts.push(s);
     const B = this.#batch.batch;
@@ -117,12 +130,19 @@ export class Scorer {
           const skip = Math.max(0, header.length - s);
           if (skip < length) {
             const from = (s + skip - header.length) * N_FACT_CHANNELS;
-            facts.set(fileFacts.subarray(from, from + (length - skip) * N_FACT_CHANNELS), skip * N_FACT_CHANNELS);
+            facts.set(
+              fileFacts.subarray(from, from + (length - skip) * N_FACT_CHANNELS),
+              skip * N_FACT_CHANNELS,
+            );
           }
           return { symbols, facts };
         }),
       );
-      const p = (await this.#device.read(this.#tensors.p, 0, group.length * N * 256)) as Float32Array;
+      const p = (await this.#device.read(
+        this.#tensors.p,
+        0,
+        group.length * N * 256,
+      )) as Float32Array;
       group.forEach((s, w) => {
         // Row t predicts symbol s+t+1; what stands before was scored by the windows before.
         const first = s === 0 ? Math.max(0, header.length - 1) : context;
@@ -144,7 +164,8 @@ export class Scorer {
       const state = await this.#device.read(this.#tensors.trunkState);
       group.forEach((text, w) => {
         const base = w * this.#batch.patchRows;
-        const count = text.length === 0 ? 0 : this.#batch.newest[w * N + text.length - 1]! - base + 1;
+        const count =
+          text.length === 0 ? 0 : this.#batch.newest[w * N + text.length - 1]! - base + 1;
         const mean = new Float32Array(C);
         for (let p = base; p < base + count; p++)
           for (let c = 0; c < C; c++) mean[c]! += state[p * C + c]!;

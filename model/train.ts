@@ -7,7 +7,13 @@ import { existsSync, mkdirSync, appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { CorpusFile } from "./bytes.ts";
-import { readManifest, readModelFile, saveModel, type Manifest, type ManifestFields } from "./checkpoint.ts";
+import {
+  readManifest,
+  readModelFile,
+  saveModel,
+  type Manifest,
+  type ManifestFields,
+} from "./checkpoint.ts";
 import { presetConfig, type ModelConfig, type Preset } from "./config.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError, CorpusError } from "./errors.ts";
@@ -156,7 +162,11 @@ class TrainingRun {
     this.#o = o;
     this.#logger = o.logger ?? silentLogger;
     if (o.files.length === 0)
-      throw new CorpusError("NG_EMPTY_CORPUS", "there is nothing to train on", "choose a folder with text files");
+      throw new CorpusError(
+        "NG_EMPTY_CORPUS",
+        "there is nothing to train on",
+        "choose a folder with text files",
+      );
     if (o.resume === true) this.#openCheckpoint();
     this.#config = this.#manifest?.config ?? presetConfig(o.preset, o.overrides);
     this.#lexicon = o.lexicon ?? new FactLexicon();
@@ -236,7 +246,8 @@ class TrainingRun {
         spectrum: corpusSpectrum(concatenate(files)),
         seed,
       });
-      if (this.#restored !== undefined) trainer.restore(this.#restored.averaged, this.#restored.state);
+      if (this.#restored !== undefined)
+        trainer.restore(this.#restored.averaged, this.#restored.state);
       this.#restored = undefined;
       // Compiling and indexing are no training time: rates and the clock start here.
       this.#started = performance.now();
@@ -253,7 +264,9 @@ class TrainingRun {
   async #fillMemory(): Promise<void> {
     const { files, seed, minutes } = this.#o;
     const stored =
-      this.#manifest === undefined ? undefined : readModelFile(this.#o.out, this.#manifest, "memory.bin");
+      this.#manifest === undefined
+        ? undefined
+        : readModelFile(this.#o.out, this.#manifest, "memory.bin");
     if (stored !== undefined) this.#memory = SuffixMemory.deserialize(stored);
     const current = new Set(files.map((f) => f.path));
     for (const path of this.#memory.files()) if (!current.has(path)) this.#memory.removeFile(path);
@@ -309,7 +322,10 @@ class TrainingRun {
           );
         lastReport = performance.now();
         // The curve may take a small share of the time, whatever the device.
-        if (curve.length > 0 && (lastCurve === 0 || curveMs < CURVE_SHARE * (lastReport - lastCurve))) {
+        if (
+          curve.length > 0 &&
+          (lastCurve === 0 || curveMs < CURVE_SHARE * (lastReport - lastCurve))
+        ) {
           const t = performance.now();
           const bits: Float32Array[] = [];
           for (const f of curve)
@@ -362,7 +378,12 @@ class TrainingRun {
     }
   }
 
-  #fields(device: Device, trainer: Trainer, finished: 0 | 1, heldout: Manifest["heldout"]): ManifestFields {
+  #fields(
+    device: Device,
+    trainer: Trainer,
+    finished: 0 | 1,
+    heldout: Manifest["heldout"],
+  ): ManifestFields {
     const { files, seed } = this.#o;
     return {
       config: this.#config,
@@ -398,7 +419,9 @@ class TrainingRun {
         ? {
             "memory.bin": this.#memory.serialize(),
             "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
-            ...(this.#o.symbols === undefined ? {} : { "symbols.json.gz": gzipJson(this.#o.symbols) }),
+            ...(this.#o.symbols === undefined
+              ? {}
+              : { "symbols.json.gz": gzipJson(this.#o.symbols) }),
           }
         : {};
     this.#manifest = saveModel(this.#o.out, this.#fields(device, trainer, finished, heldout), {
@@ -441,7 +464,11 @@ class TrainingRun {
 
   /** Scores the held-out files and fits the mixer on them; the reported mixture is cross-fitted, so no file is
    *  measured with weights it was fitted on. */
-  async #evaluate(device: Device, trainer: Trainer, heldout: readonly CorpusFile[]): Promise<Manifest["heldout"]> {
+  async #evaluate(
+    device: Device,
+    trainer: Trainer,
+    heldout: readonly CorpusFile[],
+  ): Promise<Manifest["heldout"]> {
     if (heldout.length === 0) {
       this.#notes.push("no file was held out, so there is no held-out score");
       return { bpb: null, network: null, memory: null };

@@ -38,7 +38,10 @@ interface StepInputs {
 }
 
 /** Start values of every parameter: a pure function of config, spectrum and seed. */
-export function initialParams(specs: readonly ParamSpec[], seed: number): Map<string, StoredTensor> {
+export function initialParams(
+  specs: readonly ParamSpec[],
+  seed: number,
+): Map<string, StoredTensor> {
   const values = new Map<string, StoredTensor>();
   specs.forEach((s, i) => {
     const data = new Float32Array(s.shape.reduce((a, b) => a * b, 1));
@@ -73,7 +76,8 @@ export class Trainer {
       this.params.set(name, t);
     }
     for (const s of this.specs)
-      if (s.optimizer !== "fixed") this.gradients.set(s.name, device.tensor(`d ${s.name}`, s.shape));
+      if (s.optimizer !== "fixed")
+        this.gradients.set(s.name, device.tensor(`d ${s.name}`, s.shape));
     this.optimizer = new Optimizer(device, o.config, this.specs);
     for (const [name, t] of this.optimizer.ema) {
       const value = initialParams([this.specs.find((s) => s.name === name)!], o.seed);
@@ -198,7 +202,10 @@ export class Trainer {
     return new Map([...[...raw].map(([n, t]) => [`raw.${n}`, t] as const), ...moments]);
   }
 
-  restore(averaged: ReadonlyMap<string, StoredTensor>, state: ReadonlyMap<string, StoredTensor>): void {
+  restore(
+    averaged: ReadonlyMap<string, StoredTensor>,
+    state: ReadonlyMap<string, StoredTensor>,
+  ): void {
     const write = (t: Tensor, stored: StoredTensor | undefined): void => {
       invariant(stored?.data.length === t.size, `the checkpoint lacks ${t.name} in its shape`);
       this.#device.write(t, stored.data);

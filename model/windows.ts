@@ -72,7 +72,10 @@ export class WindowBatch {
   }
 
   set(windows: readonly Window[]): void {
-    invariant(windows.length <= this.batch, `${windows.length} windows in a batch of ${this.batch}`);
+    invariant(
+      windows.length <= this.batch,
+      `${windows.length} windows in a batch of ${this.batch}`,
+    );
     this.scored = 0;
     for (let w = 0; w < this.batch; w++) this.#fill(w, windows[w]);
   }
@@ -106,6 +109,11 @@ export class WindowBatch {
 
   /** The embedding's inverted ids, needed by the backward pass only. */
   invert(): void {
-    invertIds({ ids: this.ids, tableRows: EMBEDDING_ROWS, listStart: this.listStart, list: this.list });
+    invertIds({
+      ids: this.ids,
+      tableRows: EMBEDDING_ROWS,
+      listStart: this.listStart,
+      list: this.list,
+    });
   }
 }

@@ -6,7 +6,14 @@ export interface ColumnSizes {
   readonly n2: number;
 }
 
-export function joinColumns(x1: Floats, x2: Floats, y: Floats, s: ColumnSizes, start: number, end: number): void {
+export function joinColumns(
+  x1: Floats,
+  x2: Floats,
+  y: Floats,
+  s: ColumnSizes,
+  start: number,
+  end: number,
+): void {
   const n = s.n1 + s.n2;
   for (let r = start; r < end; r++) {
     for (let i = 0; i < s.n1; i++) y[r * n + i] = x1[r * s.n1 + i]!;
@@ -14,7 +21,14 @@ export function joinColumns(x1: Floats, x2: Floats, y: Floats, s: ColumnSizes, s
   }
 }
 
-export function splitColumns(y: Floats, x1: Floats, x2: Floats, s: ColumnSizes, start: number, end: number): void {
+export function splitColumns(
+  y: Floats,
+  x1: Floats,
+  x2: Floats,
+  s: ColumnSizes,
+  start: number,
+  end: number,
+): void {
   const n = s.n1 + s.n2;
   for (let r = start; r < end; r++) {
     for (let i = 0; i < s.n1; i++) x1[r * s.n1 + i] = y[r * n + i]!;

@@ -62,7 +62,11 @@ export class CpuDevice implements Device {
     this.#workerUrl = options.workerUrl;
     invariant(!(this.#f64 && options.threads > 0), "the float64 device runs in the calling thread");
     if (!this.#f64)
-      this.#memory = new WebAssembly.Memory({ initial: HEAP_BASE / PAGE, maximum: MAX_PAGES, shared: true });
+      this.#memory = new WebAssembly.Memory({
+        initial: HEAP_BASE / PAGE,
+        maximum: MAX_PAGES,
+        shared: true,
+      });
     this.name = this.#f64
       ? "CPU, float64 reference"
       : options.threads === 0
@@ -76,7 +80,12 @@ export class CpuDevice implements Device {
     invariant(this.#workerUrl !== undefined, "a CPU device with threads needs its worker's URL");
     for (let thread = 0; thread < this.#threads; thread++) {
       const worker = new Worker(this.#workerUrl, {
-        workerData: { memory: this.#memory, control: this.#control, thread, threads: this.#threads },
+        workerData: {
+          memory: this.#memory,
+          control: this.#control,
+          thread,
+          threads: this.#threads,
+        },
       });
       worker.on("message", (m: { kind: string; op?: string; message?: string }) => {
         if (m.kind === "failed") this.#failure = `${m.op}: ${m.message}`;
@@ -225,7 +234,9 @@ export class CpuDevice implements Device {
       if (t.role === "persistent") return this.#buffer(t);
       if (this.#memory === undefined) {
         const slot = slots[plan.slotOf.get(t.id)!]!.buffer;
-        return t.dtype === "f32" ? slot.subarray(0, t.size) : new Uint32Array(slot.buffer, 0, t.size);
+        return t.dtype === "f32"
+          ? slot.subarray(0, t.size)
+          : new Uint32Array(slot.buffer, 0, t.size);
       }
       const a = addressOf(t);
       const memory = memoryBuffer(this.#memory);

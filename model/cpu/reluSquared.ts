@@ -8,6 +8,12 @@ export function reluSquaredForward(x: Floats, y: Floats, start: number, end: num
   }
 }
 
-export function reluSquaredBackward(x: Floats, dY: Floats, dX: Floats, start: number, end: number): void {
+export function reluSquaredBackward(
+  x: Floats,
+  dY: Floats,
+  dX: Floats,
+  start: number,
+  end: number,
+): void {
   for (let i = start; i < end; i++) dX[i] = 2 * Math.max(x[i]!, 0) * dY[i]!;
 }

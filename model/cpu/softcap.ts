@@ -1,7 +1,13 @@
 /** Reference twin of softcap: y = cap·tanh(x / cap). Units are elements. */
 import type { Floats } from "../graph.ts";
 
-export function softcapForward(x: Floats, y: Floats, cap: number, start: number, end: number): void {
+export function softcapForward(
+  x: Floats,
+  y: Floats,
+  cap: number,
+  start: number,
+  end: number,
+): void {
   for (let i = start; i < end; i++) y[i] = cap * Math.tanh(x[i]! / cap);
 }
 

@@ -28,30 +28,33 @@ const port = parentPort!;
 const programs = new Map<number, BoundNode[]>();
 bindSimd(memory, thread);
 
-port.on("message", (message: ProgramMessage | { kind: "go"; generation: number } | { kind: "drop"; id: number }) => {
-  if (message.kind === "drop") {
-    programs.delete(message.id);
-    return;
-  }
-  if (message.kind === "program") {
-    programs.set(
-      message.id,
-      message.nodes.map((n) => {
-        const op = ops.get(n.op);
-        invariant(op !== undefined, `worker knows no op named ${n.op}`);
-        return {
-          op,
-          params: n.params,
-          units: op.units(n.params),
-          buffers: n.buffers.map((b) => bindBuffer(memoryBuffer(memory), b)),
-        };
-      }),
-    );
-    port.postMessage({ kind: "ready", id: message.id });
-    return;
-  }
-  serve(message.generation);
-});
+port.on(
+  "message",
+  (message: ProgramMessage | { kind: "go"; generation: number } | { kind: "drop"; id: number }) => {
+    if (message.kind === "drop") {
+      programs.delete(message.id);
+      return;
+    }
+    if (message.kind === "program") {
+      programs.set(
+        message.id,
+        message.nodes.map((n) => {
+          const op = ops.get(n.op);
+          invariant(op !== undefined, `worker knows no op named ${n.op}`);
+          return {
+            op,
+            params: n.params,
+            units: op.units(n.params),
+            buffers: n.buffers.map((b) => bindBuffer(memoryBuffer(memory), b)),
+          };
+        }),
+      );
+      port.postMessage({ kind: "ready", id: message.id });
+      return;
+    }
+    serve(message.generation);
+  },
+);
 
 function serve(generation: number): void {
   const id = Atomics.load(control, COMMAND);

@@ -44,7 +44,8 @@ function dawnPath(): string {
     return named;
   }
   const here = dirname(fileURLToPath(import.meta.url));
-  const platform = process.platform === "darwin" ? "darwin-universal" : `${process.platform}-${process.arch}`;
+  const platform =
+    process.platform === "darwin" ? "darwin-universal" : `${process.platform}-${process.arch}`;
   const shipped = join(here, "dawn", `${process.platform}-${process.arch}`, "dawn.node");
   if (existsSync(shipped)) return shipped;
   try {
@@ -96,8 +97,7 @@ const WANTED_LIMITS = [
 ] as const;
 
 export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapter> {
-  const { create } = loadDawn();
-  const gpu = create(["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia"]);
+  const gpu = loadDawn().create(["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia"]);
   held.push(gpu);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null)
@@ -139,8 +139,14 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
 
 /** An adapter that does not compute is refused, whatever it calls itself. */
 async function selfTest(device: GPUDevice, name: string): Promise<void> {
-  const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC });
-  const back = device.createBuffer({ size: 16, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
+  const buffer = device.createBuffer({
+    size: 16,
+    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+  });
+  const back = device.createBuffer({
+    size: 16,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
   const module = device.createShaderModule({
     code: `@group(0) @binding(0) var<storage, read_write> cell: array<u32>;
 @compute @workgroup_size(4) fn main(@builtin(local_invocation_id) id: vec3u) { cell[id.x] = id.x * 3u + 7u; }`,

@@ -61,7 +61,11 @@ export class GpuDevice implements Device {
             `the GPU ran out of memory: ${message}`,
             "choose a smaller preset or close other GPU programs",
           )
-        : new DeviceLostError("NG_GPU_ERROR", `the GPU reported an error: ${message}`, "please report it");
+        : new DeviceLostError(
+            "NG_GPU_ERROR",
+            `the GPU reported an error: ${message}`,
+            "please report it",
+          );
     });
   }
 
@@ -121,7 +125,7 @@ export class GpuDevice implements Device {
     this.gpu.queue.writeBuffer(
       this.buffer(tensor),
       offset * 4,
-      typed.buffer as ArrayBuffer,
+      typed.buffer,
       typed.byteOffset,
       typed.byteLength,
     );
@@ -224,7 +228,11 @@ export class GpuDevice implements Device {
       const encoder = this.gpu.createCommandEncoder();
       group.forEach((step, i) => {
         const pass = encoder.beginComputePass({
-          timestampWrites: { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 },
+          timestampWrites: {
+            querySet,
+            beginningOfPassWriteIndex: 2 * i,
+            endOfPassWriteIndex: 2 * i + 1,
+          },
         });
         pass.setPipeline(step.pipeline);
         pass.setBindGroup(0, step.group);

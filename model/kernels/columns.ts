@@ -1,5 +1,13 @@
 /** Puts two row-major matrices side by side, and takes them apart: each is the other's backward pass. */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Params, type Tensor } from "../graph.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Params,
+  type Tensor,
+} from "../graph.ts";
 import { joinColumns as joinTwin, splitColumns as splitTwin } from "../cpu/columns.ts";
 import code from "./columns.wgsl";
 
@@ -8,13 +16,15 @@ const sizes = (p: Params): { rows: number; n1: number; n2: number } => ({
   n1: p["n1"]!,
   n2: p["n2"]!,
 });
-const grid = (p: Params): [number, number, number] => gridFor(p["rows"]! * (p["n1"]! + p["n2"]!), 256);
+const grid = (p: Params): [number, number, number] =>
+  gridFor(p["rows"]! * (p["n1"]! + p["n2"]!), 256);
 
 export const joinColumnsOp: OpSpec = {
   name: "joinColumns",
   access: ["read", "read", "write"],
   units: (p) => p["rows"]!,
-  cpu: (b, p, start, end) => joinTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, sizes(p), start, end),
+  cpu: (b, p, start, end) =>
+    joinTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, sizes(p), start, end),
   gpu: (p) => ({ code, entryPoint: "join", constants: sizes(p), workgroups: grid(p) }),
 };
 
@@ -22,7 +32,8 @@ export const splitColumnsOp: OpSpec = {
   name: "splitColumns",
   access: ["read", "write", "write"],
   units: (p) => p["rows"]!,
-  cpu: (b, p, start, end) => splitTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, sizes(p), start, end),
+  cpu: (b, p, start, end) =>
+    splitTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, sizes(p), start, end),
   gpu: (p) => ({ code, entryPoint: "split", constants: sizes(p), workgroups: grid(p) }),
 };
 

@@ -1,6 +1,16 @@
 /** Squared ReLU, y = max(x, 0)². Source: Primer (arXiv 2109.08668) §3. */
-import { expectSize, gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
-import { reluSquaredBackward as backwardTwin, reluSquaredForward as forwardTwin } from "../cpu/reluSquared.ts";
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type OpSpec,
+  type Tensor,
+} from "../graph.ts";
+import {
+  reluSquaredBackward as backwardTwin,
+  reluSquaredForward as forwardTwin,
+} from "../cpu/reluSquared.ts";
 import code from "./reluSquared.wgsl";
 
 export const reluSquaredForwardOp: OpSpec = {
@@ -8,15 +18,26 @@ export const reluSquaredForwardOp: OpSpec = {
   access: ["read", "write"],
   units: (p) => p["n"]!,
   cpu: (b, _p, start, end) => forwardTwin(b[0] as Floats, b[1] as Floats, start, end),
-  gpu: (p) => ({ code, entryPoint: "forward", constants: { n: p["n"]! }, workgroups: gridFor(p["n"]!, 256) }),
+  gpu: (p) => ({
+    code,
+    entryPoint: "forward",
+    constants: { n: p["n"]! },
+    workgroups: gridFor(p["n"]!, 256),
+  }),
 };
 
 export const reluSquaredBackwardOp: OpSpec = {
   name: "reluSquaredBackward",
   access: ["read", "read", "write"],
   units: (p) => p["n"]!,
-  cpu: (b, _p, start, end) => backwardTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, start, end),
-  gpu: (p) => ({ code, entryPoint: "backward", constants: { n: p["n"]! }, workgroups: gridFor(p["n"]!, 256) }),
+  cpu: (b, _p, start, end) =>
+    backwardTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, start, end),
+  gpu: (p) => ({
+    code,
+    entryPoint: "backward",
+    constants: { n: p["n"]! },
+    workgroups: gridFor(p["n"]!, 256),
+  }),
 };
 
 /** x, y of any equal shape. */

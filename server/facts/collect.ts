@@ -6,11 +6,11 @@
 
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { identityOf } from "../../model/facts/channels.ts";
-import { FactLexicon } from "../../model/facts/lexicon.ts";
-import type { CorpusFile } from "../../model/bytes.ts";
-import { silentLogger } from "../../model/logger.ts";
-import type { Logger } from "../../model/logger.ts";
+import { identityOf } from "../../model/index.ts";
+import { FactLexicon } from "../../model/index.ts";
+import type { CorpusFile } from "../../model/index.ts";
+import { silentLogger } from "../../model/index.ts";
+import type { Logger } from "../../model/index.ts";
 import { hasGrammar } from "./grammars.ts";
 import { languageIdOf } from "./languageIds.ts";
 import { findServer, LANGUAGE_SERVERS } from "./languageServers.ts";

@@ -10,8 +10,8 @@ import {
   tokenModifierFlag,
   tokenTypeId,
   tokenTypeOfSymbolKind,
-} from "../../model/facts/channels.ts";
-import { wordsOf } from "../../model/facts/words.ts";
+} from "../../model/index.ts";
+import { wordsOf } from "../../model/index.ts";
 import type {
   DefinitionPlace,
   EvidenceBudget,

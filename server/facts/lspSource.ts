@@ -7,8 +7,8 @@
 import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { tokenModifierFlag, TOKEN_TYPES, tokenTypeId } from "../../model/facts/channels.ts";
-import type { Logger } from "../../model/logger.ts";
+import { tokenModifierFlag, TOKEN_TYPES, tokenTypeId } from "../../model/index.ts";
+import type { Logger } from "../../model/index.ts";
 import {
   buildEvidence,
   decodeTokens,

@@ -3,9 +3,9 @@
  * definition here, because only now it is known what each file shows to others.
  */
 
-import { identityOf, tokenTypeOfSymbolKind } from "../../model/facts/channels.ts";
-import { FactLexicon } from "../../model/facts/lexicon.ts";
-import type { NameEvidence } from "../../model/facts/lexicon.ts";
+import { identityOf, tokenTypeOfSymbolKind } from "../../model/index.ts";
+import { FactLexicon } from "../../model/index.ts";
+import type { NameEvidence } from "../../model/index.ts";
 import type { FileEvidence, SymbolEntry, SymbolTable } from "./source.ts";
 import { inStretches } from "./stretches.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import type { Node, Parser } from "@vscode/tree-sitter-wasm";
-import { TOKEN_MODIFIERS, TOKEN_TYPES, tokenTypeOfSymbolKind } from "../../model/facts/channels.ts";
+import { TOKEN_MODIFIERS, TOKEN_TYPES, tokenTypeOfSymbolKind } from "../../model/index.ts";
 import { createParser, hasGrammar } from "./grammars.ts";
 import type {
   EvidenceBudget,

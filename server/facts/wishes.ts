@@ -3,7 +3,7 @@
  * few answers it is known.
  */
 
-import { wordsOf } from "../../model/facts/words.ts";
+import { wordsOf } from "../../model/index.ts";
 import type { EvidenceBudget, SourceFile } from "./source.ts";
 import { inStretches } from "./stretches.ts";
 

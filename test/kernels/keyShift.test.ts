@@ -26,7 +26,13 @@ describe("keyShift", () => {
         },
         outputs: { y: [batch, rows, channels] },
         forward: (g, t) =>
-          keyShiftForward(g, { ...shape, x: t["x"]!, mix: t["mix"]!, span: t["span"]!, y: t["y"]! }),
+          keyShiftForward(g, {
+            ...shape,
+            x: t["x"]!,
+            mix: t["mix"]!,
+            span: t["span"]!,
+            y: t["y"]!,
+          }),
         backward: (g, t) =>
           keyShiftBackward(g, {
             ...shape,
@@ -68,12 +74,18 @@ describe("keyShift", () => {
 describe("copyRows", () => {
   test("writes rows at the span, keeps the others and drops what passes the end", async () => {
     const gpu = await testGpu();
-    for (const device of [await createCpuDevice({ threads: 0 }), ...(gpu === undefined ? [] : [gpu])]) {
+    for (const device of [
+      await createCpuDevice({ threads: 0 }),
+      ...(gpu === undefined ? [] : [gpu]),
+    ]) {
       for (const at of [0, 3, 8]) {
         const src = device.tensor("src", [4, 3]);
         const dst = device.tensor("dst", [10, 3]);
         const span = device.tensor("span", [1], "u32");
-        device.write(src, Array.from({ length: 12 }, (_, i) => i + 1));
+        device.write(
+          src,
+          Array.from({ length: 12 }, (_, i) => i + 1),
+        );
         device.write(dst, new Float32Array(30).fill(-1));
         device.write(span, [at]);
         const g = new Graph();

@@ -16,7 +16,8 @@ describe("scaleHeads", () => {
       await checkOp({
         inputs: { x: { shape: [rows, n] }, raw: { shape: [n], std } },
         outputs: { y: [rows, n] },
-        forward: (g, t) => scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 3 }),
+        forward: (g, t) =>
+          scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 3 }),
         backward: (g, t) =>
           scaleHeadsBackward(g, {
             x: t["x"]!,

@@ -22,7 +22,8 @@ describe("taumode", () => {
           mu: { shape: [nHeads, headDim], mean: 1.5, std: 0.3 },
         },
         outputs: { lambda: [rows, nHeads, bands] },
-        forward: (g, t) => taumodeForward(g, { ...shape, y: t["y"]!, mu: t["mu"]!, lambda: t["lambda"]! }),
+        forward: (g, t) =>
+          taumodeForward(g, { ...shape, y: t["y"]!, mu: t["mu"]!, lambda: t["lambda"]! }),
         backward: (g, t) =>
           taumodeBackward(g, {
             ...shape,

@@ -67,7 +67,13 @@ interface Run {
   readonly gradients: Values;
 }
 
-async function run(device: Device, c: OpCase, inputs: Values, outputGradients: Values, withBackward: 0 | 1): Promise<Run> {
+async function run(
+  device: Device,
+  c: OpCase,
+  inputs: Values,
+  outputGradients: Values,
+  withBackward: 0 | 1,
+): Promise<Run> {
   const tensors: Record<string, Tensor> = {};
   for (const [name, spec] of Object.entries(c.inputs)) {
     tensors[name] = device.tensor(name, spec.shape, spec.dtype ?? "f32");
@@ -78,13 +84,20 @@ async function run(device: Device, c: OpCase, inputs: Values, outputGradients: V
     tensors[gradientName(name)] = device.tensor(gradientName(name), shape);
     device.write(tensors[gradientName(name)]!, outputGradients[name]!);
   }
-  const wanted = Object.entries(c.inputs).filter(([, s]) => s.dtype !== "u32" && s.constant === undefined);
-  for (const [name, spec] of wanted) tensors[gradientName(name)] = device.tensor(gradientName(name), spec.shape);
+  const wanted = Object.entries(c.inputs).filter(
+    ([, s]) => s.dtype !== "u32" && s.constant === undefined,
+  );
+  for (const [name, spec] of wanted)
+    tensors[gradientName(name)] = device.tensor(gradientName(name), spec.shape);
   // Poison what the op must overwrite, so that an entry left out shows.
-  for (const name of Object.keys(c.outputs)) device.write(tensors[name]!, new Float64Array(tensors[name]!.size).fill(7e7));
+  for (const name of Object.keys(c.outputs))
+    device.write(tensors[name]!, new Float64Array(tensors[name]!.size).fill(7e7));
   if (withBackward === 1)
     for (const [name] of wanted)
-      device.write(tensors[gradientName(name)]!, new Float64Array(tensors[gradientName(name)]!.size).fill(7e7));
+      device.write(
+        tensors[gradientName(name)]!,
+        new Float64Array(tensors[gradientName(name)]!.size).fill(7e7),
+      );
   const graph = new Graph();
   c.forward(graph, tensors);
   if (withBackward === 1) c.backward!(graph, tensors);
@@ -92,7 +105,8 @@ async function run(device: Device, c: OpCase, inputs: Values, outputGradients: V
   await program.run();
   const outputs: Values = {};
   const gradients: Values = {};
-  for (const name of Object.keys(c.outputs)) outputs[name] = Float64Array.from(await device.read(tensors[name]!));
+  for (const name of Object.keys(c.outputs))
+    outputs[name] = Float64Array.from(await device.read(tensors[name]!));
   if (withBackward === 1)
     for (const [name] of wanted)
       gradients[name] = Float64Array.from(await device.read(tensors[gradientName(name)]!));
@@ -111,7 +125,8 @@ export function expectClose(
   for (let i = 0; i < want.length; i++) {
     const bound = tolerance.atol + tolerance.rtol * Math.abs(want[i]!);
     const difference = Math.abs(got[i]! - want[i]!);
-    if (!(difference <= bound)) faults.push({ i, over: Number.isNaN(difference) ? Infinity : difference / bound });
+    if (!(difference <= bound))
+      faults.push({ i, over: Number.isNaN(difference) ? Infinity : difference / bound });
   }
   if (faults.length === 0) return;
   const worst = faults.reduce((a, b) => (b.over > a.over ? b : a));
@@ -142,9 +157,19 @@ export async function checkOp(c: OpCase): Promise<void> {
   for (const [label, device] of devices) {
     const got = await run(device, c, inputs, outputGradients, withBackward);
     for (const name of Object.keys(reference.outputs))
-      expectClose(`${label} forward, ${name}`, got.outputs[name]!, reference.outputs[name]!, tolerance);
+      expectClose(
+        `${label} forward, ${name}`,
+        got.outputs[name]!,
+        reference.outputs[name]!,
+        tolerance,
+      );
     for (const name of Object.keys(reference.gradients))
-      expectClose(`${label} backward, d ${name}`, got.gradients[name]!, reference.gradients[name]!, gradTolerance);
+      expectClose(
+        `${label} backward, d ${name}`,
+        got.gradients[name]!,
+        reference.gradients[name]!,
+        gradTolerance,
+      );
   }
 
   if (withBackward === 0) return;
@@ -170,11 +195,19 @@ export async function checkOp(c: OpCase): Promise<void> {
         return { ...inputs, [name]: moved };
       };
       const numeric = ((await objective(at(h))) - (await objective(at(-h)))) / (2 * h);
-      const scale = Math.max(1, ...Object.values(outputGradients).map((g) => Math.sqrt(g.length) / 10));
-      expectClose(`twin's gradient of ${name}[${i}] against central differences`, [gradient[i]!], [numeric], {
-        atol: 2e-6 * scale,
-        rtol: 2e-5,
-      });
+      const scale = Math.max(
+        1,
+        ...Object.values(outputGradients).map((g) => Math.sqrt(g.length) / 10),
+      );
+      expectClose(
+        `twin's gradient of ${name}[${i}] against central differences`,
+        [gradient[i]!],
+        [numeric],
+        {
+          atol: 2e-6 * scale,
+          rtol: 2e-5,
+        },
+      );
     }
   }
 }

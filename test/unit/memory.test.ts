@@ -144,7 +144,7 @@ describe("SuffixMemory", () => {
     fc.assert(
       fc.property(corpus, fc.array(change, { maxLength: 12 }), content, (files, changes, text) => {
         const memory = memoryOf(files);
-        const now = new Map(files);
+        const now = new Map<string, Uint8Array>(files);
         for (const { path, bytes, read } of changes) {
           if (bytes === undefined) {
             memory.removeFile(path);
@@ -175,7 +175,7 @@ describe("SuffixMemory", () => {
     );
     const memory = memoryOf(files);
     memory.settle();
-    const now = new Map(files);
+    const now = new Map<string, Uint8Array>(files);
     memory.removeFile("f3.ts");
     now.delete("f3.ts");
     for (const [path, from] of [

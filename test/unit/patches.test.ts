@@ -4,10 +4,13 @@ import { maxPatches, PATCH_BURST, presetConfig } from "../../model/config.ts";
 import { NO_PATCH, patchWindow, Patcher } from "../../model/patches.ts";
 
 const kinds = ["rules", "stride", "flat"] as const;
-const symbols = fc.array(fc.oneof(fc.integer({ min: 0, max: 261 }), fc.constantFrom(10, 32, 97, 40)), {
-  minLength: 1,
-  maxLength: 400,
-});
+const symbols = fc.array(
+  fc.oneof(fc.integer({ min: 0, max: 261 }), fc.constantFrom(10, 32, 97, 40)),
+  {
+    minLength: 1,
+    maxLength: 400,
+  },
+);
 
 describe("patches", () => {
   test("cover every position exactly once", () => {
@@ -60,7 +63,9 @@ describe("patches", () => {
         const config = presetConfig("nano");
         const patcher = new Patcher(config);
         const fired = s.map((x) => patcher.push(x)).filter(Boolean).length;
-        expect(fired).toBeLessThanOrEqual(Math.ceil(s.length / config.minBytesPerPatch) + PATCH_BURST);
+        expect(fired).toBeLessThanOrEqual(
+          Math.ceil(s.length / config.minBytesPerPatch) + PATCH_BURST,
+        );
       }),
     );
   });

@@ -20,7 +20,10 @@ describe("safetensors", () => {
   test("follows the format: length, JSON header, aligned data", () => {
     const bytes = encodeSafetensors(tensors);
     const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
-    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<string, unknown>;
+    const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))) as Record<
+      string,
+      unknown
+    >;
     expect(header["b.c"]).toEqual({ dtype: "F32", shape: [1], data_offsets: [24, 28] });
     expect((8 + length) % 8).toBe(0);
     expect(bytes.length).toBe(8 + length + 28);

@@ -6,7 +6,8 @@
  */
 import type { Buffer } from "../../graph.ts";
 import { invariant } from "../../errors.ts";
-import bytes from "./build/kernels.wasm";
+import relaxed from "./build/kernels.wasm";
+import plain from "./build/kernelsPlain.wasm";
 
 export interface SimdKernels {
   readonly memory: WebAssembly.Memory;
@@ -33,7 +34,9 @@ export function bindSimd(memory: WebAssembly.Memory, thread: number): void {
     thread < MAX_THREADS,
     `CPU thread ${thread} has no scratch; there is room for ${MAX_THREADS}`,
   );
-  if (!WebAssembly.validate(bytes)) return;
+  // Fused multiply-add where the runtime has it; Node 20 does not.
+  const bytes = [relaxed, plain].find((b) => WebAssembly.validate(b));
+  if (bytes === undefined) return;
   compiled ??= new WebAssembly.Module(bytes);
   const instance = new WebAssembly.Instance(compiled, { env: { memory, abort } });
   byMemory.set(memory, {
