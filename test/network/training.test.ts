@@ -49,7 +49,7 @@ describe("training step", () => {
         10,
       );
       expect(reference[0]).toBeCloseTo(Math.log2(272), 1);
-      expect(reference[9]).toBeLessThan(reference[0]! - 1);
+      expect(reference[9]).toBeLessThan(reference[0]! - 0.5);
       // The controls run on the CPU only: compiling a network takes a software GPU a minute.
       const withGpu = gpu !== undefined && Object.keys(overrides).length === 0;
       const devices: Device[] = [await createCpuDevice({ threads: 0 }), ...(withGpu ? [gpu!] : [])];
