@@ -94,6 +94,7 @@ function layOut(target, stage) {
     "dependencies",
     "devDependencies",
     "optionalDependencies",
+    "overrides",
     "prettier",
     "knip",
   ])

@@ -79,7 +79,9 @@ function modulesAreFresh() {
 
 export function ensureModules() {
   if (modulesAreFresh()) return "fresh";
-  quietly("npm", ["ci", "--no-audit", "--no-fund"], { log: join(cache, "log", "npm-ci.log") });
+  quietly("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=notice"], {
+    log: join(cache, "log", "npm-ci.log"),
+  });
   return "installed";
 }
 
