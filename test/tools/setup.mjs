@@ -47,12 +47,24 @@ const debianPackages = [
 const lavapipePackages = ["mesa-vulkan-drivers", "libdrm2", "libdrm-amdgpu1"];
 const swiftShaderDriver = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
+/** Our environment less what an npm above us says of itself: an npm below would take it for its own. */
+function outsideNpm() {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(
+      ([name]) =>
+        !/^(NODE|INIT_CWD|npm_(config_(user_agent|loglevel)|node_execpath|execpath|command|lifecycle_.*|package_.*))$/.test(
+          name,
+        ),
+    ),
+  );
+}
+
 /** Runs a program with its output in a log file; throws with the log's tail when it fails. */
 function quietly(command, args, { log, cwd = root, env = {} }) {
   mkdirSync(dirname(log), { recursive: true });
   const result = spawnSync(command, args, {
     cwd,
-    env: { ...process.env, ...env },
+    env: { ...outsideNpm(), ...env },
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
