@@ -70,6 +70,10 @@ export class Completer {
     this.#withFacts = o.facts === "on";
   }
 
+  dispose(): void {
+    this.#decoder.dispose();
+  }
+
   /** Facts of the text before the cursor; goes on from the last snapshot that still holds. */
   #factsOf(path: string, before: Uint8Array): { stream: FactStream; facts: Uint16Array } {
     let file = this.#file;

@@ -47,6 +47,7 @@ export class Decoder {
   readonly #device: Device;
   readonly #config: ModelConfig;
   readonly #extensions: Extension[] = [];
+  #shared: ReadonlyMap<string, Tensor> = new Map();
   #symbols: number[] = [];
   #facts = new Uint16Array(0);
 
@@ -63,6 +64,7 @@ export class Decoder {
   ): Promise<Decoder> {
     const decoder = new Decoder(device, config);
     const shared = new Map<string, Tensor>();
+    decoder.#shared = shared;
     for (const rows of [PREFILL_ROWS, DRAFT_ROWS])
       decoder.#extensions.push(await decoder.#record(rows, params, shared));
     return decoder;
@@ -199,6 +201,15 @@ export class Decoder {
       return { from: o.at, p: new Float32Array(0), eom: new Float32Array(0) };
     const [p, eom] = await Promise.all([d.read(e.p, 0, o.count * 256), d.read(e.eom, 0, o.count)]);
     return { from: o.at, p: p as Float32Array, eom: eom as Float32Array };
+  }
+
+  dispose(): void {
+    for (const t of this.#shared.values()) this.#device.free(t);
+    for (const e of this.#extensions) {
+      e.program.dispose();
+      for (const t of [e.ids, e.ends, e.newest, e.span, e.patchSpan, e.p, e.eom])
+        this.#device.free(t);
+    }
   }
 
   /** Forgets the caches' contents, e.g. when weights change. */

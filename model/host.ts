@@ -90,11 +90,16 @@ class Host {
 
   async #load(dir: string, choice: DeviceChoice): Promise<unknown> {
     if (currentManifest(dir) === undefined) return { loaded: null };
-    const { on } = await this.#device(choice);
-    const model = await Model.load(dir, { device: choice, logger, on });
-    await this.#model?.dispose();
-    this.#model = model;
+    const { on, shared } = await this.#device(choice);
+    const before = this.#model;
+    this.#model = await Model.load(dir, {
+      device: choice,
+      logger,
+      on: { ...on, owned: shared === 1 ? 0 : 1 },
+    });
+    await before?.dispose();
     for (const [path, bytes] of this.#edits) this.#edit(path, bytes);
+    const model = this.#model;
     const { manifest } = model;
     return {
       loaded: {

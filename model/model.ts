@@ -76,6 +76,12 @@ export class Predictor {
     }));
   }
 
+  /** Frees what scoring and completion hold; the parts stay their owner's. */
+  dispose(): void {
+    this.#scorer?.dispose();
+    this.#completer?.dispose();
+  }
+
   async complete(o: CompleteOptions): Promise<Completion> {
     return (await this.#completion()).complete(o);
   }
@@ -146,6 +152,13 @@ export class Predictor {
   }
 }
 
+/** An open device to load a model on; with `owned: 1` it goes when the model goes. */
+export interface OpenedFor {
+  readonly device: Device;
+  readonly reason: string;
+  readonly owned?: 0 | 1;
+}
+
 export class Model {
   readonly manifest: Manifest;
   readonly device: { kind: "gpu" | "cpu"; name: string; reason: string };
@@ -161,7 +174,7 @@ export class Model {
     reason: string;
     parts: ModelParts;
     symbols: unknown;
-    ownsDevice: 0 | 1;
+    owned: 0 | 1;
   }) {
     this.manifest = o.manifest;
     this.device = { kind: o.device.kind, name: o.device.name, reason: o.reason };
@@ -170,15 +183,16 @@ export class Model {
     this.symbols = o.symbols;
     this.#predictor = new Predictor(o.parts);
     this.#dispose = async () => {
-      if (o.ownsDevice === 1) await o.device.dispose();
-      else for (const t of o.parts.params.values()) o.device.free(t);
+      this.#predictor.dispose();
+      for (const t of o.parts.params.values()) o.device.free(t);
+      if (o.owned === 1) await o.device.dispose();
     };
   }
 
   /** Reads a model directory. Throws CheckpointError with what is wrong and what to do. */
   static async load(
     dir: string,
-    o: { device: DeviceChoice; logger?: Logger; on?: { device: Device; reason: string } },
+    o: { device: DeviceChoice; logger?: Logger; on?: OpenedFor },
   ): Promise<Model> {
     const logger = o.logger ?? silentLogger;
     const manifest = readManifest(dir);
@@ -221,7 +235,7 @@ export class Model {
       reason,
       parts: { config, device, params, memory, lexicon, mixer },
       symbols: json("symbols.json.gz"),
-      ownsDevice: o.on === undefined ? 1 : 0,
+      owned: o.on?.owned ?? (o.on === undefined ? 1 : 0),
     });
   }
 

@@ -44,6 +44,11 @@ export class Optimizer {
     }
   }
 
+  /** The tensors that change between steps. */
+  get hypers(): readonly Tensor[] {
+    return [this.#adamHyper, this.#muonHyper, this.#emaHyper];
+  }
+
   record(
     g: Graph,
     params: ReadonlyMap<string, Tensor>,

@@ -26,6 +26,7 @@ export class Scorer {
   readonly #config: ModelConfig;
   readonly #batch: WindowBatch;
   readonly #tensors: { ids: Tensor; ends: Tensor; newest: Tensor; p: Tensor; trunkState: Tensor };
+  readonly #held: Tensor[] = [];
   #program: Program | undefined;
 
   private constructor(device: Device, config: ModelConfig) {
@@ -61,10 +62,15 @@ export class Scorer {
       config: c,
       mode: "window",
       params,
-      persistent: (name, shape) => device.tensor(name, shape),
+      persistent: (name, shape) => {
+        const t = device.tensor(name, shape);
+        this.#held.push(t);
+        return t;
+      },
       write: (t, data) => device.write(t, data),
     });
     const span = device.tensor("score span", [1], "u32");
+    this.#held.push(span, ...Object.values(this.#tensors));
     const B = this.#batch.batch;
     const N = c.context;
     const T = maxPatches(c, N);
@@ -89,6 +95,11 @@ export class Scorer {
       scale: 0,
     });
     this.#program = await device.compile(b.graph, "scoring");
+  }
+
+  dispose(): void {
+    this.#program?.dispose();
+    for (const t of this.#held) this.#device.free(t);
   }
 
   async #run(windows: readonly Window[]): Promise<void> {

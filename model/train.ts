@@ -23,7 +23,7 @@ import { silentLogger, type Logger } from "./logger.ts";
 import { crossFittedBits, fitMixer, type AnyMixer, type Recorded } from "./fitMixer.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
-import { Predictor } from "./model.ts";
+import { Predictor, type ModelParts } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Sampler } from "./sampler.ts";
@@ -146,6 +146,7 @@ class TrainingRun {
   readonly #lexicon: FactLexicon;
   #memory = new SuffixMemory();
   readonly #notes: string[] = [];
+  readonly #predictors: Predictor[] = [];
   #manifest: Manifest | undefined;
   #restored: { averaged: Map<string, StoredTensor>; state: Map<string, StoredTensor> } | undefined;
   #mixer: AnyMixer = new RankedMixer();
@@ -227,6 +228,7 @@ class TrainingRun {
     this.#started = performance.now();
     const { device, reason } = this.#o.on ?? (await openDevice(this.#o.device));
     this.#logger.info(`training on ${device.name}: ${reason}`);
+    let trainer: Trainer | undefined;
     try {
       this.#report("indexing", device.name);
       await this.#fillMemory();
@@ -240,7 +242,7 @@ class TrainingRun {
         this.#notes.push(
           `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
         );
-      const trainer = await Trainer.create({
+      trainer = await Trainer.create({
         device,
         config: this.#config,
         spectrum: corpusSpectrum(concatenate(files)),
@@ -252,12 +254,18 @@ class TrainingRun {
       // Compiling and indexing are no training time: rates and the clock start here.
       this.#started = performance.now();
       const stopped = await this.#loop(device, trainer, sampler);
-      const result = await this.#finish(device, reason, trainer, heldout, stopped);
-      trainer.dispose();
-      return result;
+      return await this.#finish(device, reason, trainer, heldout, stopped);
     } finally {
+      for (const p of this.#predictors) p.dispose();
+      trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
     }
+  }
+
+  #predictor(parts: ModelParts): Predictor {
+    const predictor = new Predictor(parts);
+    this.#predictors.push(predictor);
+    return predictor;
   }
 
   /** Takes the checkpoint's memory where there is one, so that a resumed run need not calibrate again. */
@@ -288,7 +296,7 @@ class TrainingRun {
 
   async #loop(device: Device, trainer: Trainer, sampler: Sampler): Promise<"done" | "aborted"> {
     const perStep = this.#config.batch * this.#config.context;
-    const predictor = new Predictor({
+    const predictor = this.#predictor({
       config: this.#config,
       device,
       params: trainer.optimizer.ema,
@@ -473,7 +481,7 @@ class TrainingRun {
       this.#notes.push("no file was held out, so there is no held-out score");
       return { bpb: null, network: null, memory: null };
     }
-    const predictor = new Predictor({
+    const predictor = this.#predictor({
       config: this.#config,
       device,
       params: trainer.optimizer.ema,

@@ -62,6 +62,8 @@ export class Trainer {
   readonly #batch: WindowBatch;
   readonly #inputs: StepInputs;
   readonly #loss: Tensor;
+  /** Small tensors besides parameters and inputs. */
+  readonly #held: Tensor[] = [];
   #program: Program | undefined;
 
   private constructor(o: TrainerOptions) {
@@ -116,10 +118,15 @@ export class Trainer {
       mode: "window",
       params: this.params,
       gradients: this.gradients,
-      persistent: (name, shape) => device.tensor(name, shape),
+      persistent: (name, shape) => {
+        const t = device.tensor(name, shape);
+        this.#held.push(t);
+        return t;
+      },
       write: (t, data) => device.write(t, data),
     });
     const span = device.tensor("span", [1], "u32");
+    this.#held.push(span, this.#loss);
     const N = c.context;
     const T = maxPatches(c, N);
     const i = this.#inputs;
@@ -219,10 +226,12 @@ export class Trainer {
   dispose(): void {
     this.#program?.dispose();
     const held = [
+      ...this.#held,
       ...this.params.values(),
       ...this.gradients.values(),
       ...this.optimizer.state.values(),
       ...this.optimizer.ema.values(),
+      ...this.optimizer.hypers,
       ...Object.values(this.#inputs as unknown as Record<string, Tensor>),
     ];
     for (const t of held) this.#device.free(t);

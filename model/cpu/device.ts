@@ -32,6 +32,15 @@ const PAGE = 65536;
 const MAX_PAGES = 65536;
 const ALIGN = 64;
 
+function workerDied(cause: unknown): DeviceUnavailableError {
+  return new DeviceUnavailableError(
+    "NG_CPU_WORKER",
+    `a CPU worker thread ended: ${cause instanceof Error ? cause.message : String(cause)}`,
+    "start the program again; if it repeats, please report it",
+    { cause },
+  );
+}
+
 export async function createCpuDevice(options: CpuDeviceOptions): Promise<CpuDevice> {
   const device = new CpuDevice(options);
   await device.start();
@@ -279,13 +288,21 @@ export class CpuDevice implements Device {
       this.#workers.map(
         (w) =>
           new Promise<void>((resolve, reject) => {
+            const settle = (): void => {
+              w.off("message", listen);
+              w.off("error", fail);
+            };
             const listen = (m: { kind: string; id?: number }): void => {
               if (m.kind !== "ready" || m.id !== id) return;
-              w.off("message", listen);
+              settle();
               resolve();
             };
+            const fail = (cause: unknown): void => {
+              settle();
+              reject(workerDied(cause));
+            };
             w.on("message", listen);
-            w.once("error", reject);
+            w.on("error", fail);
             w.postMessage(message);
           }),
       ),
@@ -302,9 +319,18 @@ export class CpuDevice implements Device {
           Atomics.store(this.#control, FAILED, 0);
           const generation = Atomics.add(this.#control, GENERATION, 1) + 1;
           const first = this.#workers[0]!;
+          const settle = (): void => {
+            first.off("message", listen);
+            for (const w of this.#workers) w.off("error", fail);
+          };
+          // A thread that died never reaches the barrier: the others are left waiting, the run is not.
+          const fail = (cause: unknown): void => {
+            settle();
+            reject(workerDied(cause));
+          };
           const listen = (m: { kind: string; generation?: number }): void => {
             if (m.kind !== "done" || m.generation !== generation) return;
-            first.off("message", listen);
+            settle();
             if (Atomics.load(this.#control, FAILED) === 0) resolve();
             else
               reject(
@@ -316,6 +342,7 @@ export class CpuDevice implements Device {
               );
           };
           first.on("message", listen);
+          for (const w of this.#workers) w.on("error", fail);
           for (const w of this.#workers) w.postMessage({ kind: "go", generation });
         }),
     );
