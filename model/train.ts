@@ -20,7 +20,8 @@ import { CheckpointError, CorpusError } from "./errors.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import { silentLogger, type Logger } from "./logger.ts";
-import { crossFittedBits, fitMixer, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import type { AnyMixer } from "./fitMixer.ts";
+import { evaluateHeldout, meanBits, sampleOf } from "./heldout.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { Predictor, type ModelParts } from "./model.ts";
@@ -87,11 +88,8 @@ export interface TrainResult {
 const CHECKPOINT_SECONDS = 20;
 /** Looks at the loss and reports at most this often. */
 const REPORT_SECONDS = 0.5;
-/** Held-out bytes that are scored while training (curve) and at the end. */
+/** Held-out bytes behind each point of the curve. */
 const CURVE_BYTES = { gpu: 12_000, cpu: 3_000 } as const;
-const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
-/** No file fills the sample alone. */
-const SAMPLE_FILES = 8;
 /** The memory's weights are learned from this much of the workspace, file by file, each left out in turn. */
 const CALIBRATION_BYTES = 400_000;
 const CALIBRATION_MS = 20_000;
@@ -108,30 +106,6 @@ function corpusHash(files: readonly CorpusFile[]): string {
   for (const f of files.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
     hash.update(f.path).update("\0").update(f.bytes).update("\0");
   return hash.digest("hex");
-}
-
-const mean = (bits: readonly Float32Array[]): number | null => {
-  let sum = 0;
-  let n = 0;
-  for (const b of bits) {
-    for (const x of b) sum += x;
-    n += b.length;
-  }
-  return n === 0 ? null : sum / n;
-};
-
-/** The beginnings of files, in the order given, up to a number of bytes. */
-function someOf(files: readonly CorpusFile[], bytes: number): CorpusFile[] {
-  const chosen: CorpusFile[] = [];
-  const most = Math.ceil(bytes / Math.min(SAMPLE_FILES, Math.max(1, files.length)));
-  let left = bytes;
-  for (const f of files) {
-    if (left <= 0) break;
-    const cut = f.bytes.subarray(0, Math.min(most, left));
-    if (cut.length > 0) chosen.push({ path: f.path, bytes: cut });
-    left -= cut.length;
-  }
-  return chosen;
 }
 
 export async function train(o: TrainOptions): Promise<TrainResult> {
@@ -304,7 +278,7 @@ class TrainingRun {
       lexicon: this.#lexicon,
       mixer: this.#mixer,
     });
-    const curve = someOf(this.#o.heldout, CURVE_BYTES[device.kind]);
+    const curve = sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]);
     let lastReport = 0;
     let lastSave = performance.now();
     let lastCurve = 0;
@@ -338,7 +312,7 @@ class TrainingRun {
           const bits: Float32Array[] = [];
           for (const f of curve)
             bits.push((await predictor.score({ ...f, memory: "off", network: "on" })).bits);
-          this.#heldoutBpb = mean(bits) ?? Number.NaN;
+          this.#heldoutBpb = meanBits(bits) ?? Number.NaN;
           lastCurve = performance.now();
           curveMs = lastCurve - t;
         }
@@ -489,18 +463,9 @@ class TrainingRun {
       lexicon: this.#lexicon,
       mixer: this.#mixer,
     });
-    const records: Recorded[] = [];
-    const network: Float32Array[] = [];
-    const memory: Float32Array[] = [];
-    for (const f of someOf(heldout, FINAL_BYTES[device.kind])) {
-      const s = await predictor.score({ ...f, memory: "on", network: "on", record: 1 });
-      records.push(s.recorded!);
-      network.push(s.bitsNetwork);
-      memory.push(s.bitsMemory);
-    }
-    const bpb = mean(crossFittedBits(records));
-    this.#mixer = fitMixer(records);
-    return { bpb, network: mean(network), memory: mean(memory) };
+    const { mixer, ...scores } = await evaluateHeldout(predictor, heldout, device.kind);
+    this.#mixer = mixer;
+    return scores;
   }
 }
 
