@@ -22,10 +22,10 @@ export interface MemoryCursor {
   draft(maxBytes: number): Uint8Array;
 }
 
-/** Shorter matches are not worth a draft. */
-const DRAFT_ORDER = 5;
+/** Shorter matches are not worth a draft; a wrong one costs nothing that is seen. */
+const DRAFT_ORDER = 2;
 /** A draft ends where the most frequent continuation has less than this share. */
-const DRAFT_SHARE = 0.5;
+const DRAFT_SHARE = 0.2;
 const ADAPT_RATE = 0.002;
 const ADAPT_SEEN_LIMIT = 500;
 /** Stands for the byte before the first one. */

@@ -1,0 +1,124 @@
+/** Completions: drafts must not change them, facts and memory must not leak into them. */
+import { describe, expect, test } from "vitest";
+import { Completer } from "../../model/completer.ts";
+import { createCpuDevice } from "../../model/cpu/device.ts";
+import { Decoder } from "../../model/decoder.ts";
+import { RankedMixer } from "../../model/memory/rankedMixer.ts";
+import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
+import { Trainer } from "../../model/trainer.ts";
+import {
+  tinyConfig,
+  tinyFiles,
+  tinyLexicon,
+  tinySampler,
+  tinySpectrum,
+} from "../support/tinyModel.ts";
+
+class Undrafted extends SuffixMemory {
+  override cursor(o: Parameters<SuffixMemory["cursor"]>[0]): ReturnType<SuffixMemory["cursor"]> {
+    const cursor = super.cursor(o);
+    return {
+      push: (byte) => cursor.push(byte),
+      predict: (out) => cursor.predict(out),
+      draft: () => new Uint8Array(0),
+    };
+  }
+}
+
+async function completer(
+  memory: SuffixMemory,
+): Promise<{ completer: Completer; runs: () => number }> {
+  const device = await createCpuDevice({ threads: 0 });
+  const config = tinyConfig({ context: 192 });
+  const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 5 });
+  const sampler = tinySampler(config);
+  for (let step = 0; step < 20; step++)
+    await trainer.step({ step, factor: 1, windows: sampler.step(step) });
+  for (const f of tinyFiles) memory.setFile(f.path, f.bytes);
+  const decoder = await Decoder.create(device, config, trainer.params);
+  let runs = 0;
+  const extend = decoder.extend.bind(decoder);
+  decoder.extend = (...a) => {
+    runs++;
+    return extend(...a);
+  };
+  return {
+    completer: new Completer({
+      decoder,
+      memory,
+      mixer: new RankedMixer(),
+      lexicon: tinyLexicon(),
+      facts: "on",
+    }),
+    runs: () => runs,
+  };
+}
+
+const text = new TextEncoder();
+const ask = {
+  path: "new.ts",
+  after: text.encode("\n}\n"),
+  maxBytes: 24,
+  singleLine: 0,
+} as const;
+
+describe("completion", () => {
+  test("is the same with and without drafts, in fewer passes with them", async () => {
+    const drafted = await completer(new SuffixMemory());
+    const plain = await completer(new Undrafted());
+    for (const before of [
+      "const counter = new Cou",
+      "for (let i = 0; i <",
+      "  private count",
+      "x",
+    ]) {
+      const o = { ...ask, before: text.encode(before) };
+      const a = await drafted.completer.complete(o);
+      const b = await plain.completer.complete(o);
+      expect(a.text).toBe(b.text);
+      expect(a.confidence).toBeCloseTo(b.confidence, 6);
+    }
+    expect(drafted.runs()).toBeLessThan(plain.runs());
+  });
+
+  test("does not remember what was typed and taken back, nor the completions before it", async () => {
+    const used = (await completer(new SuffixMemory())).completer;
+    const fresh = (await completer(new SuffixMemory())).completer;
+    const o = { ...ask, before: text.encode("import { Counter } fro") };
+    await used.complete({
+      ...ask,
+      before: text.encode("import { Counter } of wrong(thing);\nlet zzz = "),
+    });
+    await used.complete({ ...ask, before: text.encode("import { Cou") });
+    expect((await used.complete(o)).text).toBe((await fresh.complete(o)).text);
+  });
+
+  test("leaves the file's own saved text out of its memory", async () => {
+    const memory = new SuffixMemory();
+    const one = await completer(memory);
+    const secret = text.encode("const token = 'only-in-this-file-9481';\n".repeat(3));
+    const before = text.encode("const token = 'only-in-");
+    memory.setFile("other.ts", secret);
+    expect((await one.completer.complete({ ...ask, path: "new.ts", before })).text).toContain(
+      "this-file",
+    );
+    memory.removeFile("other.ts");
+    memory.setFile("new.ts", secret);
+    expect((await one.completer.complete({ ...ask, path: "new.ts", before })).text).not.toContain(
+      "9481",
+    );
+  });
+
+  test("stops when it is told to", async () => {
+    const one = await completer(new SuffixMemory());
+    const abort = new AbortController();
+    abort.abort();
+    const c = await one.completer.complete({
+      ...ask,
+      before: text.encode("const "),
+      signal: abort.signal,
+    });
+    expect(c.finished).toBe("aborted");
+    expect(c.text).toBe("");
+  });
+});
