@@ -97,7 +97,9 @@ const WANTED_LIMITS = [
 ] as const;
 
 export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapter> {
-  const gpu = loadDawn().create(["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia"]);
+  const gpu = loadDawn().create([
+    "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
+  ]);
   held.push(gpu);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null)
