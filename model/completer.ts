@@ -32,12 +32,26 @@ export interface Completion {
 
 const NEWLINE = 10;
 /** Share of the window that text after the cursor may take. */
-const SUFFIX_SHARE = 0.2;
+const SUFFIX_SHARE = 0.15;
+/** Share of the window that is kept free for new bytes; a longer completion ends with the window. */
+const RESERVE_SHARE = 0.125;
 /** The window's start moves in steps, so that most keystrokes find their prefix in the caches. */
-const ANCHOR_BYTES = 128;
+const ANCHOR_BYTES = 64;
 /** Bytes before the cursor that the memory's view of this file is made from. */
 const CURSOR_BYTES = 1 << 14;
 const SNAPSHOT_BYTES = 1024;
+
+/** What a call gives that was given up before its turn came. */
+function aborted(): Completion {
+  return {
+    text: "",
+    confidence: 0,
+    ms: 0,
+    bytes: new Uint8Array(0),
+    perByte: new Float32Array(0),
+    finished: "aborted",
+  };
+}
 
 interface FactsOfFile {
   readonly path: string;
@@ -113,7 +127,8 @@ export class Completer {
     const capacity = this.#decoder.capacity;
     const header = headerSymbols(o.path);
     const suffix = o.after.subarray(0, Math.floor(capacity * SUFFIX_SHARE));
-    const room = capacity - header.length - suffix.length - 2 - o.maxBytes - DRAFT_ROWS;
+    const reserve = Math.min(o.maxBytes, Math.floor(capacity * RESERVE_SHARE)) + DRAFT_ROWS;
+    const room = capacity - header.length - suffix.length - 2 - reserve;
     const missing = Math.max(0, o.before.length - room);
     const start = Math.min(o.before.length, Math.ceil(missing / ANCHOR_BYTES) * ANCHOR_BYTES);
     const frame = suffix.length === 0 ? header : [...header, SUF, ...suffix, PRE];
@@ -126,6 +141,8 @@ export class Completer {
 
   async complete(o: CompleteOptions): Promise<Completion> {
     const started = performance.now();
+    const givenUp = (): boolean => o.signal?.aborted === true;
+    if (givenUp()) return aborted();
     const fileFacts = this.#factsOf(o.path, o.before);
     const { symbols, facts } = this.#window(o, fileFacts.facts);
     const stream = fileFacts.stream;
@@ -143,7 +160,7 @@ export class Completer {
     let row = symbols.length - 1 - known.from;
     let draft: number[] = [];
     while (out.length < o.maxBytes) {
-      if (o.signal?.aborted === true) {
+      if (givenUp()) {
         finished = "aborted";
         break;
       }

@@ -8,6 +8,7 @@ import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
 import { Completer, type CompleteOptions, type Completion } from "./completer.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import { Decoder } from "./decoder.ts";
+import { Exclusive } from "./exclusive.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError } from "./errors.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
@@ -53,6 +54,8 @@ export interface ModelParts {
 /** Scoring and completion over given parts. */
 export class Predictor {
   readonly #parts: ModelParts;
+  readonly #scoring = new Exclusive();
+  readonly #completing = new Exclusive();
   #scorer: Scorer | undefined;
   #completer: Completer | undefined;
 
@@ -60,7 +63,7 @@ export class Predictor {
     this.#parts = parts;
   }
 
-  async scorer(): Promise<Scorer> {
+  async #ownScorer(): Promise<Scorer> {
     const { device, config, params } = this.#parts;
     return (this.#scorer ??= await Scorer.create(device, config, params));
   }
@@ -76,17 +79,26 @@ export class Predictor {
     }));
   }
 
-  /** Frees what scoring and completion hold; the parts stay their owner's. */
-  dispose(): void {
+  /** Frees what scoring and completion hold, once calls under way are answered; the parts stay their owner's. */
+  async dispose(): Promise<void> {
+    await Promise.all([this.#scoring.idle(), this.#completing.idle()]);
     this.#scorer?.dispose();
     this.#completer?.dispose();
   }
 
-  async complete(o: CompleteOptions): Promise<Completion> {
-    return (await this.#completion()).complete(o);
+  complete(o: CompleteOptions): Promise<Completion> {
+    return this.#completing.run(async () => (await this.#completion()).complete(o));
   }
 
-  async score(o: ScoreOptions): Promise<Score> {
+  embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
+    return this.#scoring.run(async () => (await this.#ownScorer()).embed(texts));
+  }
+
+  score(o: ScoreOptions): Promise<Score> {
+    return this.#scoring.run(() => this.#score(o));
+  }
+
+  async #score(o: ScoreOptions): Promise<Score> {
     const n = o.bytes.length;
     const score = {
       bits: new Float32Array(n),
@@ -145,7 +157,7 @@ export class Predictor {
     };
     if (o.network === "on") {
       const encoder = config.facts === "on" ? createFactEncoder({ lexicon }) : undefined;
-      const scorer = await this.scorer();
+      const scorer = await this.#ownScorer();
       await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
     } else for (let at = 0; at < n; at++) visit(at, undefined, 0);
     return { ...score, recorded };
@@ -183,7 +195,7 @@ export class Model {
     this.symbols = o.symbols;
     this.#predictor = new Predictor(o.parts);
     this.#dispose = async () => {
-      this.#predictor.dispose();
+      await this.#predictor.dispose();
       for (const t of o.parts.params.values()) o.device.free(t);
       if (o.owned === 1) await o.device.dispose();
     };
@@ -247,8 +259,8 @@ export class Model {
     return this.#predictor.score(o);
   }
 
-  async embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
-    return (await this.#predictor.scorer()).embed(texts);
+  embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
+    return this.#predictor.embed(texts);
   }
 
   setFile(path: string, bytes: Uint8Array): void {

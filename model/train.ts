@@ -230,7 +230,7 @@ class TrainingRun {
       const stopped = await this.#loop(device, trainer, sampler);
       return await this.#finish(device, reason, trainer, heldout, stopped);
     } finally {
-      for (const p of this.#predictors) p.dispose();
+      for (const p of this.#predictors) await p.dispose();
       trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
     }
