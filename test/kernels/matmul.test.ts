@@ -45,8 +45,12 @@ describe("matmul", () => {
   // or are not bound as vec4.
   for (const s of [
     { tile: 0, m: 37, k: 21, n: 40 },
+    { tile: 1, m: 131, k: 44, n: 72, transposeA: 1 },
     { tile: 2, m: 70, k: 36, n: 68, transposeB: 1 },
+    { tile: 3, m: 68, k: 19, n: 65 },
+    { tile: 4, m: 65, k: 40, n: 36, transposeB: 1 },
     { tile: 5, m: 36, k: 50, n: 33, transposeA: 1 },
+    { tile: 6, m: 33, k: 29, n: 35, transposeA: 1 },
     { tile: 7, m: 19, k: 26, n: 22, transposeA: 1, transposeB: 1, batch: 2 },
   ] as const)
     test(`tile ${s.tile} of the table matches the twin`, async () => {
