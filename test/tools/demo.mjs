@@ -127,6 +127,10 @@ say(`network alone  ${bits(result.heldout_bpb_network)}`);
 say(`both           ${bits(result.heldout_bpb)}`);
 
 heading("4. Lines of those files, completed");
+const extension = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const floor =
+  extension.contributes.configuration.properties["narrowgauge.completion.minConfidence"].default;
+say(`(the editor stays silent below a confidence of ${floor}; here everything is shown)`);
 const manifest = JSON.parse(readFileSync(join(model, "manifest.json"), "utf8"));
 for (const place of cuts(manifest.saw.heldout)) {
   const { text, confidence, ms } = await completion(place);
@@ -149,7 +153,7 @@ for (const question of questions) {
 }
 
 heading("6. In the editor");
-const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const { name, version } = extension;
 const target = `${process.platform}-${process.arch}`;
 say(`npm run package -- --target ${target}`);
 say(`code --install-extension ${name}-${target}-${version}.vsix`);
