@@ -47,12 +47,15 @@ const quietSettings = {
 export interface EditorOptions {
   /** code-server's entry script. */
   readonly entry: string;
-  readonly vsix: string;
+  /** Installed first; without it the profile has no extension of ours. */
+  readonly vsix?: string;
   /** Scratch folder: profile, extensions and logs. Emptied first. */
   readonly folder: string;
   readonly settings: Readonly<Record<string, unknown>>;
-  /** Where netWatch.cjs writes what our background processes do on the network. */
-  readonly networkLog: string;
+  /** Where netWatch.cjs writes what our background processes do on the network; goes with `vsix`. */
+  readonly networkLog?: string;
+  /** More arguments for the server. */
+  readonly args?: readonly string[];
 }
 
 export class Editor {
@@ -97,14 +100,16 @@ export class Editor {
     ];
     // An empty gallery: the editor must not look anything up.
     const env = { ...process.env, EXTENSIONS_GALLERY: '{"serviceUrl":""}' };
-    const install = spawnSync(process.execPath, [...common, "--install-extension", o.vsix], {
-      encoding: "utf8",
-      env,
-    });
-    if (install.status !== 0)
-      throw new Error(`the VSIX was not installed:\n${install.stdout}${install.stderr}`);
-
-    watchNetwork(join(extensions, installedFolder(extensions)), o.networkLog);
+    if (o.vsix !== undefined) {
+      const install = spawnSync(process.execPath, [...common, "--install-extension", o.vsix], {
+        encoding: "utf8",
+        env,
+      });
+      if (install.status !== 0)
+        throw new Error(`the VSIX was not installed:\n${install.stdout}${install.stderr}`);
+      if (o.networkLog !== undefined)
+        watchNetwork(join(extensions, installedFolder(extensions)), o.networkLog);
+    }
 
     const port = await freePort();
     const log = openSync(join(o.folder, "server.log"), "w");
@@ -119,6 +124,7 @@ export class Editor {
         "--disable-telemetry",
         "--disable-update-check",
         "--disable-getting-started-override",
+        ...(o.args ?? []),
       ],
       // Its own process group, so that one signal reaches everything it starts.
       { env, stdio: ["ignore", log, log], detached: true },
