@@ -163,8 +163,8 @@ class QueryPick {
 function itemOf(hit: QueryHit): HitItem {
   return {
     label: `$(${ICONS[hit.kind]}) ${hit.preview.trim().replaceAll("$(", "$ (") || hit.path}`,
-    description: `${hit.path}:${hit.startLine + 1}`,
-    detail: hit.why,
+    // Below the line, where a long one cannot push it out of sight.
+    detail: `${hit.path}:${hit.startLine + 1} · ${hit.why}`,
     alwaysShow: true,
     hit,
   };
