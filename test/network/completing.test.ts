@@ -32,7 +32,7 @@ async function completer(
   const config = tinyConfig({ context: 192 });
   const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 5 });
   const sampler = tinySampler(config);
-  for (let step = 0; step < 20; step++)
+  for (let step = 0; step < 100; step++)
     await trainer.step({ step, factor: 1, windows: sampler.step(step) });
   for (const f of tinyFiles) memory.setFile(f.path, f.bytes);
   const decoder = await Decoder.create(device, config, trainer.params);
