@@ -13,6 +13,8 @@ import { Pipelines } from "./pipelines.ts";
 const NODES_PER_SUBMIT = 96;
 /** Runs that may be queued before `run` waits: keeps memory of pending writes bounded. */
 const RUNS_IN_FLIGHT = 4;
+/** Read-backs up to this size keep their staging buffer for the next one: decoding reads at every draft. */
+const KEPT_STAGING_BYTES = 1 << 17;
 /** Dispatches per timestamp query set. */
 const PROFILE_STEPS = 512;
 
@@ -36,6 +38,8 @@ export class GpuDevice implements Device {
   readonly #pipelines: Pipelines;
   readonly #buffers = new Map<number, GPUBuffer>();
   readonly #inFlight: Promise<unknown>[] = [];
+  /** Free staging buffers by size. */
+  readonly #staging = new Map<number, GPUBuffer[]>();
   #allocated = 0;
   #failure: Error | undefined;
 
@@ -138,17 +142,20 @@ export class GpuDevice implements Device {
   ): Promise<Float32Array | Uint32Array> {
     this.#check();
     const bytes = count * 4;
-    const staging = this.gpu.createBuffer({
-      size: bytes,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+    const staging =
+      this.#staging.get(bytes)?.pop() ??
+      this.gpu.createBuffer({
+        size: bytes,
+        usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      });
     const encoder = this.gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(this.buffer(tensor), offset * 4, staging, 0, bytes);
     this.gpu.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const copy = staging.getMappedRange().slice(0);
     staging.unmap();
-    staging.destroy();
+    if (bytes > KEPT_STAGING_BYTES) staging.destroy();
+    else this.#staging.set(bytes, [...(this.#staging.get(bytes) ?? []), staging]);
     this.#check();
     return tensor.dtype === "u32" ? new Uint32Array(copy) : new Float32Array(copy);
   }
@@ -263,8 +270,9 @@ export class GpuDevice implements Device {
   }
 
   async dispose(): Promise<void> {
-    for (const b of this.#buffers.values()) b.destroy();
+    for (const b of [...this.#buffers.values(), ...[...this.#staging.values()].flat()]) b.destroy();
     this.#buffers.clear();
+    this.#staging.clear();
     this.gpu.destroy();
     return Promise.resolve();
   }
