@@ -5,7 +5,10 @@
  */
 import { invariant } from "./errors.ts";
 
-export type DType = "f32" | "u32";
+/** f16 is held in 16 bits on a GPU with shader-f16, and in 32 bits everywhere else. */
+export type DType = "f32" | "f16" | "u32";
+/** What a binding really holds on this device. */
+export type Stored = "f32" | "f16" | "u32";
 export type Access = "read" | "write" | "readWrite";
 export type Params = Readonly<Record<string, number>>;
 /** Float64Array stands in for f32 tensors in gradient checks. */
@@ -16,7 +19,7 @@ export interface Tensor {
   readonly id: number;
   readonly name: string;
   readonly shape: readonly number[];
-  /** Elements; every element is four bytes on the GPU. */
+  /** Elements. */
   readonly size: number;
   readonly dtype: DType;
   /** Temporaries live inside one program and share memory by lifetime. */
@@ -51,7 +54,10 @@ export interface OpSpec {
   units(params: Params): number;
   /** Computes units [start, end). Must not touch what another unit writes. */
   cpu(buffers: readonly Buffer[], params: Params, start: number, end: number): void;
-  gpu(params: Params, caps: GpuCaps): GpuKernel;
+  /** `stored`: one entry per binding. Only those listed in `halves` are ever "f16". */
+  gpu(params: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel;
+  /** Bindings that may hold f16 tensors; the kernel converts as it loads and stores. */
+  readonly halves?: readonly number[];
 }
 
 export interface Node {
@@ -90,9 +96,22 @@ export class Graph {
     );
     for (const [name, value] of Object.entries(params))
       invariant(Number.isFinite(value), `${op.name}: parameter ${name} is ${value}`);
+    tensors.forEach((t, i) =>
+      invariant(
+        t.dtype !== "f16" || op.halves?.includes(i) === true,
+        `${op.name} was given f16 tensor ${t.name} as tensor ${i}, where it takes f32`,
+      ),
+    );
     this.nodes.push({ op, tensors, params });
   }
 }
+
+/** How a tensor is held on a device that has f16, or has not. */
+export const storedAs = (t: Tensor, caps: { readonly f16: boolean }): Stored =>
+  t.dtype === "f16" && !caps.f16 ? "f32" : t.dtype;
+
+/** Views of a packed tensor start at multiples of this many elements: 256 bytes, what GPUs align bindings to. */
+export const VIEW_ALIGN = 64;
 
 /** Workgroups for n invocations of one workgroup size, folded into two dimensions at the 65,535 limit.
  *  In WGSL: index = (group.y * groups.x + group.x) * workgroupSize + local index. */

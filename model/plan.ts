@@ -6,14 +6,17 @@
 import type { Node, Tensor } from "./graph.ts";
 import { invariant } from "./errors.ts";
 
+/** Four-byte words that hold a tensor. */
+export type WordsOf = (t: Tensor) => number;
+
 export interface Plan {
   /** Temporary tensor id → slot. */
   readonly slotOf: ReadonlyMap<number, number>;
-  /** Elements per slot. */
+  /** Words per slot. */
   readonly slotSizes: readonly number[];
 }
 
-export function planBuffers(nodes: readonly Node[]): Plan {
+export function planBuffers(nodes: readonly Node[], words: WordsOf = (t) => t.size): Plan {
   const last = new Map<number, number>();
   nodes.forEach((node, at) => {
     for (const t of node.tensors) if (t.role === "temporary") last.set(t.id, at);
@@ -28,7 +31,7 @@ export function planBuffers(nodes: readonly Node[]): Plan {
         node.op.access[i] === "write",
         `${node.op.name} reads temporary ${t.name} before any node wrote it`,
       );
-      const slot = takeSlot(free, slotSizes, t);
+      const slot = takeSlot(free, slotSizes, words(t));
       free = free.filter((s) => s !== slot);
       slotOf.set(t.id, slot);
     });
@@ -41,20 +44,19 @@ export function planBuffers(nodes: readonly Node[]): Plan {
 }
 
 /** Smallest free slot that fits; else the largest free one, grown; else a new one. */
-function takeSlot(free: readonly number[], sizes: number[], tensor: Tensor): number {
+function takeSlot(free: readonly number[], sizes: number[], size: number): number {
   let best = -1;
   for (const slot of free) {
-    if (sizes[slot]! >= tensor.size && (best < 0 || sizes[slot]! < sizes[best]!)) best = slot;
+    if (sizes[slot]! >= size && (best < 0 || sizes[slot]! < sizes[best]!)) best = slot;
   }
-  if (best >= 0 && sizes[best]! <= 4 * tensor.size + 4096) return best;
+  if (best >= 0 && sizes[best]! <= 4 * size + 4096) return best;
   let largest = -1;
   for (const slot of free)
-    if (sizes[slot]! < tensor.size && (largest < 0 || sizes[slot]! > sizes[largest]!))
-      largest = slot;
-  if (largest >= 0 && sizes[largest]! * 4 >= tensor.size) {
-    sizes[largest] = tensor.size;
+    if (sizes[slot]! < size && (largest < 0 || sizes[slot]! > sizes[largest]!)) largest = slot;
+  if (largest >= 0 && sizes[largest]! * 4 >= size) {
+    sizes[largest] = size;
     return largest;
   }
-  sizes.push(tensor.size);
+  sizes.push(size);
   return sizes.length - 1;
 }

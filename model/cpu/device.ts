@@ -4,7 +4,14 @@
  * WebAssembly memory, where the SIMD kernels work, and replays programs on worker threads.
  */
 import { Worker } from "node:worker_threads";
-import { makeTensor, type Buffer, type DType, type Graph, type Tensor } from "../graph.ts";
+import {
+  makeTensor,
+  VIEW_ALIGN,
+  type Buffer,
+  type DType,
+  type Graph,
+  type Tensor,
+} from "../graph.ts";
 import { DeviceUnavailableError, invariant } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
 import type { Device, Program } from "../device.ts";
@@ -41,6 +48,9 @@ function workerDied(cause: unknown): DeviceUnavailableError {
   );
 }
 
+/** The CPU holds half-precision tensors in 32 bits: they are a matter of memory bandwidth, not of results. */
+const inMemory = (dtype: DType): "f32" | "u32" => (dtype === "u32" ? "u32" : "f32");
+
 export async function createCpuDevice(options: CpuDeviceOptions): Promise<CpuDevice> {
   const device = new CpuDevice(options);
   await device.start();
@@ -57,6 +67,7 @@ export class CpuDevice implements Device {
   readonly #control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4));
   readonly #buffers = new Map<number, Buffer>();
   readonly #addresses = new Map<number, BufferAddress>();
+  readonly #views = new Set<number>();
   readonly #workers: Worker[] = [];
   #free: { offset: number; bytes: number }[] = [];
   #top = HEAP_BASE;
@@ -126,12 +137,29 @@ export class CpuDevice implements Device {
     return t;
   }
 
+  view(parent: Tensor, name: string, shape: readonly number[], offset: number): Tensor {
+    const t = makeTensor(name, shape, parent.dtype, "persistent");
+    const address = this.#addresses.get(parent.id);
+    invariant(
+      address !== undefined && offset % VIEW_ALIGN === 0 && offset + t.size <= parent.size,
+      `view ${name} of ${t.size} elements at ${offset} does not fit ${parent.name}`,
+    );
+    this.#buffers.set(t.id, this.#buffer(parent).subarray(offset, offset + t.size));
+    this.#addresses.set(t.id, {
+      byteOffset: address.byteOffset + offset * 4,
+      length: t.size,
+      dtype: address.dtype,
+    });
+    this.#views.add(t.id);
+    return t;
+  }
+
   #allocate(elements: number, dtype: DType): { buffer: Buffer; address: BufferAddress } {
     if (this.#memory === undefined) {
       this.#allocated += elements * 8;
       return {
-        buffer: dtype === "f32" ? new Float64Array(elements) : new Uint32Array(elements),
-        address: { byteOffset: -1, length: elements, dtype },
+        buffer: dtype === "u32" ? new Uint32Array(elements) : new Float64Array(elements),
+        address: { byteOffset: -1, length: elements, dtype: inMemory(dtype) },
       };
     }
     const bytes = Math.ceil((elements * 4) / ALIGN) * ALIGN;
@@ -162,11 +190,11 @@ export class CpuDevice implements Device {
     }
     const memory = memoryBuffer(this.#memory);
     const buffer =
-      dtype === "f32"
-        ? new Float32Array(memory, byteOffset, elements)
-        : new Uint32Array(memory, byteOffset, elements);
+      dtype === "u32"
+        ? new Uint32Array(memory, byteOffset, elements)
+        : new Float32Array(memory, byteOffset, elements);
     buffer.fill(0);
-    return { buffer, address: { byteOffset, length: elements, dtype } };
+    return { buffer, address: { byteOffset, length: elements, dtype: inMemory(dtype) } };
   }
 
   #place(id: number, elements: number, dtype: DType): void {
@@ -197,7 +225,7 @@ export class CpuDevice implements Device {
   free(tensor: Tensor): void {
     const address = this.#addresses.get(tensor.id);
     if (address === undefined) return;
-    this.#release(address);
+    if (!this.#views.delete(tensor.id)) this.#release(address);
     this.#addresses.delete(tensor.id);
     this.#buffers.delete(tensor.id);
   }
@@ -236,16 +264,20 @@ export class CpuDevice implements Device {
         return a;
       }
       const slot = slots[plan.slotOf.get(t.id)!]!;
-      return { byteOffset: slot.address.byteOffset, length: t.size, dtype: t.dtype };
+      return {
+        byteOffset: slot.address.byteOffset,
+        length: t.size,
+        dtype: inMemory(t.dtype),
+      };
     };
     // In float64, a slot may serve f32 and u32 tensors in turn: each view gets its own array.
     const bufferOf = (t: Tensor): Buffer => {
       if (t.role === "persistent") return this.#buffer(t);
       if (this.#memory === undefined) {
         const slot = slots[plan.slotOf.get(t.id)!]!.buffer;
-        return t.dtype === "f32"
-          ? slot.subarray(0, t.size)
-          : new Uint32Array(slot.buffer, 0, t.size);
+        return t.dtype === "u32"
+          ? new Uint32Array(slot.buffer, 0, t.size)
+          : slot.subarray(0, t.size);
       }
       const a = addressOf(t);
       const memory = memoryBuffer(this.#memory);

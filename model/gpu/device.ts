@@ -2,7 +2,16 @@
  * The GPU device: buffers, programs as static lists of dispatches, read-back. A program's bind groups and
  * pipelines are made once; a run only encodes and submits. Nothing is allocated per run.
  */
-import { makeTensor, type DType, type Graph, type GpuCaps, type Tensor } from "../graph.ts";
+import {
+  makeTensor,
+  storedAs,
+  VIEW_ALIGN,
+  type DType,
+  type Graph,
+  type GpuCaps,
+  type Tensor,
+} from "../graph.ts";
+import { fromHalves, toHalves } from "../half.ts";
 import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
 import type { Device, OpTime, Program } from "../device.ts";
@@ -37,6 +46,8 @@ export class GpuDevice implements Device {
   readonly gpu: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #buffers = new Map<number, GPUBuffer>();
+  /** Views: which tensor's buffer they are in, and where (bytes). */
+  readonly #views = new Map<number, { readonly parent: Tensor; readonly byteOffset: number }>();
   readonly #inFlight: Promise<unknown>[] = [];
   /** Free staging buffers by size. */
   readonly #staging = new Map<number, GPUBuffer[]>();
@@ -81,8 +92,13 @@ export class GpuDevice implements Device {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  #createBuffer(name: string, elements: number): GPUBuffer {
-    const size = Math.max(16, elements * 4);
+  /** Four-byte words that hold a tensor here. */
+  #words(t: Tensor): number {
+    return storedAs(t, this.caps) === "f16" ? Math.ceil(t.size / 2) : t.size;
+  }
+
+  #createBuffer(name: string, words: number): GPUBuffer {
+    const size = Math.max(16, words * 4);
     this.#allocated += size;
     return this.gpu.createBuffer({
       label: name,
@@ -94,17 +110,35 @@ export class GpuDevice implements Device {
   tensor(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
     this.#check();
     const t = makeTensor(name, shape, dtype, "persistent");
-    this.#buffers.set(t.id, this.#createBuffer(name, t.size));
+    this.#buffers.set(t.id, this.#createBuffer(name, this.#words(t)));
     return t;
   }
 
+  view(parent: Tensor, name: string, shape: readonly number[], offset: number): Tensor {
+    const t = makeTensor(name, shape, parent.dtype, "persistent");
+    invariant(
+      this.#buffers.has(parent.id) &&
+        parent.dtype !== "f16" &&
+        offset % VIEW_ALIGN === 0 &&
+        offset + t.size <= parent.size,
+      `view ${name} of ${t.size} elements at ${offset} does not fit ${parent.name}`,
+    );
+    this.#views.set(t.id, { parent, byteOffset: offset * 4 });
+    return t;
+  }
+
+  #offset(t: Tensor): number {
+    return this.#views.get(t.id)?.byteOffset ?? 0;
+  }
+
   buffer(t: Tensor): GPUBuffer {
-    const b = this.#buffers.get(t.id);
+    const b = this.#buffers.get(this.#views.get(t.id)?.parent.id ?? t.id);
     invariant(b !== undefined, `tensor ${t.name} does not live on this device`);
     return b;
   }
 
   free(tensor: Tensor): void {
+    this.#views.delete(tensor.id);
     const b = this.#buffers.get(tensor.id);
     if (b === undefined) return;
     this.#allocated -= b.size;
@@ -118,6 +152,12 @@ export class GpuDevice implements Device {
       `writing ${data.length} elements at ${offset} into ${tensor.name} of ${tensor.size}`,
     );
     if (data.length === 0) return;
+    if (storedAs(tensor, this.caps) === "f16") {
+      invariant(offset === 0, `${tensor.name} holds f16 and is written from its start only`);
+      const halves = toHalves(data);
+      this.gpu.queue.writeBuffer(this.buffer(tensor), 0, halves.buffer, 0, halves.byteLength);
+      return;
+    }
     const typed =
       tensor.dtype === "u32"
         ? data instanceof Uint32Array
@@ -128,7 +168,7 @@ export class GpuDevice implements Device {
           : Float32Array.from(data);
     this.gpu.queue.writeBuffer(
       this.buffer(tensor),
-      offset * 4,
+      this.#offset(tensor) + offset * 4,
       typed.buffer,
       typed.byteOffset,
       typed.byteLength,
@@ -141,7 +181,9 @@ export class GpuDevice implements Device {
     count = tensor.size - offset,
   ): Promise<Float32Array | Uint32Array> {
     this.#check();
-    const bytes = count * 4;
+    const half = storedAs(tensor, this.caps) === "f16";
+    invariant(!half || offset === 0, `${tensor.name} holds f16 and is read from its start only`);
+    const bytes = half ? Math.ceil(count / 2) * 4 : count * 4;
     const staging =
       this.#staging.get(bytes)?.pop() ??
       this.gpu.createBuffer({
@@ -149,7 +191,13 @@ export class GpuDevice implements Device {
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
     const encoder = this.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.buffer(tensor), offset * 4, staging, 0, bytes);
+    encoder.copyBufferToBuffer(
+      this.buffer(tensor),
+      this.#offset(tensor) + offset * 4,
+      staging,
+      0,
+      bytes,
+    );
     this.gpu.queue.submit([encoder.finish()]);
     await staging.mapAsync(GPUMapMode.READ);
     const copy = staging.getMappedRange().slice(0);
@@ -157,17 +205,22 @@ export class GpuDevice implements Device {
     if (bytes > KEPT_STAGING_BYTES) staging.destroy();
     else this.#staging.set(bytes, [...(this.#staging.get(bytes) ?? []), staging]);
     this.#check();
+    if (half) return fromHalves(new Uint16Array(copy, 0, count));
     return tensor.dtype === "u32" ? new Uint32Array(copy) : new Float32Array(copy);
   }
 
   async compile(graph: Graph, label: string): Promise<Program> {
     this.#check();
-    const plan = planBuffers(graph.nodes);
+    const plan = planBuffers(graph.nodes, (t) => this.#words(t));
     const slots = plan.slotSizes.map((size, i) => this.#createBuffer(`${label} slot ${i}`, size));
     const temporaryBytes = plan.slotSizes.reduce((sum, n) => sum + n * 4, 0);
     const steps: Step[] = await Promise.all(
       graph.nodes.map(async (node) => {
-        const kernel = node.op.gpu(node.params, this.caps);
+        const kernel = node.op.gpu(
+          node.params,
+          this.caps,
+          node.tensors.map((t) => storedAs(t, this.caps)),
+        );
         const pipeline = await this.#pipelines.get(kernel, node.op.name);
         const group = this.gpu.createBindGroup({
           label: node.op.name,
@@ -176,7 +229,8 @@ export class GpuDevice implements Device {
             binding,
             resource: {
               buffer: t.role === "persistent" ? this.buffer(t) : slots[plan.slotOf.get(t.id)!]!,
-              size: Math.max(4, t.size * 4),
+              offset: this.#offset(t),
+              size: Math.max(4, this.#words(t) * 4),
             },
           })),
         });

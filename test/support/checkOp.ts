@@ -7,12 +7,14 @@ import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { Device } from "../../model/device.ts";
 import { Graph, type Tensor } from "../../model/graph.ts";
 import { Random } from "../../model/random.ts";
+import { fromHalf, toHalf } from "../../model/half.ts";
 import { testGpu } from "./gpu.ts";
 
 export interface InputSpec {
   readonly shape: readonly number[];
   /** u32 inputs are indices: give their values. */
-  readonly dtype?: "f32" | "u32";
+  /** f16 values are rounded to halves first, so that both devices start from the same. */
+  readonly dtype?: "f32" | "f16" | "u32";
   readonly values?: ArrayLike<number>;
   /** Standard deviation and mean of random values. */
   readonly std?: number;
@@ -26,6 +28,8 @@ export type Tensors = Readonly<Record<string, Tensor>>;
 export interface OpCase {
   readonly inputs: Readonly<Record<string, InputSpec>>;
   readonly outputs: Readonly<Record<string, readonly number[]>>;
+  /** Outputs, gradients of outputs ("dY") and of inputs ("dX") that are held in f16. */
+  readonly halves?: readonly string[];
   /** Records the forward op(s). */
   forward(g: Graph, t: Tensors): void;
   /** Records the backward op(s): t also holds d<Output> (given) and d<Input> (to fill), e.g. dX for x. */
@@ -44,6 +48,10 @@ export interface OpCase {
 
 type Values = Record<string, Float64Array>;
 
+/** What the op must overwrite; halves hold it too. */
+const POISON = 6e4;
+const dtypeOf = (c: OpCase, name: string): "f32" | "f16" =>
+  c.halves?.includes(name) === true ? "f16" : "f32";
 const gradientName = (name: string): string => `d${name[0]!.toUpperCase()}${name.slice(1)}`;
 
 function draw(c: OpCase): Values {
@@ -57,6 +65,7 @@ function draw(c: OpCase): Values {
         spec.values !== undefined
           ? spec.values[i]!
           : Math.fround((spec.mean ?? 0) + (spec.std ?? 1) * random.normal());
+    if (spec.dtype === "f16") for (let i = 0; i < size; i++) v[i] = fromHalf(toHalf(v[i]!));
     values[name] = v;
   }
   return values;
@@ -80,23 +89,31 @@ async function run(
     device.write(tensors[name], inputs[name]!);
   }
   for (const [name, shape] of Object.entries(c.outputs)) {
-    tensors[name] = device.tensor(name, shape);
-    tensors[gradientName(name)] = device.tensor(gradientName(name), shape);
+    tensors[name] = device.tensor(name, shape, dtypeOf(c, name));
+    tensors[gradientName(name)] = device.tensor(
+      gradientName(name),
+      shape,
+      dtypeOf(c, gradientName(name)),
+    );
     device.write(tensors[gradientName(name)]!, outputGradients[name]!);
   }
   const wanted = Object.entries(c.inputs).filter(
     ([, s]) => s.dtype !== "u32" && s.constant === undefined,
   );
   for (const [name, spec] of wanted)
-    tensors[gradientName(name)] = device.tensor(gradientName(name), spec.shape);
+    tensors[gradientName(name)] = device.tensor(
+      gradientName(name),
+      spec.shape,
+      dtypeOf(c, gradientName(name)),
+    );
   // Poison what the op must overwrite, so that an entry left out shows.
   for (const name of Object.keys(c.outputs))
-    device.write(tensors[name]!, new Float64Array(tensors[name]!.size).fill(7e7));
+    device.write(tensors[name]!, new Float64Array(tensors[name]!.size).fill(POISON));
   if (withBackward === 1)
     for (const [name] of wanted)
       device.write(
         tensors[gradientName(name)]!,
-        new Float64Array(tensors[gradientName(name)]!.size).fill(7e7),
+        new Float64Array(tensors[gradientName(name)]!.size).fill(POISON),
       );
   const graph = new Graph();
   c.forward(graph, tensors);
@@ -143,7 +160,11 @@ export async function checkOp(c: OpCase): Promise<void> {
   const outputGradients: Values = {};
   for (const [name, shape] of Object.entries(c.outputs)) {
     const size = shape.reduce((a, b) => a * b, 1);
-    outputGradients[name] = Float64Array.from({ length: size }, () => Math.fround(random.normal()));
+    const half = dtypeOf(c, gradientName(name)) === "f16";
+    outputGradients[name] = Float64Array.from({ length: size }, () => {
+      const x = Math.fround(random.normal());
+      return half ? fromHalf(toHalf(x)) : x;
+    });
   }
   const withBackward = c.backward === undefined ? 0 : 1;
   const f64 = await createCpuDevice({ threads: 0, precision: "f64" });
@@ -154,6 +175,15 @@ export async function checkOp(c: OpCase): Promise<void> {
   const devices: [string, Device][] = [["float32 CPU", await createCpuDevice({ threads: 0 })]];
   const gpu = await testGpu();
   if (gpu !== undefined) devices.push(["GPU", gpu]);
+  // Rounding to a half costs 2^-11 of the value where the device holds one.
+  const within = (
+    label: string,
+    name: string,
+    t: { atol: number; rtol: number },
+  ): { atol: number; rtol: number } =>
+    label === "GPU" && dtypeOf(c, name) === "f16"
+      ? { atol: t.atol + 2 ** -24, rtol: t.rtol + 2 ** -10 }
+      : t;
   for (const [label, device] of devices) {
     const got = await run(device, c, inputs, outputGradients, withBackward);
     for (const name of Object.keys(reference.outputs))
@@ -161,14 +191,14 @@ export async function checkOp(c: OpCase): Promise<void> {
         `${label} forward, ${name}`,
         got.outputs[name]!,
         reference.outputs[name]!,
-        tolerance,
+        within(label, name, tolerance),
       );
     for (const name of Object.keys(reference.gradients))
       expectClose(
         `${label} backward, d ${name}`,
         got.gradients[name]!,
         reference.gradients[name]!,
-        gradTolerance,
+        within(label, gradientName(name), gradTolerance),
       );
   }
 

@@ -4,7 +4,7 @@
  * it needs no adapter.
  */
 import { describe, expect, test } from "vitest";
-import type { Access, GpuCaps, OpSpec, Params } from "../../model/graph.ts";
+import type { Access, GpuCaps, OpSpec, Stored, Params } from "../../model/graph.ts";
 import { ops } from "../../model/ops.ts";
 
 const plain: GpuCaps = {
@@ -49,8 +49,10 @@ const declarable: Readonly<Record<Access, readonly string[]>> = {
   readWrite: ["read_write", "read"],
 };
 
-function check(op: OpSpec, caps: GpuCaps): void {
-  const kernel = op.gpu(params, caps);
+function check(op: OpSpec, caps: GpuCaps, kind: "f32" | "f16"): void {
+  for (const half of op.halves ?? []) expect(half).toBeLessThan(op.access.length);
+  const stored = op.access.map((_, i): Stored => (op.halves?.includes(i) === true ? kind : "f32"));
+  const kernel = op.gpu(params, caps, stored);
   expect(kernel.code).toMatch(new RegExp(`@compute[^{]*\\bfn ${kernel.entryPoint}\\b`));
   const storage = storageOf(kernel.code);
   for (const [index, access] of op.access.entries()) {
@@ -67,6 +69,7 @@ function check(op: OpSpec, caps: GpuCaps): void {
 
 describe.each(Object.entries(capabilities))("on a device with %s capabilities", (_name, caps) => {
   test.each([...ops.keys()])("%s binds what its launcher passes", (name) => {
-    check(ops.get(name)!, caps);
+    check(ops.get(name)!, caps, "f32");
+    if (caps.f16) check(ops.get(name)!, caps, "f16");
   });
 });
