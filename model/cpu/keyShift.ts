@@ -1,4 +1,4 @@
-/** Reference twin of keyShift. Units are rows of all windows, then chunks of them. */
+/** Reference twin of keyShift. Units are rows of all windows; backward: chunks of them. */
 import type { Buffer, Floats, Params } from "../graph.ts";
 
 const TAPS = 3;
@@ -27,19 +27,35 @@ export function keyShiftForward(
   }
 }
 
-export function keyShiftBackwardInput(
+/** dX from dY, and partial sums of mix's gradient per chunk. */
+export function keyShiftBackward(
   buffers: readonly Floats[],
   p: Params,
   start: number,
   end: number,
 ): void {
-  const [dY, mix, dX] = buffers as [Floats, Floats, Floats];
+  const [dY, x, mix, dX, partial] = buffers as [Floats, Floats, Floats, Floats, Floats];
+  const total = p["batch"]! * p["rows"]!;
+  const last = Math.min(total, end * p["chunk"]!);
+  inputGradient(dY, mix, dX, p, start * p["chunk"]!, last);
+  mixPartials(dY, x, partial, p, start, end);
+}
+
+function inputGradient(
+  dY: Floats,
+  mix: Floats,
+  dX: Floats,
+  p: Params,
+  start: number,
+  end: number,
+): void {
   const rows = p["rows"]!;
   const channels = p["channels"]!;
+  if (p["accumulate"] !== 1) dX.fill(0, start * channels, end * channels);
   for (let row = start; row < end; row++) {
     const after = rows - 1 - (row % rows);
     const at = row * channels;
-    for (let c = 0; c < channels; c++) dX[at + c] = mix[c]! * dY[at + c]!;
+    for (let c = 0; c < channels; c++) dX[at + c] = dX[at + c]! + mix[c]! * dY[at + c]!;
     for (let k = 1; k < TAPS && k <= after; k++) {
       const tap = k * channels;
       for (let c = 0; c < channels; c++)
@@ -48,13 +64,14 @@ export function keyShiftBackwardInput(
   }
 }
 
-export function keyShiftBackwardPartials(
-  buffers: readonly Floats[],
+function mixPartials(
+  dY: Floats,
+  x: Floats,
+  partial: Floats,
   p: Params,
   start: number,
   end: number,
 ): void {
-  const [dY, x, partial] = buffers as [Floats, Floats, Floats];
   const rows = p["rows"]!;
   const channels = p["channels"]!;
   const chunk = p["chunk"]!;

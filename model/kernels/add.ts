@@ -3,15 +3,30 @@ import {
   expectSize,
   gridFor,
   type Floats,
+  type GpuKernel,
   type Graph,
   type OpSpec,
+  type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { addForward as forwardTwin, addInto as intoTwin } from "../cpu/add.ts";
+import { flatAliases } from "./halves.ts";
 import code from "./add.wgsl";
 
-/** Elements per workgroup, as in the kernel. */
+/** Values per workgroup, as in the kernel. */
 const PER_GROUP = 1024;
+
+function kernel(p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel {
+  const aliases = flatAliases(stored, { X: 0, Y: 1, Z: 2 }, p["n"]!);
+  const n = p["n"]! / aliases.lanes;
+  return {
+    code: aliases.code + code,
+    entryPoint,
+    constants: { n, scale: p["scale"]! },
+    workgroups: gridFor(n, PER_GROUP),
+  };
+}
 
 export const addForwardOp: OpSpec = {
   name: "addForward",
@@ -23,12 +38,8 @@ export const addForwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => ({
-    code,
-    entryPoint: "forward",
-    constants: { n: p["n"]!, scale: p["scale"]! },
-    workgroups: gridFor(p["n"]!, PER_GROUP),
-  }),
+  halves: [0, 1, 2],
+  gpu: (p, _caps, stored) => kernel(p, stored, "forward"),
 };
 
 export const addIntoOp: OpSpec = {
@@ -37,12 +48,8 @@ export const addIntoOp: OpSpec = {
   units: (p) => p["n"]!,
   cpu: (b, p, start, end) =>
     intoTwin({ x: b[0] as Floats, y: b[1] as Floats, scale: p["scale"]! }, start, end),
-  gpu: (p) => ({
-    code,
-    entryPoint: "into",
-    constants: { n: p["n"]!, scale: p["scale"]! },
-    workgroups: gridFor(p["n"]!, PER_GROUP),
-  }),
+  halves: [0, 1],
+  gpu: (p, _caps, stored) => kernel(p, stored, "into"),
 };
 
 /** y = x + scale·z; x, z, y of one size, scale 1 unless given. y must be another tensor than x and z. */

@@ -17,6 +17,8 @@ import code from "./columnSum.wgsl";
 
 /** Rows per chunk of the first pass, as in the kernel. */
 const ROWS = 32;
+/** Up to so many rows the second pass alone is quicker than both. */
+const ONE_PASS = 1024;
 /** Columns per workgroup of the second. */
 const COMBINED = 8;
 
@@ -87,13 +89,15 @@ export function columnSum(g: Graph, a: { x: Tensor; out: Tensor; accumulate?: 0 
     Number.isInteger(rows),
     `columnSum: x (${a.x.name}) has ${a.x.size} elements, not rows of ${C}`,
   );
+  const combine = a.accumulate === 1 ? columnSumCombineAccumulateOp : columnSumCombineOp;
+  if (rows <= ONE_PASS) {
+    g.add(combine, [a.x, a.out], { C, chunks: rows });
+    return;
+  }
   const chunks = Math.ceil(rows / ROWS);
   const sums = g.temp("columnSum partials", [chunks, C]);
   g.add(columnSumPartialsOp, [a.x, sums], { rows, C, chunks });
-  g.add(a.accumulate === 1 ? columnSumCombineAccumulateOp : columnSumCombineOp, [sums, a.out], {
-    C,
-    chunks,
-  });
+  g.add(combine, [sums, a.out], { C, chunks });
 }
 
 /** out[0] = weight[0]·Σ x; x of any shape, weight [1], out [1]. The mean loss with weight 1 / scored rows. */

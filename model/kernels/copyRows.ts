@@ -9,6 +9,7 @@ import {
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { copyRows as twin } from "../cpu/copyRows.ts";
+import { flatAliases } from "./halves.ts";
 import code from "./copyRows.wgsl";
 
 export const copyRowsOp: OpSpec = {
@@ -17,12 +18,17 @@ export const copyRowsOp: OpSpec = {
   units: (p) => p["rows"]!,
   cpu: (b, p, start, end) =>
     twin(b[0] as Floats, b[1] as Uint32Array, b[2] as Floats, p, start, end),
-  gpu: (p) => ({
-    code,
-    entryPoint: "copyRows",
-    constants: { rows: p["rows"]!, channels: p["channels"]!, capacity: p["capacity"]! },
-    workgroups: gridFor(p["rows"]! * p["channels"]!, 256),
-  }),
+  halves: [0, 2],
+  gpu: (p, _caps, stored) => {
+    const aliases = flatAliases(stored, { Src: 0, Dst: 2 }, p["channels"]!);
+    const channels = p["channels"]! / aliases.lanes;
+    return {
+      code: aliases.code + code,
+      entryPoint: "copyRows",
+      constants: { rows: p["rows"]!, channels, capacity: p["capacity"]! },
+      workgroups: gridFor(p["rows"]! * channels, 256),
+    };
+  },
 };
 
 /** src [rows, C] → dst [capacity, C] at row span[0]; the other rows of dst keep their values, and rows that would

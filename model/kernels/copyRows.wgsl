@@ -1,12 +1,13 @@
 // Copies src [rows, C] into dst [capacity, C] at row span[0]; rows past the cache's end are dropped.
-// One thread per element, folded grid. No workgroup memory.
+// channels counts Wide values (launcher: one or four elements). One thread per value, folded grid. No workgroup
+// memory.
 override rows: u32;
 override channels: u32;
 override capacity: u32;
 
-@group(0) @binding(0) var<storage, read> src: array<f32>;
+@group(0) @binding(0) var<storage, read> src: array<Src>;
 @group(0) @binding(1) var<storage, read> span: array<u32>;
-@group(0) @binding(2) var<storage, read_write> dst: array<f32>;
+@group(0) @binding(2) var<storage, read_write> dst: array<Dst>;
 
 @compute @workgroup_size(256)
 fn copyRows(
@@ -18,5 +19,5 @@ fn copyRows(
   if (i >= rows * channels) { return; }
   let row = span[0] + i / channels;
   if (row >= capacity) { return; }
-  dst[row * channels + i % channels] = src[i];
+  dst[row * channels + i % channels] = Dst(Wide(src[i]));
 }

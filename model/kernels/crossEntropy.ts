@@ -11,6 +11,7 @@ import {
   type GpuKernel,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
@@ -18,6 +19,7 @@ import {
   crossEntropyBackward as backwardTwin,
   crossEntropyForward as forwardTwin,
 } from "../cpu/crossEntropy.ts";
+import { flatAliases } from "./halves.ts";
 import code from "./crossEntropy.wgsl";
 
 /** A target that is not scored. */
@@ -25,12 +27,29 @@ export const SKIP = 0xffffffff;
 /** exp(−2·cap) must stay a normal f32. */
 export const MAX_SOFTCAP = 40;
 
-function kernel(p: Params, entryPoint: string): GpuKernel {
+/** A lane keeps eight values of its row in registers, so wider rows take more lanes. */
+const lanesFor = (count: number): number => (count > 512 ? 256 : count > 128 ? 64 : 16);
+const MAX_VALUES = 2048;
+
+const ONE_COLUMN = `alias Index = u32;
+const OFFSETS = 0u;
+const WIDTH = 1u;
+fn across(value: f32) -> f32 { return value; }
+`;
+const FOUR_COLUMNS = `alias Index = vec4u;
+const OFFSETS = vec4u(0u, 1u, 2u, 3u);
+const WIDTH = 4u;
+fn across(value: vec4f) -> f32 { return dot(value, vec4f(1.0)); }
+`;
+
+function kernel(p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel {
+  const aliases = flatAliases(stored, { Logits: 0, DLogits: 3 }, p["V"]!);
+  const lanes = lanesFor(p["V"]! / aliases.lanes);
   return {
-    code,
+    code: aliases.code + (aliases.lanes === 4 ? FOUR_COLUMNS : ONE_COLUMN) + code,
     entryPoint,
-    constants: { rows: p["rows"]!, V: p["V"]!, cap: p["cap"]! },
-    workgroups: gridFor(p["rows"]!, 16),
+    constants: { rows: p["rows"]!, V: p["V"]!, cap: p["cap"]!, lanes },
+    workgroups: gridFor(p["rows"]!, 256 / lanes),
   };
 }
 
@@ -50,7 +69,8 @@ export const crossEntropyForwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => kernel(p, "forward"),
+  halves: [0],
+  gpu: (p, _caps, stored) => kernel(p, stored, "forward"),
 };
 
 export const crossEntropyBackwardOp: OpSpec = {
@@ -70,15 +90,16 @@ export const crossEntropyBackwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => kernel(p, "backward"),
+  halves: [0, 3],
+  gpu: (p, _caps, stored) => kernel(p, stored, "backward"),
 };
 
 function shape(op: string, logits: Tensor, targets: Tensor, cap: number): Params {
   const rows = targets.size;
   const V = logits.size / rows;
   invariant(
-    Number.isInteger(V),
-    `${op}: logits (${logits.name}) have ${logits.size} elements for ${rows} targets`,
+    Number.isInteger(V) && V <= MAX_VALUES,
+    `${op}: logits (${logits.name}) have ${logits.size} elements for ${rows} targets; rows may have up to ${MAX_VALUES}`,
   );
   invariant(
     cap > 0 && cap <= MAX_SOFTCAP,

@@ -1,35 +1,59 @@
 // Cross-entropy with soft-capped logits, z = cap · tanh(logit / cap). forward: logits [rows, V], targets [rows],
 // loss [rows] in bits; backward: logits, targets, weight [1], dLogits [rows, V]. Skipped rows give zeros.
-// The cap bounds z, so sums of exp(z − cap) need no pass for the maximum. 16 lanes per row, 16 rows per workgroup;
-// one barrier; lanes' sums are added in lane order. 1 KiB of workgroup memory.
+// The launcher says what Wide is (one or four columns) with its Index, OFFSETS, WIDTH and across(). The cap bounds z,
+// so sums of exp(z − cap) need no pass for the maximum. 16, 64 or 256 lanes per row (override `lanes`); each keeps its
+// at most KEPT values in registers. One barrier; lanes' sums are added in lane order. 2 KiB of workgroup memory.
 override rows: u32;
 override V: u32;
 override cap: f32;
+override lanes: u32;
+override count: u32 = V / WIDTH;
+// Values per lane.
+override each: u32 = (count + lanes - 1u) / lanes;
 
 const LOG2E = 1.4426950408889634;
+const KEPT = 8;
 
-@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(0) var<storage, read> logits: array<Logits>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> loss: array<f32>;
 
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dLogits: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dLogits: array<DLogits>;
 
-var<workgroup> sums: array<f32, 256>;
+struct Row {
+  // tanh(logit / cap) of this lane's columns.
+  t: array<Wide, KEPT>,
+  // Σ exp(z − cap) over the row.
+  total: f32,
+  // t at the target.
+  goal: f32,
+}
 
-// The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
-fn capped(logit: f32) -> f32 { return tanh(clamp(logit / cap, -15.0, 15.0)); }
+var<workgroup> sums: array<vec2f, 256>;
 
-fn sumOfExponentials(thread: u32, row: u32) -> f32 {
-  var sum = 0.0;
-  if (row < rows) {
-    for (var v = thread % 16u; v < V; v += 16u) { sum += exp(cap * (capped(logits[row * V + v]) - 1.0)); }
+fn readRow(thread: u32, row: u32, goal: u32) -> Row {
+  let base = min(row, rows - 1u) * count;
+  let lane = thread % lanes;
+  var r: Row;
+  for (var k = 0u; k < each; k++) { r.t[k] = Wide(logits[base + min(lane + k * lanes, count - 1u)]); }
+  var own = vec2f();
+  for (var k = 0u; k < each; k++) {
+    // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
+    r.t[k] = tanh(clamp(r.t[k] / cap, Wide(-15.0), Wide(15.0)));
+    let c = lane + k * lanes;
+    let isGoal = Index(c * WIDTH) + OFFSETS == Index(goal);
+    let both = vec2f(across(exp(cap * (r.t[k] - Wide(1.0)))), across(select(Wide(0.0), r.t[k], isGoal)));
+    own += select(vec2f(), both, c < count);
   }
-  sums[thread] = sum;
+  sums[thread] = own;
   workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < 16u; i++) { total += sums[(thread / 16u) * 16u + i]; }
-  return total;
+  let first = thread / lanes * lanes;
+  var total = vec2f();
+  for (var i = 0u; i < lanes; i++) { total += sums[first + i]; }
+  r.total = total.x;
+  r.goal = total.y;
+  return r;
 }
 
 @compute @workgroup_size(256)
@@ -38,15 +62,11 @@ fn forward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.y * groups.x + group.x) * 16u + thread / 16u;
-  let total = sumOfExponentials(thread, row);
-  if (row >= rows || thread % 16u != 0u) { return; }
-  let goal = targets[row];
-  if (goal >= V) {
-    loss[row] = 0.0;
-  } else {
-    loss[row] = (log(total) - cap * (capped(logits[row * V + goal]) - 1.0)) * LOG2E;
-  }
+  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let goal = targets[min(row, rows - 1u)];
+  let r = readRow(thread, row, goal);
+  if (row >= rows || thread % lanes != 0u) { return; }
+  loss[row] = select((log(r.total) - cap * (r.goal - 1.0)) * LOG2E, 0.0, goal >= V);
 }
 
 @compute @workgroup_size(256)
@@ -55,14 +75,15 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.y * groups.x + group.x) * 16u + thread / 16u;
-  let total = sumOfExponentials(thread, row);
-  if (row >= rows) { return; }
-  let goal = targets[row];
+  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let goal = targets[min(row, rows - 1u)];
+  let r = readRow(thread, row, goal);
   let scale = select(weight[0], 0.0, goal >= V);
-  for (var v = thread % 16u; v < V; v += 16u) {
-    let t = capped(logits[row * V + v]);
-    let p = exp(cap * (t - 1.0)) / total;
-    dLogits[row * V + v] = scale * (p - select(0.0, 1.0, v == goal)) * (1.0 - t * t);
+  for (var k = 0u; k < each; k++) {
+    let c = thread % lanes + k * lanes;
+    let isGoal = Index(c * WIDTH) + OFFSETS == Index(goal);
+    let p = exp(cap * (r.t[k] - Wide(1.0))) / r.total;
+    let d = scale * (p - select(Wide(0.0), Wide(1.0), isGoal)) * (Wide(1.0) - r.t[k] * r.t[k]);
+    if (row < rows && c < count) { dLogits[row * count + c] = DLogits(d); }
   }
 }

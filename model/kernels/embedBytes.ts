@@ -15,6 +15,7 @@ import {
   embedBytesBackward as backwardTwin,
   embedBytesForward as forwardTwin,
 } from "../cpu/embedBytes.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./embedBytes.wgsl";
 
 export { invertIds, NO_ROW } from "../cpu/embedBytes.ts";
@@ -38,8 +39,9 @@ export const embedBytesForwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => ({
-    code,
+  halves: [2],
+  gpu: (p, _caps, stored) => ({
+    code: halfAliases(stored, { Out: 2, DOut: 0 }, 4) + code,
     entryPoint: "forward",
     constants: { rows: p["rows"]!, C: p["C"]!, K: p["K"]! },
     workgroups: gridFor((p["rows"]! * p["C"]!) / 4, 256),
@@ -65,8 +67,9 @@ export const embedBytesPartialsOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => ({
-    code,
+  halves: [0],
+  gpu: (p, _caps, stored) => ({
+    code: halfAliases(stored, { Out: 2, DOut: 0 }, 4) + code,
     entryPoint: "partials",
     constants: { tableRows: p["tableRows"]!, C: p["C"]!, K: p["K"]! },
     workgroups: gridFor(p["chunks"]! * Math.ceil(p["C"]! / 256), 1),
@@ -79,8 +82,8 @@ export const embedBytesCombineOp: OpSpec = {
   access: ["read", "read", "read", "readWrite"],
   units: () => 0,
   cpu: () => undefined,
-  gpu: (p) => ({
-    code,
+  gpu: (p, _caps, stored) => ({
+    code: halfAliases(stored, { Out: 2, DOut: 0 }, 4) + code,
     entryPoint: "combine",
     constants: { tableRows: p["tableRows"]!, C: p["C"]! },
     workgroups: gridFor((p["tableRows"]! * p["C"]!) / 4, 64),

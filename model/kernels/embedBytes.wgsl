@@ -15,7 +15,7 @@ const CHUNK = 64u;
 
 @group(0) @binding(0) var<storage, read> table: array<vec4f>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
-@group(0) @binding(2) var<storage, read_write> result: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> result: array<Out>;
 
 @compute @workgroup_size(256)
 fn forward(
@@ -32,10 +32,10 @@ fn forward(
     let id = ids[row * K + k];
     if (id != NO_ROW) { sum += table[id * C4 + c]; }
   }
-  result[i] = sum;
+  result[i] = Out(sum);
 }
 
-@group(0) @binding(0) var<storage, read> dOut: array<vec4f>;
+@group(0) @binding(0) var<storage, read> dOut: array<DOut>;
 @group(0) @binding(2) var<storage, read> listStart: array<u32>;
 @group(0) @binding(3) var<storage, read> list: array<u32>;
 @group(0) @binding(4) var<storage, read_write> dTable: array<vec4f>;
@@ -72,7 +72,7 @@ fn partials(
   var runs = 0u;
   for (var e = 0u; e < count; e += 4u) {
     var values: array<vec4f, 4>;
-    for (var k = 0u; k < 4u; k++) { values[k] = dOut[sources[min(e + k, count - 1u)] * C4 + c]; }
+    for (var k = 0u; k < 4u; k++) { values[k] = vec4f(dOut[sources[min(e + k, count - 1u)] * C4 + c]); }
     for (var k = 0u; k < 4u; k++) {
       if (e + k < count) {
         let id = owners[e + k];

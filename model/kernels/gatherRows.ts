@@ -5,7 +5,11 @@
 import { gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { gatherRowsForward as twin } from "../cpu/gatherRows.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./gatherRows.wgsl";
+
+/** Quadruples per workgroup, as in the kernel. */
+const PER_GROUP = 1024;
 
 function gatherOp(accumulate: 0 | 1): OpSpec {
   return {
@@ -24,11 +28,12 @@ function gatherOp(accumulate: 0 | 1): OpSpec {
         start,
         end,
       ),
-    gpu: (p) => ({
-      code,
+    halves: [0, 2],
+    gpu: (p, _caps, stored) => ({
+      code: halfAliases(stored, { X: 0, Out: 2 }, 4) + code,
       entryPoint: accumulate === 1 ? "accumulate" : "forward",
       constants: { rows: p["rows"]!, C: p["C"]! },
-      workgroups: gridFor((p["rows"]! * p["C"]!) / 4, 256),
+      workgroups: gridFor((p["rows"]! * p["C"]!) / 4, PER_GROUP),
     }),
   };
 }

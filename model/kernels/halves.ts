@@ -17,3 +17,15 @@ export function halfAliases(
   }
   return needed + aliases;
 }
+
+/** The same for kernels over flat tensors: `Wide`, what they compute in, is four values where all sizes are
+ *  multiples of four, else one. */
+export function flatAliases(
+  stored: readonly Stored[],
+  names: Readonly<Record<string, number>>,
+  multipleOf: number,
+): { readonly code: string; readonly lanes: 1 | 4 } {
+  const lanes = multipleOf % 4 === 0 ? 4 : 1;
+  const code = `${halfAliases(stored, names, lanes)}alias Wide = ${lanes === 4 ? "vec4f" : "f32"};\n`;
+  return { code, lanes };
+}

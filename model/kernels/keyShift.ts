@@ -9,63 +9,72 @@ import {
   type Graph,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/keyShift.ts";
 import { columnSum } from "./columnSum.ts";
+import { flatAliases } from "./halves.ts";
 import code from "./keyShift.wgsl";
 
-/** Rows per partial sum, as in the kernel. */
-const ROWS = 64;
+/** Rows per thread of the forward pass, and per partial sum of the backward pass, as in the kernel. */
+const RUN = 8;
+const CHUNK = 128;
+/** Values per workgroup of the backward pass. */
+const TILE = 32;
 
-const constantsOf = (p: Params): Record<string, number> => ({
-  batch: p["batch"]!,
-  rows: p["rows"]!,
-  capacity: p["capacity"]!,
-  channels: p["channels"]!,
-});
 const rowCount = (p: Params): number => p["batch"]! * p["rows"]!;
+const chunks = (p: Params): number => Math.ceil(rowCount(p) / CHUNK);
+
+function kernel(
+  p: Params,
+  stored: readonly Stored[],
+  names: Readonly<Record<string, number>>,
+): { code: string; constants: Record<string, number>; channels: number } {
+  const aliases = flatAliases(stored, names, p["channels"]!);
+  const channels = p["channels"]! / aliases.lanes;
+  return {
+    code: aliases.code + code,
+    constants: { batch: p["batch"]!, rows: p["rows"]!, capacity: p["capacity"]!, channels },
+    channels,
+  };
+}
 
 export const keyShiftForwardOp: OpSpec = {
   name: "keyShiftForward",
   access: ["read", "read", "read", "write"],
   units: rowCount,
   cpu: twin.keyShiftForward,
-  gpu: (p) => ({
-    code,
-    entryPoint: "forward",
-    constants: constantsOf(p),
-    workgroups: gridFor(rowCount(p) * p["channels"]!, 256),
-  }),
+  halves: [0, 3],
+  gpu: (p, _caps, stored) => {
+    const { channels, ...k } = kernel(p, stored, { X: 0, Y: 3, Input: 1 });
+    const runs = p["batch"]! * Math.ceil(p["rows"]! / RUN);
+    return { ...k, entryPoint: "forward", workgroups: gridFor(runs * channels, 256) };
+  },
 };
 
-export const keyShiftBackwardInputOp: OpSpec = {
-  name: "keyShiftBackwardInput",
-  access: ["read", "read", "write"],
-  units: rowCount,
-  cpu: (b, p, start, end) => twin.keyShiftBackwardInput(b as readonly Floats[], p, start, end),
-  gpu: (p) => ({
-    code,
-    entryPoint: "backwardInput",
-    constants: constantsOf(p),
-    workgroups: gridFor(rowCount(p) * p["channels"]!, 256),
-  }),
-};
-
-export const keyShiftBackwardPartialsOp: OpSpec = {
-  name: "keyShiftBackwardPartials",
-  access: ["read", "read", "write"],
-  units: (p) => Math.ceil(rowCount(p) / ROWS),
-  cpu: (b, p, start, end) =>
-    twin.keyShiftBackwardPartials(b as readonly Floats[], { ...p, chunk: ROWS }, start, end),
-  gpu: (p) => ({
-    code,
-    entryPoint: "backwardPartials",
-    constants: constantsOf(p),
-    workgroups: gridFor(Math.ceil(rowCount(p) / ROWS) * p["channels"]!, 256),
-  }),
-};
+function backwardOp(accumulate: 0 | 1): OpSpec {
+  return {
+    name: accumulate === 1 ? "keyShiftBackwardAccumulate" : "keyShiftBackward",
+    access: ["read", "read", "read", accumulate === 1 ? "readWrite" : "write", "write"],
+    units: chunks,
+    cpu: (b, p, start, end) =>
+      twin.keyShiftBackward(b as readonly Floats[], { ...p, chunk: CHUNK, accumulate }, start, end),
+    halves: [0, 1, 3],
+    gpu: (p, _caps, stored) => {
+      const { channels, code, constants } = kernel(p, stored, { X: 0, Y: 3, Input: 1 });
+      return {
+        code,
+        entryPoint: "backward",
+        constants: { ...constants, accumulate },
+        workgroups: gridFor(chunks(p) * Math.ceil(channels / TILE), 1),
+      };
+    },
+  };
+}
+export const keyShiftBackwardOp = backwardOp(0);
+export const keyShiftBackwardAccumulateOp = backwardOp(1);
 
 export interface KeyShiftSizes {
   readonly batch: number;
@@ -96,10 +105,18 @@ export function keyShiftForward(
   g.add(keyShiftForwardOp, [a.x, a.mix, a.span, a.y], paramsOf(a));
 }
 
-/** dX and dMix in the training layout (capacity = rows, span = 0); both are overwritten. */
+/** dX and dMix in the training layout (capacity = rows, span = 0); both are overwritten, unless accumulate 1 adds to
+ *  dX. */
 export function keyShiftBackward(
   g: Graph,
-  a: KeyShiftSizes & { x: Tensor; mix: Tensor; dY: Tensor; dX: Tensor; dMix: Tensor },
+  a: KeyShiftSizes & {
+    x: Tensor;
+    mix: Tensor;
+    dY: Tensor;
+    dX: Tensor;
+    dMix: Tensor;
+    accumulate?: 0 | 1;
+  },
 ): void {
   const op = "keyShiftBackward";
   invariant(
@@ -112,8 +129,12 @@ export function keyShiftBackward(
   expectSize(op, "dY", a.dY, n * a.channels);
   expectSize(op, "dX", a.dX, n * a.channels);
   expectSize(op, "dMix", a.dMix, 3 * a.channels);
-  g.add(keyShiftBackwardInputOp, [a.dY, a.mix, a.dX], paramsOf(a));
-  const partial = g.temp("keyShift partials", [Math.ceil(n / ROWS), 3, a.channels]);
-  g.add(keyShiftBackwardPartialsOp, [a.dY, a.x, partial], paramsOf(a));
+  const params = paramsOf(a);
+  const partial = g.temp("keyShift partials", [chunks(params), 3, a.channels]);
+  g.add(
+    a.accumulate === 1 ? keyShiftBackwardAccumulateOp : keyShiftBackwardOp,
+    [a.dY, a.x, a.mix, a.dX, partial],
+    params,
+  );
   columnSum(g, { x: partial, out: a.dMix });
 }

@@ -7,19 +7,22 @@ import {
   type GpuKernel,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { rmsNormBackward as backwardTwin, rmsNormForward as forwardTwin } from "../cpu/rmsNorm.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./rmsNorm.wgsl";
 
-/** Wider rows take more lanes, so that few long rows still fill the device. */
-const lanesFor = (C: number): number => (C > 4096 ? 256 : C > 512 ? 64 : 16);
+/** A lane keeps eight quadruples of its row in registers, so wider rows take more lanes. */
+const lanesFor = (C: number): number => (C > 2048 ? 256 : C > 512 ? 64 : 16);
+const MAX_CHANNELS = 8192;
 
-function kernel(p: Params, entryPoint: string): GpuKernel {
+function kernel(p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel {
   const lanes = lanesFor(p["C"]!);
   return {
-    code,
+    code: halfAliases(stored, { X: 0, Y: 1, DX: 2 }, 4) + code,
     entryPoint,
     constants: { rows: p["rows"]!, C: p["C"]!, lanes },
     workgroups: gridFor(p["rows"]!, 256 / lanes),
@@ -32,7 +35,8 @@ export const rmsNormForwardOp: OpSpec = {
   units: (p) => p["rows"]!,
   cpu: (b, p, start, end) =>
     forwardTwin({ x: b[0] as Floats, y: b[1] as Floats, C: p["C"]! }, start, end),
-  gpu: (p) => kernel(p, "forward"),
+  halves: [0, 1],
+  gpu: (p, _caps, stored) => kernel(p, stored, "forward"),
 };
 
 function backwardOp(accumulate: 0 | 1): OpSpec {
@@ -46,7 +50,9 @@ function backwardOp(accumulate: 0 | 1): OpSpec {
         start,
         end,
       ),
-    gpu: (p) => kernel(p, accumulate === 1 ? "backwardAccumulate" : "backward"),
+    halves: [0, 1, 2],
+    gpu: (p, _caps, stored) =>
+      kernel(p, stored, accumulate === 1 ? "backwardAccumulate" : "backward"),
   };
 }
 export const rmsNormBackwardOp = backwardOp(0);
@@ -55,13 +61,13 @@ export const rmsNormBackwardAccumulateOp = backwardOp(1);
 function shape(op: string, x: Tensor, channels: number | undefined): Params {
   const C = channels ?? x.shape.at(-1)!;
   invariant(
-    C % 4 === 0 && x.size % C === 0,
-    `${op}: x (${x.name}) has ${x.size} elements, which is not rows of ${C} channels, a multiple of 4`,
+    C % 4 === 0 && C <= MAX_CHANNELS && x.size % C === 0,
+    `${op}: x (${x.name}) has ${x.size} elements, which is not rows of ${C} channels, a multiple of 4 up to ${MAX_CHANNELS}`,
   );
   return { rows: x.size / C, C };
 }
 
-/** x, y [rows, channels]; channels, a multiple of 4, is x's last dimension unless given. */
+/** x, y [rows, channels]; channels, a multiple of 4 up to 8,192, is x's last dimension unless given. */
 export function rmsNormForward(g: Graph, a: { x: Tensor; y: Tensor; channels?: number }): void {
   expectSize("rmsNormForward", "y", a.y, a.x.size);
   g.add(rmsNormForwardOp, [a.x, a.y], shape("rmsNormForward", a.x, a.channels));

@@ -1,21 +1,34 @@
 // RMS normalization without gain. forward: x [rows, C], y [rows, C]; backward: x, dY, dX [rows, C].
-// 16, 64 or 256 lanes per row (override `lanes`), 256 invocations per workgroup, 4-wide loads, so C % 4 == 0.
-// One barrier: every lane adds its row's partial sums in lane order. 1 KiB of workgroup memory.
+// 16, 64 or 256 lanes per row (override `lanes`), 256 invocations per workgroup, 4-wide loads, so C % 4 == 0. Each
+// lane keeps its at most KEPT quadruples of the row in registers: memory is read once.
+// One barrier: every lane adds its row's partial sums in lane order. 2 KiB of workgroup memory.
 override rows: u32;
 override C: u32;
 override lanes: u32;
 override C4: u32 = C / 4u;
+// Quadruples per lane.
+override each: u32 = (C4 + lanes - 1u) / lanes;
 
 const EPS = 1e-6;
+const KEPT = 8;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read_write> y: array<Y>;
 
-@group(0) @binding(1) var<storage, read> dY: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> dX: array<vec4f>;
+@group(0) @binding(1) var<storage, read> dY: array<Y>;
+@group(0) @binding(2) var<storage, read_write> dX: array<DX>;
 
-var<workgroup> squares: array<f32, 256>;
-var<workgroup> products: array<f32, 256>;
+// Sums of x² and of x·dY.
+var<workgroup> sums: array<vec2f, 256>;
+
+fn rowSum(thread: u32, own: vec2f) -> vec2f {
+  sums[thread] = own;
+  workgroupBarrier();
+  let first = thread / lanes * lanes;
+  var total = vec2f();
+  for (var i = 0u; i < lanes; i++) { total += sums[first + i]; }
+  return total;
+}
 
 @compute @workgroup_size(256)
 fn forward(
@@ -23,51 +36,48 @@ fn forward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let local = thread / lanes;
+  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let base = min(row, rows - 1u) * C4;
   let lane = thread % lanes;
-  let row = (group.y * groups.x + group.x) * (256u / lanes) + local;
-  let base = row * C4;
-  var sum = 0.0;
-  if (row < rows) {
-    for (var c = lane; c < C4; c += lanes) {
-      let v = x[base + c];
-      sum += dot(v, v);
-    }
+  var kept: array<vec4f, KEPT>;
+  for (var k = 0u; k < each; k++) {
+    let c = lane + k * lanes;
+    kept[k] = select(vec4f(), vec4f(x[base + min(c, C4 - 1u)]), c < C4);
   }
-  squares[thread] = sum;
-  workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < lanes; i++) { total += squares[local * lanes + i]; }
-  let scale = inverseSqrt(total / f32(C) + EPS);
-  if (row < rows) {
-    for (var c = lane; c < C4; c += lanes) { y[base + c] = x[base + c] * scale; }
+  var own = 0.0;
+  for (var k = 0u; k < each; k++) { own += dot(kept[k], kept[k]); }
+  let scale = inverseSqrt(rowSum(thread, vec2f(own, 0.0)).x / f32(C) + EPS);
+  for (var k = 0u; k < each; k++) {
+    let c = lane + k * lanes;
+    if (row < rows && c < C4) { y[base + c] = Y(kept[k] * scale); }
   }
 }
 
-fn gradientAt(thread: u32, row: u32) -> vec2f {
-  let local = thread / lanes;
+struct Gradient {
+  // First quadruple of the row.
+  base: u32,
+  values: array<vec4f, KEPT>,
+}
+
+// dX's quadruples of this lane, without what dX held.
+fn gradient(thread: u32, row: u32) -> Gradient {
+  var g: Gradient;
+  g.base = min(row, rows - 1u) * C4;
   let lane = thread % lanes;
-  let base = row * C4;
-  var sum = 0.0;
-  var product = 0.0;
-  if (row < rows) {
-    for (var c = lane; c < C4; c += lanes) {
-      let v = x[base + c];
-      sum += dot(v, v);
-      product += dot(v, dY[base + c]);
-    }
+  var kept: array<vec4f, KEPT>;
+  for (var k = 0u; k < each; k++) {
+    let c = lane + k * lanes;
+    let at = g.base + min(c, C4 - 1u);
+    kept[k] = select(vec4f(), vec4f(x[at]), c < C4);
+    g.values[k] = select(vec4f(), vec4f(dY[at]), c < C4);
   }
-  squares[thread] = sum;
-  products[thread] = product;
-  workgroupBarrier();
-  var total = 0.0;
-  var inner = 0.0;
-  for (var i = 0u; i < lanes; i++) {
-    total += squares[local * lanes + i];
-    inner += products[local * lanes + i];
-  }
-  let scale = inverseSqrt(total / f32(C) + EPS);
-  return vec2f(scale, scale * scale * scale * inner / f32(C));
+  var own = vec2f();
+  for (var k = 0u; k < each; k++) { own += vec2f(dot(kept[k], kept[k]), dot(kept[k], g.values[k])); }
+  let total = rowSum(thread, own);
+  let scale = inverseSqrt(total.x / f32(C) + EPS);
+  let along = scale * scale * scale * total.y / f32(C);
+  for (var k = 0u; k < each; k++) { g.values[k] = g.values[k] * scale - kept[k] * along; }
+  return g;
 }
 
 @compute @workgroup_size(256)
@@ -77,9 +87,10 @@ fn backward(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
-  let k = gradientAt(thread, row);
-  if (row < rows) {
-    for (var c = row * C4 + thread % lanes; c < (row + 1u) * C4; c += lanes) { dX[c] = dY[c] * k.x - x[c] * k.y; }
+  let g = gradient(thread, row);
+  for (var k = 0u; k < each; k++) {
+    let c = thread % lanes + k * lanes;
+    if (row < rows && c < C4) { dX[g.base + c] = DX(g.values[k]); }
   }
 }
 
@@ -90,10 +101,13 @@ fn backwardAccumulate(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
-  let k = gradientAt(thread, row);
-  if (row < rows) {
-    for (var c = row * C4 + thread % lanes; c < (row + 1u) * C4; c += lanes) {
-      dX[c] = dX[c] + (dY[c] * k.x - x[c] * k.y);
-    }
+  var g = gradient(thread, row);
+  for (var k = 0u; k < each; k++) {
+    let c = thread % lanes + k * lanes;
+    g.values[k] += vec4f(dX[g.base + min(c, C4 - 1u)]);
+  }
+  for (var k = 0u; k < each; k++) {
+    let c = thread % lanes + k * lanes;
+    if (row < rows && c < C4) { dX[g.base + c] = DX(g.values[k]); }
   }
 }

@@ -2,6 +2,7 @@
 import { gridFor, type Floats, type Graph, type OpSpec, type Tensor } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { sumSegmentsForward as twin } from "../cpu/sumSegments.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./sumSegments.wgsl";
 
 function sumOp(accumulate: 0 | 1): OpSpec {
@@ -21,8 +22,9 @@ function sumOp(accumulate: 0 | 1): OpSpec {
         start,
         end,
       ),
-    gpu: (p) => ({
-      code,
+    halves: [0, 2],
+    gpu: (p, _caps, stored) => ({
+      code: halfAliases(stored, { X: 0, Out: 2 }, 4) + code,
       entryPoint: accumulate === 1 ? "accumulate" : "forward",
       constants: { P: p["P"]!, C: p["C"]! },
       workgroups: gridFor((p["P"]! * p["C"]!) / 4, 64),

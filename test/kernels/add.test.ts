@@ -14,4 +14,23 @@ describe("add", () => {
         },
       });
     });
+
+  for (const n of [7, 1028, 70_000])
+    for (const [x, z, y] of [
+      ["f16", "f16", "f16"],
+      ["f16", "f32", "f32"],
+      ["f32", "f16", "f16"],
+    ] as const)
+      test(`adds ${x} and ${z} to ${y} at ${n} elements`, async () => {
+        await checkOp({
+          inputs: { x: { shape: [n], dtype: x }, z: { shape: [n], dtype: z } },
+          outputs: { y: [n], twice: [n] },
+          halves: y === "f16" ? ["y", "twice"] : [],
+          forward: (g, t) => {
+            addForward(g, { x: t["x"]!, z: t["z"]!, y: t["y"]!, scale: -0.75 });
+            addForward(g, { x: t["x"]!, z: t["x"]!, y: t["twice"]!, scale: 0 });
+            addInto(g, { x: t["x"]!, y: t["twice"]! });
+          },
+        });
+      });
 });

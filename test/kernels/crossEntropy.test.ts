@@ -52,6 +52,40 @@ describe("crossEntropy", () => {
       });
     });
 
+  for (const [logits, V, halves] of [
+    ["f16", 272, ["dLogits"]],
+    ["f32", 272, ["dLogits"]],
+    ["f16", 272, []],
+    ["f16", 7, ["dLogits"]],
+    ["f16", 1036, ["dLogits"]],
+  ] as const)
+    test(`takes ${logits} logits of ${V} and holds ${halves.join() || "nothing"} in halves`, async () => {
+      await checkOp({
+        inputs: {
+          logits: { shape: [33, V], std: 8, dtype: logits },
+          targets: makeTargets(33, V),
+          bitsToNats: { shape: [1], values: [Math.LN2], constant: true },
+        },
+        outputs: { mean: [1] },
+        halves,
+        forward: (g, t) => {
+          const loss = g.temp("loss", [33]);
+          crossEntropyForward(g, { logits: t["logits"]!, targets: t["targets"]!, loss, softcap });
+          weightedTotal(g, { x: loss, weight: t["bitsToNats"]!, out: t["mean"]! });
+        },
+        backward: (g, t) =>
+          crossEntropyBackward(g, {
+            logits: t["logits"]!,
+            targets: t["targets"]!,
+            weight: t["dMean"]!,
+            dLogits: t["dLogits"]!,
+            softcap,
+          }),
+        gradAtol: 1e-6,
+        probes: 8,
+      });
+    });
+
   test("matches its twin row by row and gives zero where a row is skipped", async () => {
     await checkOp({
       inputs: { logits: { shape: [70, 272], std: 6 }, targets: makeTargets(70, 272) },

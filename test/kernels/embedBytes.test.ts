@@ -23,6 +23,7 @@ async function check(o: {
   tableRows: number;
   C: number;
   frequent?: number;
+  halves?: readonly string[];
 }): Promise<void> {
   const ids = makeIds(o.rows, o.K, o.tableRows, o.frequent ?? 0.15);
   const listStart = new Uint32Array(o.tableRows + 1);
@@ -36,6 +37,7 @@ async function check(o: {
       list: { shape: [o.rows * o.K], dtype: "u32", values: list },
     },
     outputs: { out: [o.rows, o.C] },
+    ...(o.halves === undefined ? {} : { halves: o.halves }),
     forward: (g, t) => embedBytesForward(g, { table: t["table"]!, ids: t["ids"]!, out: t["out"]! }),
     backward: (g, t) =>
       embedBytesBackward(g, {
@@ -57,6 +59,9 @@ describe("embedBytes", () => {
     check({ rows: 13, K: 3, tableRows: 7, C: 12 }));
   test("matches when lists cross many chunks", () =>
     check({ rows: 700, K: 2, tableRows: 31, C: 20 }));
+  for (const halves of [["out", "dOut"], ["out"], ["dOut"]])
+    test(`matches with ${halves.join(", ")} in halves`, () =>
+      check({ rows: 700, K: 2, tableRows: 31, C: 20, halves }));
   test("matches when one row holds nearly all positions", () =>
     check({ rows: 3000, K: 1, tableRows: 272, C: 16, frequent: 0.89 }));
   test("matches when the table is larger than the batch and wider than a workgroup", () =>

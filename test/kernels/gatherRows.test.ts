@@ -39,6 +39,36 @@ describe("gatherRows", () => {
       });
     });
 
+  for (const [x, halves] of [
+    ["f16", ["y", "dY", "dX"]],
+    ["f32", ["y", "dX"]],
+    ["f16", ["dY"]],
+  ] as const)
+    test(`gathers ${x} rows with ${halves.join(", ")} in halves`, async () => {
+      const { start, rows, owner } = makeSegments(61);
+      await checkOp({
+        inputs: {
+          x: { shape: [61, 36], dtype: x },
+          index: { shape: [rows], dtype: "u32", values: owner },
+          start: { shape: [62], dtype: "u32", values: start },
+        },
+        outputs: { y: [rows, 36] },
+        halves,
+        forward: (g, t) => {
+          gatherRowsForward(g, { x: t["x"]!, index: t["index"]!, out: t["y"]! });
+          gatherRowsForward(g, { x: t["x"]!, index: t["index"]!, out: t["y"]!, accumulate: 1 });
+        },
+        backward: (g, t) => {
+          sumSegmentsForward(g, { x: t["dY"]!, start: t["start"]!, out: t["dX"]! });
+          sumSegmentsForward(g, { x: t["dY"]!, start: t["start"]!, out: t["dX"]!, accumulate: 1 });
+        },
+        probes: 4,
+        // Doubled halves are rounded twice.
+        rtol: 1e-3,
+        atol: 1e-3,
+      });
+    });
+
   test("adds to what is there when it accumulates", async () => {
     const { start, rows, owner } = makeSegments(37);
     await checkOp({

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { addInto } from "../../model/kernels/add.ts";
+import { addForward, addInto } from "../../model/kernels/add.ts";
 import { rmsNormBackward, rmsNormForward } from "../../model/kernels/rmsNorm.ts";
 import { checkOp } from "../support/checkOp.ts";
 
@@ -23,6 +23,38 @@ describe("rmsNorm", () => {
         probes: rows * C > 10_000 ? 2 : 24,
       });
     });
+
+  for (const [rows, C] of [
+    [7, 36],
+    [33, 384],
+    [5, 2048],
+  ] as const)
+    for (const halves of [["y", "dX"], ["y", "dY"], ["dY", "dX"], []])
+      test(`holds x and ${halves.join(", ") || "nothing else"} in halves on ${rows} rows of ${C}`, async () => {
+        await checkOp({
+          inputs: { x: { shape: [rows, C], std: 2, dtype: "f16" } },
+          outputs: { y: [rows, C] },
+          halves,
+          forward: (g, t) => rmsNormForward(g, { x: t["x"]!, y: t["y"]! }),
+          backward: (g, t) => rmsNormBackward(g, { x: t["x"]!, dY: t["dY"]!, dX: t["dX"]! }),
+          probes: 4,
+        });
+      });
+
+  test("adds to a gradient held in halves", async () => {
+    await checkOp({
+      inputs: { x: { shape: [19, 32] } },
+      outputs: { y: [19, 32] },
+      halves: ["dY", "dX"],
+      forward: (g, t) => rmsNormForward(g, { x: t["x"]!, y: t["y"]! }),
+      backward: (g, t) => {
+        const none = g.temp("none", [19, 32]);
+        addForward(g, { x: t["dY"]!, z: t["dY"]!, y: none, scale: -1 });
+        addForward(g, { x: none, z: none, y: t["dX"]! });
+        rmsNormBackward(g, { x: t["x"]!, dY: t["dY"]!, dX: t["dX"]!, accumulate: 1 });
+      },
+    });
+  });
 
   test("stays finite on zeros, tiny and huge rows", async () => {
     const values = Float64Array.from(
