@@ -27,6 +27,8 @@ export interface Positions {
 export interface Builder {
   readonly graph: Graph;
   readonly config: ModelConfig;
+  /** How activations and their gradients are held: f16 in mixed precision, where gradients are scaled. */
+  readonly half: "f16" | "f32";
   /** "window": whole windows at once; "extend": new rows against caches. */
   readonly mode: "window" | "extend";
   param(name: string): Tensor;
@@ -41,6 +43,8 @@ export interface Builder {
 export interface BuilderSource {
   readonly config: ModelConfig;
   readonly mode: "window" | "extend";
+  /** Default f32. */
+  readonly half?: "f16" | "f32";
   readonly params: ReadonlyMap<string, Tensor>;
   readonly gradients?: ReadonlyMap<string, Tensor>;
   /** Makes a persistent tensor; called once per distinct name. */
@@ -63,6 +67,7 @@ export function createBuilder(source: BuilderSource): Builder {
   return {
     graph,
     config: source.config,
+    half: source.half ?? "f32",
     mode: source.mode,
     param: (name) => {
       const t = source.params.get(name);

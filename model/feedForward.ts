@@ -1,7 +1,6 @@
-/** The position-wise sublayer: up, squared ReLU, down. */
+/** The position-wise sublayer: up, squared ReLU, down. The hidden layer is kept once, behind its nonlinearity. */
 import type { Builder, Part } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
-import { reluSquaredBackward, reluSquaredForward } from "./kernels/reluSquared.ts";
 import { linear } from "./linear.ts";
 
 /** x [rows, C], already normalized. */
@@ -12,19 +11,14 @@ export function feedForwardPart(
   rows: number,
   channels: number,
 ): Part {
-  const g = b.graph;
-  const up = linear(b, `${prefix}.up`, x, rows);
-  const hidden = b.temp("hidden", [rows, 4 * channels]);
-  reluSquaredForward(g, { x: up.out, y: hidden });
-  const down = linear(b, `${prefix}.down`, hidden, rows);
+  const up = linear(b, `${prefix}.up`, x, rows, { dtype: b.half, epilogue: "reluSquared" });
+  const down = linear(b, `${prefix}.down`, up.out, rows, { dtype: b.half });
   return {
     out: down.out,
     backward: (dY) => {
-      const dHidden = b.temp("dHidden", [rows, 4 * channels]);
-      down.backward({ dOut: dY, dX: dHidden, first: 1 });
-      const dUp = b.temp("dUp", [rows, 4 * channels]);
-      reluSquaredBackward(g, { x: up.out, dY: dHidden, dX: dUp });
-      const dX = b.temp("dX", [rows, channels]);
+      const dUp = b.temp("dUp", [rows, 4 * channels], b.half);
+      down.backward({ dOut: dY, dX: dUp, first: 1, hidden: "reluSquared" });
+      const dX = b.temp("dX", [rows, channels], b.half);
       up.backward({ dOut: dUp, dX, first: 1 });
       return dX;
     },

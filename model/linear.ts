@@ -1,35 +1,57 @@
 /** A weight matrix applied to rows, with the two matrix products of its backward pass. */
 import type { Builder } from "./builder.ts";
-import type { Tensor } from "./graph.ts";
+import type { DType, Tensor } from "./graph.ts";
 import { matmul } from "./kernels/matmul.ts";
+
+export interface LinearOptions {
+  /** How the output is held; default f32. */
+  readonly dtype?: DType;
+  /** max(·, 0)² of the output. Its gradient is taken by the layer that reads it (`hidden`). */
+  readonly epilogue?: "reluSquared";
+}
 
 export interface Linear {
   readonly out: Tensor;
   /** Adds (or with `first: 1` writes) dOut·Wᵀ into dX, and writes xᵀ·dOut into the weight's gradient;
-   *  `again: 1` adds it instead, for a weight that is used twice. */
-  backward(o: { dOut: Tensor; dX: Tensor; first: 0 | 1; again?: 0 | 1 }): void;
+   *  `again: 1` adds it instead, for a weight that is used twice. With `hidden`, x is max(u, 0)² and dX becomes
+   *  the gradient of u. */
+  backward(o: {
+    dOut: Tensor;
+    dX: Tensor;
+    first: 0 | 1;
+    again?: 0 | 1;
+    hidden?: "reluSquared";
+  }): void;
 }
 
 /** x [rows, in] · W [in, out] → [rows, out]. */
-export function linear(b: Builder, weight: string, x: Tensor, rows: number): Linear {
+export function linear(
+  b: Builder,
+  weight: string,
+  x: Tensor,
+  rows: number,
+  options: LinearOptions = {},
+): Linear {
   const w = b.param(weight);
   const n = w.shape[1]!;
   const k = w.shape[0]!;
-  const out = b.temp(weight, [rows, n]);
-  matmul(b.graph, { a: x, b: w, out, m: rows, k, n });
+  const out = b.temp(weight, [rows, n], options.dtype);
+  const { epilogue } = options;
+  matmul(b.graph, {
+    a: x,
+    b: w,
+    out,
+    m: rows,
+    k,
+    n,
+    ...(epilogue === undefined ? {} : { epilogue }),
+  });
   return {
     out,
-    backward: ({ dOut, dX, first, again }) => {
-      matmul(b.graph, {
-        a: dOut,
-        b: w,
-        out: dX,
-        m: rows,
-        k: n,
-        n: k,
-        transposeB: 1,
-        accumulate: first === 1 ? 0 : 1,
-      });
+    backward: ({ dOut, dX, first, again, hidden }) => {
+      const toInput = { a: dOut, b: w, out: dX, m: rows, k: n, n: k, transposeB: 1 } as const;
+      if (hidden === undefined) matmul(b.graph, { ...toInput, accumulate: first === 1 ? 0 : 1 });
+      else matmul(b.graph, { ...toInput, epilogue: "reluSquaredBackward", hidden: x });
       matmul(b.graph, {
         a: x,
         b: dOut,

@@ -1,5 +1,5 @@
 // AdamW on one tensor. param, grad, m, v [size / lanes] of Real; hyper [8] = lr, beta1, beta2, eps, weightDecay,
-// biasCorrection1, biasCorrection2, cautious. The launcher prepends `alias Real` (vec4f, or f32 where size is not a
+// biasCorrection1, biasCorrection2, cautious; verdict as in verdict.wgsl. The launcher prepends `alias Real` (vec4f, or f32 where size is not a
 // multiple of 4). One thread per Real; groups folded into two dimensions. No workgroup memory, no barriers.
 override size: u32;
 
@@ -8,6 +8,7 @@ override size: u32;
 @group(0) @binding(2) var<storage, read_write> m: array<Real>;
 @group(0) @binding(3) var<storage, read_write> v: array<Real>;
 @group(0) @binding(4) var<storage, read> hyper: array<f32>;
+@group(0) @binding(5) var<storage, read> verdict: array<f32>;
 
 @compute @workgroup_size(256)
 fn adamStep(
@@ -16,8 +17,8 @@ fn adamStep(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (group.y * groups.x + group.x) * 256u + lane;
-  if (i >= size) { return; }
-  let g = grad[i];
+  if (i >= size || verdict[0] == 0.0) { return; }
+  let g = grad[i] * verdict[1];
   let first = hyper[1] * m[i] + (1.0 - hyper[1]) * g;
   let second = hyper[2] * v[i] + (1.0 - hyper[2]) * g * g;
   m[i] = first;

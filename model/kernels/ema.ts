@@ -9,12 +9,16 @@ import {
 } from "../graph.ts";
 import { emaStep as emaTwin } from "../cpu/ema.ts";
 import code from "./ema.wgsl";
+import { TAKE, VERDICT_SIZE } from "./verdict.ts";
 
 export const emaStepOp: OpSpec = {
   name: "emaStep",
-  access: ["read", "readWrite", "read"],
+  access: ["read", "readWrite", "read", "read"],
   units: (p) => p["size"]!,
-  cpu: (b, _p, start, end) => emaTwin(b[0] as Floats, b[1] as Floats, b[2]![0]!, start, end),
+  cpu: (b, _p, start, end) => {
+    const [param, ema, hyper, verdict] = b as readonly Floats[];
+    if (verdict![TAKE] !== 0) emaTwin(param!, ema!, hyper![0]!, start, end);
+  },
   gpu: (p) => {
     const size = p["size"]!;
     const lanes = size % 4 === 0 ? 4 : 1;
@@ -27,8 +31,12 @@ export const emaStepOp: OpSpec = {
   },
 };
 
-/** param and ema of any equal size; hyper's first entry is the decay. */
-export function emaStep(g: Graph, a: { param: Tensor; ema: Tensor; hyper: Tensor }): void {
+/** param and ema of any equal size; hyper's first entry is the decay; a step that is not taken averages nothing. */
+export function emaStep(
+  g: Graph,
+  a: { param: Tensor; ema: Tensor; hyper: Tensor; verdict: Tensor },
+): void {
   expectSize("emaStep", "ema", a.ema, a.param.size);
-  g.add(emaStepOp, [a.param, a.ema, a.hyper], { size: a.param.size });
+  expectSize("emaStep", "verdict", a.verdict, VERDICT_SIZE);
+  g.add(emaStepOp, [a.param, a.ema, a.hyper, a.verdict], { size: a.param.size });
 }

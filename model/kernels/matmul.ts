@@ -1,7 +1,8 @@
 /**
- * Dense f32 matrix product. The launcher picks a tile by shape; where k is long and out is small (a weight's
- * gradient) it splits k into parts that a second node adds in order. Only transposeA forms are split, so a row
- * of a forward product never depends on how many rows there are.
+ * Dense matrix product with f32 accumulation. Operands held in f16 go to subgroup matrices where the GPU has them;
+ * everything else to register tiles. The launcher picks a tile by shape; where k is long and out is small (a
+ * weight's gradient) it splits k into parts that a second node adds in order. Only transposeA forms are split, so
+ * a row of a forward product never depends on how many rows there are.
  */
 import {
   expectSize,
@@ -12,9 +13,13 @@ import {
   type GpuKernel,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
+import { invariant } from "../errors.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
+import { matrixSource, pickMatrixTile, matrixTiles, readable } from "./matmulMatrix.ts";
+import { enableHalves, operandSource, outputSource, type Epilogue } from "./matmulOutput.ts";
 import fewCode from "./matmulFew.wgsl";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
@@ -68,34 +73,80 @@ const vectors = (p: Params): Vectors => {
   };
 };
 
-function kernel(p: Params, caps: GpuCaps): GpuKernel {
+const EPILOGUES: readonly Epilogue[] = ["none", "accumulate", "reluSquared", "reluSquaredBackward"];
+const epilogueOf = (p: Params): Epilogue => EPILOGUES[p["epilogue"]!] ?? "none";
+
+/** f16 operands, or f32 ones that may be rounded, go to the matrix units where every row starts on 16 bytes. */
+function fitsMatrices(p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean {
+  if (!caps.subgroupMatrix || p["tile"] !== undefined) return false;
+  if (p["matrixTile"] === undefined && stored[0] !== "f16" && stored[1] !== "f16") return false;
+  return (
+    readable(stored[0]!, p["transposeA"] === 1 ? p["m"]! : p["k"]!) &&
+    readable(stored[1]!, p["transposeB"] === 1 ? p["k"]! : p["n"]!) &&
+    p["n"]! % 4 === 0
+  );
+}
+
+function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
+  const { m, k, n, batch, splits, chunk } = p as Record<string, number> as Required<MatmulSize>;
+  const chosen = p["matrixTile"];
+  const tile = chosen === undefined ? pickMatrixTile(m, n, batch * splits) : matrixTiles[chosen]!;
+  const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
+  return {
+    code: matrixSource(tile, {
+      transposeA: p["transposeA"]!,
+      transposeB: p["transposeB"]!,
+      a: stored[0]!,
+      b: stored[1]!,
+      out: stored[2]!,
+      hidden: stored[3] ?? "f32",
+      epilogue: epilogueOf(p),
+      wholeM: m % tile.tileM === 0,
+      wholeN: n % tile.tileN === 0,
+      wholeK: k % tile.tileK === 0 && (splits === 1 || chunk % tile.tileK === 0),
+    }),
+    entryPoint: "main",
+    constants: { m, k, n, batch, splits, chunk },
+    workgroups: gridFor(groups, 1),
+  };
+}
+
+interface MatmulSize {
+  m: number;
+  k: number;
+  n: number;
+  batch: number;
+  splits: number;
+  chunk: number;
+}
+
+function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel {
+  if (fitsMatrices(p, caps, stored)) return matrixKernel(p, stored);
   const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
   const constants: Record<string, number> = {};
-  for (const name of [
-    "m",
-    "k",
-    "n",
-    "batch",
-    "splits",
-    "chunk",
-    "transposeA",
-    "transposeB",
-    "accumulate",
-  ])
+  for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB"])
     constants[name] = p[name]!;
+  const [a, b, out, hidden = "f32"] = stored as [Stored, Stored, Stored, Stored | undefined];
+  const output = { out, hidden, epilogue: epilogueOf(p) };
+  const scalars = (text: string): string =>
+    enableHalves(stored) +
+    operandSource("a", 0, a, 1) +
+    operandSource("b", 1, b, 1) +
+    outputSource(output, 1) +
+    text;
   // Software GPUs need tens of seconds to compile a tile; the plain kernel makes the same fma chains.
   if (caps.software && p["tile"] === undefined) {
     const workgroups = gridFor(m * n * batch * splits, 64);
-    return { code: plainCode, entryPoint: "plain", constants, workgroups };
+    return { code: scalars(plainCode), entryPoint: "plain", constants, workgroups };
   }
   if (splits === 1 && (p["tile"] === -1 || (p["tile"] === undefined && m <= FEW_ROWS))) {
     const workgroups = gridFor(m * n * batch, 32);
-    return { code: fewCode, entryPoint: "few", constants, workgroups };
+    return { code: scalars(fewCode), entryPoint: "few", constants, workgroups };
   }
   const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits) : tiles[p["tile"]]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
-    code: tileSource(tile, vectors(p)),
+    code: tileSource(tile, { ...output, a, b, vectors: vectors(p) }),
     entryPoint: "main",
     constants,
     workgroups: gridFor(groups, 1),
@@ -107,20 +158,41 @@ const shape = (p: Params): MatmulShape => p as unknown as MatmulShape;
 export const matmulOp: OpSpec = {
   name: "matmul",
   access: ["read", "read", "write"],
+  halves: [0, 1, 2],
   units: (p) => p["batch"]! * p["m"]!,
-  cpu: (b, p, start, end) =>
-    matmulTwin(b[0] as Floats, b[1] as Floats, b[2] as Floats, shape(p), start, end),
+  cpu: (b, p, start, end) => {
+    const [x, y, out, hidden] = b as readonly Floats[];
+    matmulTwin(x!, y!, out!, shape(p), start, end);
+    const epilogue = epilogueOf(p);
+    const from = start * p["n"]!;
+    const to = end * p["n"]!;
+    if (epilogue === "reluSquared")
+      for (let i = from; i < to; i++) out![i] = Math.max(out![i]!, 0) ** 2;
+    if (epilogue === "reluSquaredBackward")
+      for (let i = from; i < to; i++) out![i]! *= 2 * Math.sqrt(hidden![i]!);
+  },
   gpu: kernel,
 };
 
+/** Params: the twin adds where `accumulate` is 1, the kernels where `epilogue` is 1. */
 export const matmulAccumulateOp: OpSpec = {
   ...matmulOp,
   name: "matmulAccumulate",
   access: ["read", "read", "readWrite"],
 };
 
+/** out = op(a)·op(b)·2·√hidden: the gradient of squared ReLU's input, from its output. */
+export const matmulReluSquaredBackwardOp: OpSpec = {
+  ...matmulOp,
+  name: "matmulReluSquaredBackward",
+  access: ["read", "read", "write", "read"],
+  halves: [0, 1, 2, 3],
+  gpu: (p, caps, stored) =>
+    kernel({ ...p, epilogue: EPILOGUES.indexOf("reluSquaredBackward") }, caps, stored),
+};
+
 /** Parts [splits, batch, m, n]. The CPU needs no split: it leaves the whole product in the first part. */
-export const matmulPartsOp: OpSpec = { ...matmulOp, name: "matmulParts" };
+export const matmulPartsOp: OpSpec = { ...matmulOp, name: "matmulParts", halves: [0, 1] };
 
 export const sumPartsOp: OpSpec = {
   name: "sumParts",
@@ -163,12 +235,18 @@ export interface Matmul {
   /** 1 adds to out. */
   readonly accumulate?: 0 | 1;
   readonly batch?: number;
+  /** reluSquared stores max(x, 0)²; reluSquaredBackward multiplies by 2·√hidden, hidden [batch, m, n] being that. */
+  readonly epilogue?: "reluSquared" | "reluSquaredBackward";
+  readonly hidden?: Tensor;
   /** For tests and benches: which entry of the tile table to use, or −1 for the kernel for few rows. */
   readonly tile?: number;
+  /** Likewise of the matrix tiles; f32 operands are then rounded to f16. */
+  readonly matrixTile?: number;
 }
 
-/** out (+)= op(a)·op(b), f32. Every entry is one fma chain over ascending k (in parts for long transposeA forms);
- *  throws where a tensor's size does not fit m, k, n and batch. */
+/** out (+)= op(a)·op(b). Every entry is one fma chain over ascending k (in parts for long transposeA forms; 16
+ *  products at a time on matrix units, which take operands of which at least one is held in f16, and round the
+ *  other); throws where a tensor's size does not fit m, k, n and batch. */
 export function matmul(g: Graph, x: Matmul): void {
   const { m, k, n } = x;
   const batch = x.batch ?? 1;
@@ -178,8 +256,21 @@ export function matmul(g: Graph, x: Matmul): void {
   expectSize("matmul", "a", x.a, batch * m * k);
   expectSize("matmul", "b", x.b, batch * k * n);
   expectSize("matmul", "out", x.out, batch * m * n);
-  const forced = x.tile === undefined ? {} : { tile: x.tile };
-  const common = { m, k, n, batch, transposeA, transposeB, ...forced };
+  const common: Record<string, number> = { m, k, n, batch, transposeA, transposeB, accumulate };
+  if (x.tile !== undefined) common["tile"] = x.tile;
+  if (x.matrixTile !== undefined) common["matrixTile"] = x.matrixTile;
+  if (x.epilogue !== undefined) {
+    invariant(accumulate === 0 && transposeA === 0, `matmul: ${x.epilogue} of a sum is not made`);
+    const whole = { ...common, splits: 1, chunk: k, epilogue: EPILOGUES.indexOf(x.epilogue) };
+    if (x.epilogue === "reluSquared") {
+      g.add(matmulOp, [x.a, x.b, x.out], whole);
+      return;
+    }
+    invariant(x.hidden !== undefined, "matmul: reluSquaredBackward needs the hidden layer");
+    expectSize("matmul", "hidden", x.hidden, batch * m * n);
+    g.add(matmulReluSquaredBackwardOp, [x.a, x.b, x.out, x.hidden], whole);
+    return;
+  }
   // A product with few tiles and a long k leaves multiprocessors idle; parts of k fill them, two groups each.
   const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
   const wanted = Math.min(
@@ -189,13 +280,19 @@ export function matmul(g: Graph, x: Matmul): void {
   );
   if (wanted < 2) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
-    g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, accumulate });
+    g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, epilogue: accumulate });
     return;
   }
-  const chunk = Math.ceil(k / wanted / 32) * 32;
+  const chunk = Math.ceil(k / wanted / 64) * 64;
   const splits = Math.ceil(k / chunk);
   const parts = g.temp("matmul parts", [splits, batch, m, n]);
-  g.add(matmulPartsOp, [x.a, x.b, parts], { ...common, splits, chunk, accumulate: 0 });
+  g.add(matmulPartsOp, [x.a, x.b, parts], {
+    ...common,
+    splits,
+    chunk,
+    accumulate: 0,
+    epilogue: 0,
+  });
   const sum = accumulate === 1 ? sumPartsAccumulateOp : sumPartsOp;
   g.add(sum, [parts, x.out], { size: x.out.size, splits, accumulate });
 }

@@ -13,7 +13,6 @@ override splits: u32;
 override chunk: u32;
 override transposeA: u32;
 override transposeB: u32;
-override accumulate: u32;
 
 var<workgroup> tileA: array<vec4f, tileM * tileK / 4u>;
 var<workgroup> tileB: array<vec4f, tileN * tileK / 4u>;

@@ -9,20 +9,16 @@ override splits: u32;
 override chunk: u32;
 override transposeA: u32;
 override transposeB: u32;
-override accumulate: u32;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
-
+// The launcher declares a, b and out as they are held: aAt(i), bAt(i) read, finish(at, x) stores.
 fn quadA(at: u32) -> vec4f {
   let step = select(1u, m, transposeA == 1u);
-  return vec4f(a[at], a[at + step], a[at + 2u * step], a[at + 3u * step]);
+  return vec4f(aAt(at), aAt(at + step), aAt(at + 2u * step), aAt(at + 3u * step));
 }
 
 fn quadB(at: u32) -> vec4f {
   let step = select(n, 1u, transposeB == 1u);
-  return vec4f(b[at], b[at + step], b[at + 2u * step], b[at + 3u * step]);
+  return vec4f(bAt(at), bAt(at + step), bAt(at + 2u * step), bAt(at + 3u * step));
 }
 
 fn chain(x: vec4f, y: vec4f, sum: f32) -> f32 {
@@ -42,34 +38,34 @@ fn few(
   let z = at / (n * m);
   let aStep = select(1u, m, transposeA == 1u);
   let bStep = select(n, 1u, transposeB == 1u);
-  var aAt = z * m * k + select(row * k, row, transposeA == 1u);
-  var bAt = z * k * n + select(column, column * k, transposeB == 1u);
+  var aNow = z * m * k + select(row * k, row, transposeA == 1u);
+  var bNow = z * k * n + select(column, column * k, transposeB == 1u);
   var sum = 0.0;
   var i = 0u;
   for (; i + 32u <= k; i += 32u) {
-    let b0 = quadB(bAt);
-    let b1 = quadB(bAt + 4u * bStep);
-    let b2 = quadB(bAt + 8u * bStep);
-    let b3 = quadB(bAt + 12u * bStep);
-    let b4 = quadB(bAt + 16u * bStep);
-    let b5 = quadB(bAt + 20u * bStep);
-    let b6 = quadB(bAt + 24u * bStep);
-    let b7 = quadB(bAt + 28u * bStep);
-    sum = chain(quadA(aAt), b0, sum);
-    sum = chain(quadA(aAt + 4u * aStep), b1, sum);
-    sum = chain(quadA(aAt + 8u * aStep), b2, sum);
-    sum = chain(quadA(aAt + 12u * aStep), b3, sum);
-    sum = chain(quadA(aAt + 16u * aStep), b4, sum);
-    sum = chain(quadA(aAt + 20u * aStep), b5, sum);
-    sum = chain(quadA(aAt + 24u * aStep), b6, sum);
-    sum = chain(quadA(aAt + 28u * aStep), b7, sum);
-    aAt += 32u * aStep;
-    bAt += 32u * bStep;
+    let b0 = quadB(bNow);
+    let b1 = quadB(bNow + 4u * bStep);
+    let b2 = quadB(bNow + 8u * bStep);
+    let b3 = quadB(bNow + 12u * bStep);
+    let b4 = quadB(bNow + 16u * bStep);
+    let b5 = quadB(bNow + 20u * bStep);
+    let b6 = quadB(bNow + 24u * bStep);
+    let b7 = quadB(bNow + 28u * bStep);
+    sum = chain(quadA(aNow), b0, sum);
+    sum = chain(quadA(aNow + 4u * aStep), b1, sum);
+    sum = chain(quadA(aNow + 8u * aStep), b2, sum);
+    sum = chain(quadA(aNow + 12u * aStep), b3, sum);
+    sum = chain(quadA(aNow + 16u * aStep), b4, sum);
+    sum = chain(quadA(aNow + 20u * aStep), b5, sum);
+    sum = chain(quadA(aNow + 24u * aStep), b6, sum);
+    sum = chain(quadA(aNow + 28u * aStep), b7, sum);
+    aNow += 32u * aStep;
+    bNow += 32u * bStep;
   }
   for (; i < k; i++) {
-    sum = fma(a[aAt], b[bAt], sum);
-    aAt += aStep;
-    bAt += bStep;
+    sum = fma(aAt(aNow), bAt(bNow), sum);
+    aNow += aStep;
+    bNow += bStep;
   }
-  if (accumulate == 1u) { out[at] += sum; } else { out[at] = sum; }
+  finish(at, sum);
 }

@@ -8,12 +8,8 @@ override splits: u32;
 override chunk: u32;
 override transposeA: u32;
 override transposeB: u32;
-override accumulate: u32;
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
-
+// The launcher declares a, b and out as they are held: aAt(i), bAt(i) read, finish(at, x) stores.
 @compute @workgroup_size(64)
 fn plain(
   @builtin(workgroup_id) group: vec3u,
@@ -29,9 +25,9 @@ fn plain(
   let kEnd = min(k, kFirst + chunk);
   let aStep = select(1u, m, transposeA == 1u);
   let bStep = select(n, 1u, transposeB == 1u);
-  let aAt = (z % batch) * m * k + select(row * k, row, transposeA == 1u);
-  let bAt = (z % batch) * k * n + select(column, column * k, transposeB == 1u);
+  let aFirst = (z % batch) * m * k + select(row * k, row, transposeA == 1u);
+  let bFirst = (z % batch) * k * n + select(column, column * k, transposeB == 1u);
   var sum = 0.0;
-  for (var i = kFirst; i < kEnd; i++) { sum = fma(a[aAt + i * aStep], b[bAt + i * bStep], sum); }
-  if (accumulate == 1u) { out[at] += sum; } else { out[at] = sum; }
+  for (var i = kFirst; i < kEnd; i++) { sum = fma(aAt(aFirst + i * aStep), bAt(bFirst + i * bStep), sum); }
+  finish(at, sum);
 }

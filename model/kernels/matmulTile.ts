@@ -3,7 +3,9 @@
  * Text, because a register block must be named variables: an indexed array may land in slow local memory.
  */
 import { invariant } from "../errors.ts";
+import type { Stored } from "../graph.ts";
 import common from "./matmul.wgsl";
+import { enableHalves, operandSource, outputSource, type MatmulOutput } from "./matmulOutput.ts";
 
 export interface Tile {
   readonly tileM: number;
@@ -12,6 +14,13 @@ export interface Tile {
   /** Entries per thread; multiples of 4. */
   readonly perM: number;
   readonly perN: number;
+}
+
+export interface TileForm extends MatmulOutput {
+  /** How the operands are held. */
+  readonly a: Stored;
+  readonly b: Stored;
+  readonly vectors: Vectors;
 }
 
 export interface Vectors {
@@ -24,49 +33,44 @@ export interface Vectors {
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 /** readX(at, limit, column): the quad at element `at`, whose columns at or beyond limit read as zero. */
-function reader(name: "A" | "B", binding: number, vector: 0 | 1): string {
+function reader(name: "A" | "B", binding: number, stored: Stored, vector: 0 | 1): string {
   const buffer = name.toLowerCase();
   if (vector === 1)
-    return `@group(0) @binding(${binding}) var<storage, read> ${buffer}: array<vec4f>;
+    return `${operandSource(buffer, binding, stored, 4)}
 fn read${name}(at: u32, limit: u32, column: u32) -> vec4f {
   if (column >= limit) { return vec4f(); }
-  return ${buffer}[at / 4u];
+  return ${buffer}At(at / 4u);
 }`;
-  return `@group(0) @binding(${binding}) var<storage, read> ${buffer}: array<f32>;
+  return `${operandSource(buffer, binding, stored, 1)}
 fn read${name}(at: u32, limit: u32, column: u32) -> vec4f {
   var quad = vec4f();
-  if (column < limit) { quad.x = ${buffer}[at]; }
-  if (column + 1u < limit) { quad.y = ${buffer}[at + 1u]; }
-  if (column + 2u < limit) { quad.z = ${buffer}[at + 2u]; }
-  if (column + 3u < limit) { quad.w = ${buffer}[at + 3u]; }
+  if (column < limit) { quad.x = ${buffer}At(at); }
+  if (column + 1u < limit) { quad.y = ${buffer}At(at + 1u); }
+  if (column + 2u < limit) { quad.z = ${buffer}At(at + 2u); }
+  if (column + 3u < limit) { quad.w = ${buffer}At(at + 3u); }
   return quad;
 }`;
 }
 
-function writer(vector: 0 | 1): string {
-  if (vector === 1)
-    return `@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+function writer(f: TileForm): string {
+  if (f.vectors.out === 1)
+    return `${outputSource(f, 4)}
 fn put(at: u32, column: u32, value: vec4f) {
-  if (column >= n) { return; }
-  if (accumulate == 1u) { out[at / 4u] += value; } else { out[at / 4u] = value; }
+  if (column < n) { finish(at, value); }
 }`;
-  return `@group(0) @binding(2) var<storage, read_write> out: array<f32>;
-fn putOne(at: u32, column: u32, value: f32) {
-  if (column >= n) { return; }
-  if (accumulate == 1u) { out[at] += value; } else { out[at] = value; }
-}
+  return `${outputSource(f, 1)}
 fn put(at: u32, column: u32, value: vec4f) {
-  putOne(at, column, value.x);
-  putOne(at + 1u, column + 1u, value.y);
-  putOne(at + 2u, column + 2u, value.z);
-  putOne(at + 3u, column + 3u, value.w);
+  if (column < n) { finish(at, value.x); }
+  if (column + 1u < n) { finish(at + 1u, value.y); }
+  if (column + 2u < n) { finish(at + 2u, value.z); }
+  if (column + 3u < n) { finish(at + 3u, value.w); }
 }`;
 }
 
 export const tileThreads = (t: Tile): number => (t.tileM / t.perM) * (t.tileN / t.perN);
 
 /** The whole module; entry point `main`. */
-export function tileSource(tile: Tile, vectors: Vectors): string {
+export function tileSource(tile: Tile, form: TileForm): string {
   const { tileM, tileN, tileK, perM, perN } = tile;
   const threads = tileThreads(tile);
   const quadsM = tileM / 4;
@@ -114,13 +118,13 @@ export function tileSource(tile: Tile, vectors: Vectors): string {
     )
     .join("\n");
 
-  return `const tileM = ${tileM}u;
+  return `${enableHalves([form.a, form.b, form.out, form.hidden])}const tileM = ${tileM}u;
 const tileN = ${tileN}u;
 const tileK = ${tileK}u;
 ${common}
-${reader("A", 0, vectors.a)}
-${reader("B", 1, vectors.b)}
-${writer(vectors.out)}
+${reader("A", 0, form.a, form.vectors.a)}
+${reader("B", 1, form.b, form.vectors.b)}
+${writer(form)}
 
 fn load(job: u32, aBase: u32, bBase: u32, mFirst: u32, nFirst: u32, kAt: u32, kEnd: u32) -> Block {
   if (job < ${jobsA}u) {

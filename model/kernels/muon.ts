@@ -1,165 +1,221 @@
 /**
  * Muon: momentum, then an approximate orthogonalization of the update by five Newton–Schulz iterations, then a
- * decoupled-decay step. The iteration works on the Gram matrix of the smaller side, so tall matrices need no
- * transposed copy. Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
- * Differs: weights are [in, out] here, so the shape factor is max(1, cols / rows)^0.5.
+ * decoupled-decay step, for every matrix of a pack. The iteration works on the Gram matrix of the smaller side, in
+ * batches (muonPlan.ts). Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
+ * Differs: weights are [in, out] here, so the shape factor is max(1, cols / rows)^0.5; halves, not bfloat16.
  */
-import {
-  expectSize,
-  gridFor,
-  type Floats,
-  type Graph,
-  type OpSpec,
-  type Tensor,
-} from "../graph.ts";
+import { expectSize, gridFor, type Floats } from "../graph.ts";
+import type { Graph, OpSpec, Params, Stored, Tensor } from "../graph.ts";
+import { invariant } from "../errors.ts";
 import * as twin from "../cpu/muon.ts";
+import type { MuonGroup, MuonPlan } from "../muonPlan.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./muon.wgsl";
+import polynomialCode from "./muonPolynomial.wgsl";
 import { matmul } from "./matmul.ts";
+import { VERDICT_SIZE } from "./verdict.ts";
 
 /** x ← first·x + second·(x xᵀ)x + third·(x xᵀ)²x: steep at zero, singular values end near one. */
-const NEWTON_SCHULZ = { first: 3.4445, second: -4.775, third: 2.0315 } as const;
-const ITERATIONS = 5;
+export const NEWTON_SCHULZ = { first: 3.4445, second: -4.775, third: 2.0315 } as const;
+export const ITERATIONS = 5;
 /** One workgroup adds up at most this many parts of a norm. */
 const MOST_PARTS = 256;
+/** Elements of a matrix that a part's workgroup takes at a time. */
+const RUN = 1024;
+const TILE = 32;
 
-const lanesFor = (size: number): 1 | 4 => (size % 4 === 0 ? 4 : 1);
-const source = (lanes: 1 | 4): string =>
-  (lanes === 4
-    ? "alias Real = vec4f;\nfn squares(x: Real) -> f32 { return dot(x, x); }\n"
-    : "alias Real = f32;\nfn squares(x: Real) -> f32 { return x * x; }\n") + code;
+/** `x`: the binding that may hold halves. */
+const source = (stored: readonly Stored[], x = -1): string =>
+  halfAliases(stored, { X: x }, 1) + code;
+const tilesOf = (p: Params): [number, number, number] => [
+  Math.ceil(p["side"]! / TILE) * Math.ceil(p["length"]! / TILE),
+  p["count"]!,
+  1,
+];
+const batchOf = (p: Params): twin.MuonBatch => p as unknown as twin.MuonBatch;
+const batchConstants = (p: Params): Record<string, number> => ({
+  first: p["first"]!,
+  side: p["side"]!,
+  long: p["length"]!,
+});
 
 export const muonMomentumOp: OpSpec = {
   name: "muonMomentum",
-  access: ["read", "readWrite", "read", "write", "write"],
-  units: (p) => p["batch"]! * p["partCount"]!,
+  access: ["read", "readWrite", "read", "read", "read", "write"],
+  units: (p) => p["count"]! * p["partCount"]!,
   cpu: (b, p, start, end) => {
-    const [grad, buffer, hyper, direction, parts] = b as readonly Floats[];
+    const [grad, buffer, , hyper, verdict, parts] = b as readonly Floats[];
     twin.muonMomentum(
-      { grad: grad!, buffer: buffer!, hyper: hyper!, direction: direction!, parts: parts! },
-      { size: p["size"]!, partCount: p["partCount"]! },
+      {
+        grad: grad!,
+        buffer: buffer!,
+        table: b[2]!,
+        hyper: hyper!,
+        verdict: verdict!,
+        parts: parts!,
+      },
+      p["partCount"]!,
       start,
       end,
     );
   },
-  gpu: (p) => {
-    const lanes = lanesFor(p["size"]!);
-    return {
-      code: source(lanes),
-      entryPoint: "momentum",
-      constants: { size: p["size"]! / lanes, partCount: p["partCount"]! },
-      workgroups: [p["partCount"]!, p["batch"]!, 1],
-    };
-  },
+  gpu: (p, _caps, stored) => ({
+    code: source(stored),
+    entryPoint: "momentum",
+    constants: { partCount: p["partCount"]! },
+    workgroups: [p["partCount"]!, p["count"]!, 1],
+  }),
 };
 
-export const muonNormalizeOp: OpSpec = {
-  name: "muonNormalize",
-  access: ["read", "read", "write"],
-  units: (p) => p["batch"]! * p["size"]!,
+export const muonNormsOp: OpSpec = {
+  name: "muonNorms",
+  access: ["read", "write"],
+  units: (p) => p["count"]!,
   cpu: (b, p, start, end) =>
-    twin.muonNormalize(
-      { unscaled: b[0] as Floats, squareSums: b[1] as Floats, normalized: b[2] as Floats },
-      { size: p["size"]!, partCount: p["partCount"]! },
+    twin.muonNorms(b[0] as Floats, b[1] as Floats, p["partCount"]!, start, end),
+  gpu: (p, _caps, stored) => ({
+    code: source(stored),
+    entryPoint: "norms",
+    constants: { partCount: p["partCount"]! },
+    workgroups: [p["count"]!, 1, 1],
+  }),
+};
+
+export const muonLoadOp: OpSpec = {
+  name: "muonLoad",
+  access: ["read", "read", "read", "read", "read", "read", "write"],
+  halves: [6],
+  units: (p) => p["count"]! * p["side"]!,
+  cpu: (b, p, start, end) => {
+    const [grad, buffer, , hyper, verdict, norms, x] = b as readonly Floats[];
+    twin.muonLoad(
+      {
+        grad: grad!,
+        buffer: buffer!,
+        table: b[2]!,
+        hyper: hyper!,
+        verdict: verdict!,
+        norms: norms!,
+        x: x!,
+      },
+      batchOf(p),
       start,
       end,
-    ),
-  gpu: (p) => {
-    const lanes = lanesFor(p["size"]!);
-    return {
-      code: source(lanes),
-      entryPoint: "normalizeNorm",
-      constants: { size: p["size"]! / lanes, partCount: p["partCount"]! },
-      workgroups: [Math.ceil(p["size"]! / lanes / 256), p["batch"]!, 1],
-    };
+    );
   },
+  gpu: (p, _caps, stored) => ({
+    code: source(stored, 6),
+    entryPoint: "load",
+    constants: batchConstants(p),
+    workgroups: tilesOf(p),
+  }),
 };
 
 export const muonPolynomialOp: OpSpec = {
   name: "muonPolynomial",
   access: ["read", "read", "write"],
+  halves: [0, 1, 2],
   units: (p) => p["batch"]! * p["side"]! * p["side"]!,
-  cpu: (b, _p, start, end) =>
+  cpu: (b, p, start, end) =>
     twin.muonPolynomial(
       { gram: b[0] as Floats, gramSquared: b[1] as Floats, mixed: b[2] as Floats },
-      { side: _p["side"]!, ...NEWTON_SCHULZ },
+      { side: p["side"]!, ...NEWTON_SCHULZ },
       start,
       end,
     ),
-  gpu: (p) => ({
-    code: source(1),
+  gpu: (p, _caps, stored) => ({
+    code: halfAliases(stored, { Gram: 0, Squared: 1, Mixed: 2 }, 4) + polynomialCode,
     entryPoint: "polynomial",
     constants: { batch: p["batch"]!, side: p["side"]!, ...NEWTON_SCHULZ },
-    workgroups: gridFor(p["batch"]! * p["side"]! * p["side"]!, 256),
+    workgroups: gridFor((p["batch"]! * p["side"]! * p["side"]!) / 4, 256),
   }),
 };
 
 export const muonUpdateOp: OpSpec = {
   name: "muonUpdate",
-  access: ["read", "readWrite", "read"],
-  units: (p) => p["batch"]! * p["size"]!,
-  cpu: (b, p, start, end) =>
+  access: ["read", "readWrite", "read", "read", "read"],
+  halves: [0],
+  units: (p) => p["count"]! * p["side"]!,
+  cpu: (b, p, start, end) => {
+    const [x, param, , hyper, verdict] = b as readonly Floats[];
     twin.muonUpdate(
-      { x: b[0] as Floats, param: b[1] as Floats, hyper: b[2] as Floats },
-      p["scale"]!,
+      { x: x!, param: param!, table: b[2]!, hyper: hyper!, verdict: verdict! },
+      batchOf(p),
       start,
       end,
-    ),
-  gpu: (p) => {
-    const lanes = lanesFor(p["size"]!);
-    return {
-      code: source(lanes),
-      entryPoint: "update",
-      constants: { size: p["size"]! / lanes, batch: p["batch"]!, scale: p["scale"]! },
-      workgroups: gridFor((p["batch"]! * p["size"]!) / lanes, 256),
-    };
+    );
   },
+  gpu: (p, _caps, stored) => ({
+    code: source(stored, 0),
+    entryPoint: "update",
+    constants: batchConstants(p),
+    workgroups: tilesOf(p),
+  }),
 };
 
 export interface MuonStep {
-  /** [batch, rows, cols], weights as [in, out]. */
+  /** Packs of one size that hold every matrix of the plan at its offset. */
   readonly param: Tensor;
   readonly grad: Tensor;
-  /** Momentum, of param's size; starts at zero. */
+  /** Starts at zero. */
   readonly momentum: Tensor;
+  readonly plan: MuonPlan;
+  /** u32, holds muonTable(plan). */
+  readonly table: Tensor;
   /** [8]: lr, momentum, weightDecay, nesterov (0 or 1), cautious (1: decay only where the step and the parameter
    *  agree in sign), three unused. */
   readonly hyper: Tensor;
-  readonly rows: number;
-  readonly cols: number;
-  readonly batch?: number;
+  /** What verdict.ts found: whether to step at all, and what unscales the gradient. */
+  readonly verdict: Tensor;
+  /** 1 holds the iteration's matrices in halves. */
+  readonly half?: 0 | 1;
 }
 
 /** param = param·(1 − lr·weightDecay) − lr·max(1, cols / rows)^0.5·orthogonalized(direction); momentum in place. */
 export function muonStep(g: Graph, a: MuonStep): void {
-  const { rows, cols, hyper } = a;
-  const batch = a.batch ?? 1;
-  const size = rows * cols;
-  expectSize("muonStep", "param", a.param, batch * size);
-  expectSize("muonStep", "grad", a.grad, batch * size);
-  expectSize("muonStep", "momentum", a.momentum, batch * size);
+  const { grad, momentum, table, hyper, verdict, plan } = a;
+  const count = plan.matrices.length;
+  for (const m of plan.matrices)
+    invariant(
+      m.offset % 4 === 0 && m.offset + 4 * Math.ceil((m.rows * m.cols) / 4) <= a.param.size,
+      `muonStep: a ${m.rows} × ${m.cols} matrix at ${m.offset} does not fit ${a.param.name}`,
+    );
+  expectSize("muonStep", "grad", grad, a.param.size);
+  expectSize("muonStep", "momentum", momentum, a.param.size);
+  expectSize("muonStep", "table", table, 4 * count);
   expectSize("muonStep", "hyper", hyper, 8);
-  const partCount = Math.min(MOST_PARTS, Math.ceil(size / lanesFor(size) / 256));
-  const direction = g.temp("muon direction", [batch, rows, cols]);
-  const parts = g.temp("muon norm parts", [batch, partCount]);
-  g.add(muonMomentumOp, [a.grad, a.momentum, hyper, direction, parts], { batch, size, partCount });
-  let x = g.temp("muon x", [batch, rows, cols]);
-  g.add(muonNormalizeOp, [direction, parts, x], { batch, size, partCount });
-  const side = Math.min(rows, cols);
-  const wide = rows <= cols;
+  expectSize("muonStep", "verdict", verdict, VERDICT_SIZE);
+  const largest = Math.max(...plan.matrices.map((m) => m.rows * m.cols));
+  const partCount = Math.min(MOST_PARTS, Math.ceil(largest / RUN));
+  const parts = g.temp("muon norm parts", [count, partCount]);
+  const norms = g.temp("muon norms", [count]);
+  g.add(muonMomentumOp, [grad, momentum, table, hyper, verdict, parts], { count, partCount });
+  g.add(muonNormsOp, [parts, norms], { count, partCount });
+  for (const group of plan.groups) {
+    const params = { ...group };
+    const x = g.temp("muon x", [group.count, group.side, group.length], halfOf(a));
+    g.add(muonLoadOp, [grad, momentum, table, hyper, verdict, norms, x], params);
+    const orthogonal = newtonSchulz(g, x, group);
+    g.add(muonUpdateOp, [orthogonal, a.param, table, hyper, verdict], params);
+  }
+}
+
+const halfOf = (a: MuonStep): "f16" | "f32" => (a.half === 1 ? "f16" : "f32");
+
+/** x [count, side, length] nearly orthogonalized; its dtype is that of all temporaries. */
+function newtonSchulz(g: Graph, x: Tensor, { count: batch, side, length }: MuonGroup): Tensor {
+  let last = x;
   for (let i = 0; i < ITERATIONS; i++) {
-    const gram = g.temp("muon gram", [batch, side, side]);
-    const gramSquared = g.temp("muon gram²", [batch, side, side]);
-    const mixed = g.temp("muon polynomial", [batch, side, side]);
-    const next = g.temp("muon x", [batch, rows, cols]);
-    // x xᵀ where x is wide, xᵀ x where it is tall.
-    if (wide) matmul(g, { a: x, b: x, out: gram, m: side, k: cols, n: side, transposeB: 1, batch });
-    else matmul(g, { a: x, b: x, out: gram, m: side, k: rows, n: side, transposeA: 1, batch });
+    const square = (name: string): Tensor => g.temp(name, [batch, side, side], x.dtype);
+    const gram = square("muon gram");
+    const gramSquared = square("muon gram²");
+    const mixed = square("muon polynomial");
+    const next = g.temp("muon x", x.shape, x.dtype);
+    matmul(g, { a: last, b: last, out: gram, m: side, k: length, n: side, transposeB: 1, batch });
     matmul(g, { a: gram, b: gram, out: gramSquared, m: side, k: side, n: side, batch });
     g.add(muonPolynomialOp, [gram, gramSquared, mixed], { batch, side });
-    if (wide) matmul(g, { a: mixed, b: x, out: next, m: side, k: side, n: cols, batch });
-    else matmul(g, { a: x, b: mixed, out: next, m: rows, k: side, n: side, batch });
-    x = next;
+    matmul(g, { a: mixed, b: last, out: next, m: side, k: side, n: length, batch });
+    last = next;
   }
-  const scale = Math.sqrt(Math.max(1, cols / rows));
-  g.add(muonUpdateOp, [x, a.param, hyper], { batch, size, scale });
+  return last;
 }

@@ -1,23 +1,16 @@
-// Branch output to streams. forward: x [T, S, C], mix [T, S, S], post [T, S], f [T, C],
-// y_i = Σ_j mix_ij x_j + post_i f, one thread per four columns.
-// backward: one pass over x, f and dY for dX_j = Σ_i mix_ij dY_i, dF = Σ_i post_i dY_i and the S² + S inner
-// products dMix_ij = ⟨dY_i, x_j⟩, dPost_i = ⟨dY_i, f⟩; 32 lanes per token, `tokens` tokens per workgroup; lanes are
-// added in lane order after one barrier. C % 4 == 0, S ≤ 8; at most 16 KiB of workgroup memory (`tokens` sees to it).
-override T: u32;
-override S: u32;
-override C: u32;
-override tokens: u32 = 1u;
-override C4: u32 = C / 4u;
-override outputs: u32 = S * S + S;
-override stride: u32 = outputs + 1u; // Odd, so that lanes fall on different banks.
-override threads: u32 = 32u * tokens;
-override cells: u32 = threads * stride;
+// Branch output to streams. forward: x [T, S, C], weights [T, S, S + 1], f [T, C] → y [T, S, C],
+// y_i = Σ_j w_ij x_j + w_iS f, one thread per four columns.
+// backward: one pass over x, f and dY for dF = Σ_i w_iS dY_i and the S² + S inner products dW_ij = ⟨dY_i, x_j⟩,
+// dW_iS = ⟨dY_i, f⟩; 32 lanes per token, TOKENS tokens per workgroup; lanes are added in lane order after one barrier.
+// C % 4 == 0; at most 16 KiB of workgroup memory (TOKENS sees to it).
+// Constants given: T, S, C, TOKENS. Aliases given: X, F, Y (y and dY), DF.
+const C4 = C / 4u;
+const WIDE = S + 1u;
 
-@group(0) @binding(0) var<storage, read> x: array<vec4f>;
-@group(0) @binding(1) var<storage, read> mix: array<f32>;
-@group(0) @binding(2) var<storage, read> post: array<f32>;
-@group(0) @binding(3) var<storage, read> f: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> f: array<F>;
+@group(0) @binding(3) var<storage, read_write> y: array<Y>;
 
 @compute @workgroup_size(128)
 fn forward(
@@ -29,69 +22,61 @@ fn forward(
   if (at >= T * C4) { return; }
   let t = at / C4;
   let base = t * S * C4 + at % C4;
-  var streams: array<vec4f, 8>;
-  for (var j = 0u; j < S; j++) { streams[j] = x[base + j * C4]; }
-  let branch = f[at];
+  var streams: array<vec4f, S>;
+  for (var j = 0u; j < S; j++) { streams[j] = vec4f(x[base + j * C4]); }
+  let branch = vec4f(f[at]);
   for (var i = 0u; i < S; i++) {
-    var sum = post[t * S + i] * branch;
-    for (var j = 0u; j < S; j++) { sum += mix[(t * S + i) * S + j] * streams[j]; }
-    y[base + i * C4] = sum;
+    let row = (t * S + i) * WIDE;
+    var sum = weights[row + S] * branch;
+    for (var j = 0u; j < S; j++) { sum += weights[row + j] * streams[j]; }
+    y[base + i * C4] = Y(sum);
   }
 }
 
-@group(0) @binding(4) var<storage, read> dY: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> dX: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> dMix: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dPost: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dF: array<vec4f>;
+@group(0) @binding(3) var<storage, read> dY: array<Y>;
+@group(0) @binding(4) var<storage, read_write> dWeights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dF: array<DF>;
 
-var<workgroup> dots: array<f32, cells>;
+const PRODUCTS = S * WIDE;
+const STRIDE = PRODUCTS | 1u; // Odd, so that lanes fall on different banks.
+var<workgroup> products: array<f32, 32u * TOKENS * STRIDE>;
 
-@compute @workgroup_size(threads)
+@compute @workgroup_size(32u * TOKENS)
 fn backward(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let tile = group.y * groups.x + group.x;
-  let t = tile * tokens + thread / 32u;
-  var mixDots: array<f32, 64>;
-  var postDots: array<f32, 8>;
+  let t = tile * TOKENS + thread / 32u;
+  var own: array<f32, PRODUCTS>;
   if (t < T) {
     for (var c = thread % 32u; c < C4; c += 32u) {
       let base = t * S * C4 + c;
-      let branch = f[t * C4 + c];
-      var gradients: array<vec4f, 8>;
+      let branch = vec4f(f[t * C4 + c]);
+      var gradients: array<vec4f, S>;
       var branchGradient = vec4f();
       for (var i = 0u; i < S; i++) {
-        let d = dY[base + i * C4];
+        let d = vec4f(dY[base + i * C4]);
         gradients[i] = d;
-        branchGradient += post[t * S + i] * d;
-        postDots[i] += dot(d, branch);
+        branchGradient += weights[(t * S + i) * WIDE + S] * d;
+        own[i * WIDE + S] += dot(d, branch);
       }
-      dF[t * C4 + c] = branchGradient;
+      dF[t * C4 + c] = DF(branchGradient);
       for (var j = 0u; j < S; j++) {
-        let v = x[base + j * C4];
-        var sum = vec4f();
-        for (var i = 0u; i < S; i++) {
-          sum += mix[(t * S + i) * S + j] * gradients[i];
-          mixDots[i * S + j] += dot(gradients[i], v);
-        }
-        dX[base + j * C4] = sum;
+        let v = vec4f(x[base + j * C4]);
+        for (var i = 0u; i < S; i++) { own[i * WIDE + j] += dot(gradients[i], v); }
       }
     }
   }
-  for (var k = 0u; k < S * S; k++) { dots[thread * stride + k] = mixDots[k]; }
-  for (var i = 0u; i < S; i++) { dots[thread * stride + S * S + i] = postDots[i]; }
+  for (var k = 0u; k < PRODUCTS; k++) { products[thread * STRIDE + k] = own[k]; }
   workgroupBarrier();
-  for (var o = thread; o < tokens * outputs; o += threads) {
-    let local = o / outputs;
-    let k = o % outputs;
-    let token = tile * tokens + local;
+  for (var o = thread; o < TOKENS * PRODUCTS; o += 32u * TOKENS) {
+    let local = o / PRODUCTS;
+    let k = o % PRODUCTS;
+    if (tile * TOKENS + local >= T) { continue; }
     var sum = 0.0;
-    for (var l = 0u; l < 32u; l++) { sum += dots[(local * 32u + l) * stride + k]; }
-    if (token < T) {
-      if (k < S * S) { dMix[token * S * S + k] = sum; } else { dPost[token * S + k - S * S] = sum; }
-    }
+    for (var l = 0u; l < 32u; l++) { sum += products[(local * 32u + l) * STRIDE + k]; }
+    dWeights[tile * TOKENS * PRODUCTS + o] = sum;
   }
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { Device } from "../../model/device.ts";
-import { Graph } from "../../model/graph.ts";
+import { fromHalf, toHalf } from "../../model/half.ts";
+import { Graph, gridFor, type OpSpec, type Tensor } from "../../model/graph.ts";
 import { matmul } from "../../model/kernels/matmul.ts";
 import { Random } from "../../model/random.ts";
 import { checkOp } from "../support/checkOp.ts";
@@ -22,6 +23,35 @@ const shapes = [
   { m: 300, k: 64, n: 20 },
   { m: 200, k: 48, n: 260 },
 ] as const;
+/** Unit normals that are halves, for operands held in f32 that matrix units would round. */
+function halves(n: number): Float32Array {
+  const random = new Random(5);
+  return Float32Array.from({ length: n }, () => fromHalf(toHalf(random.normal())));
+}
+
+/** 1 on the diagonal, made by an op: a temporary has to be written by a node. */
+const identityOp: OpSpec = {
+  name: "test identity",
+  access: ["write"],
+  units: (p) => p["n"]!,
+  cpu: (b, p, start, end) => {
+    const n = p["n"]!;
+    for (let i = start; i < end; i++)
+      for (let j = 0; j < n; j++) b[0]![i * n + j] = i === j ? 1 : 0;
+  },
+  gpu: (p) => ({
+    code: `override n: u32;
+@group(0) @binding(0) var<storage, read_write> x: array<f32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < n * n) { x[id.x] = select(0.0, 1.0, id.x / n == id.x % n); }
+}`,
+    entryPoint: "main",
+    constants: { n: p["n"]! },
+    workgroups: gridFor(p["n"]! ** 2, 64),
+  }),
+};
+const identity = (g: Graph, x: Tensor, n: number): void => g.add(identityOp, [x], { n });
+
 const forms = [
   { transposeA: 0, transposeB: 0 },
   { transposeA: 0, transposeB: 1 },
@@ -71,6 +101,90 @@ describe("matmul", () => {
         outputs: { out: [2, s.m, s.n] },
         forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s }),
         ...tolerance(s.k),
+      });
+    });
+
+  // On a GPU with matrix units these run there; elsewhere in the plain kernel, reading and writing halves.
+  for (const f of forms)
+    for (const s of [
+      { m: 200, k: 96, n: 264 },
+      { m: 40, k: 72, n: 36 },
+      { m: 264, k: 136, n: 24 },
+    ])
+      test(`takes and gives halves: ${s.m}×${s.k}×${s.n}, transposes ${f.transposeA}${f.transposeB}`, async () => {
+        await checkOp({
+          inputs: {
+            a: { shape: [s.m * s.k], dtype: "f16" },
+            b: {
+              shape: [s.k * s.n],
+              dtype: s.n % 8 === 0 ? "f16" : "f32",
+              values: halves(s.k * s.n),
+            },
+          },
+          outputs: { out: [s.m * s.n] },
+          halves: f.transposeB === 1 ? ["out"] : [],
+          forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, ...f }),
+          ...tolerance(s.k),
+        });
+      });
+
+  test("adds to what is there", async () => {
+    const s = { m: 70, k: 64, n: 40, accumulate: 1 } as const;
+    for (const dtype of ["f16", "f32"] as const)
+      await checkOp({
+        inputs: { a: { shape: [s.m, s.k], dtype }, b: { shape: [s.k, s.n], dtype } },
+        outputs: { out: [s.m, s.n] },
+        forward: (g, t) => {
+          matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, m: s.m, k: s.k, n: s.n });
+          matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s });
+        },
+        ...tolerance(2 * s.k),
+      });
+  });
+
+  for (const dtype of ["f32", "f16"] as const)
+    test(`squared ReLU behind the product, and its gradient, in ${dtype}`, async () => {
+      const s = { m: 72, k: 40, n: 48 };
+      const flip = { ...s, k: s.n, n: s.k, transposeB: 1 } as const;
+      await checkOp({
+        inputs: {
+          a: { shape: [s.m, s.k], dtype, std: 0.4 },
+          b: { shape: [s.k, s.n], dtype, std: 0.4 },
+        },
+        outputs: { out: [s.m, s.n] },
+        halves: dtype === "f16" ? ["out", "dOut"] : [],
+        forward: (g, t) =>
+          matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, epilogue: "reluSquared" }),
+        backward: (g, t) => {
+          const eye = g.temp("identity", [s.n, s.n]);
+          identity(g, eye, s.n);
+          const dUp = g.temp("dUp", [s.m, s.n]);
+          // dOut · 1 · 2√out: the gradient of the product.
+          matmul(g, {
+            a: t["dOut"]!,
+            b: eye,
+            out: dUp,
+            m: s.m,
+            k: s.n,
+            n: s.n,
+            epilogue: "reluSquaredBackward",
+            hidden: t["out"]!,
+          });
+          matmul(g, { a: dUp, b: t["b"]!, out: t["dA"]!, ...flip });
+          matmul(g, {
+            a: t["a"]!,
+            b: dUp,
+            out: t["dB"]!,
+            m: s.k,
+            k: s.m,
+            n: s.n,
+            transposeA: 1,
+          });
+        },
+        ...tolerance(s.k),
+        // A half of the hidden layer, its root and the product's own halves.
+        gradRtol: dtype === "f16" ? 4e-3 : 1e-4,
+        gradAtol: dtype === "f16" ? 4e-2 : 1e-4,
       });
     });
 

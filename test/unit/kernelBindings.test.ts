@@ -25,11 +25,22 @@ const capabilities: Readonly<Record<string, GpuCaps>> = {
     maxWorkgroupStorageSize: 32768,
     maxInvocations: 1024,
   },
+  matrix: {
+    ...plain,
+    f16: true,
+    subgroups: true,
+    subgroupMatrix: true,
+    maxWorkgroupStorageSize: 49152,
+    maxInvocations: 1024,
+  },
 };
 const maxStorageBuffers = 10;
 
 /** Sixteen for every parameter: a multiple of the small tiles. `tile` chooses one, and may be left out. */
-const params = new Proxy<Params>({}, { get: (_, name) => (name === "tile" ? undefined : 16) });
+const params = new Proxy<Params>(
+  {},
+  { get: (_, name) => (name === "tile" || name === "matrixTile" ? undefined : 16) },
+);
 
 /** By binding: the ways the shader declares it. Entry points of one file share bindings under other names. */
 function storageOf(code: string): Map<number, Set<string>> {

@@ -1,0 +1,314 @@
+/**
+ * WGSL text of the matrix product on subgroup matrices (tensor cores): f16 operands, f32 accumulation. f32 operands
+ * are rounded to f16 as they are loaded. Every entry adds its products 16 at a time over ascending k, whatever the
+ * tile, so a row of a product does not depend on how many rows there are.
+ * A workgroup computes tileM × tileN; each of its subgroups warpM × warpN as 16 × 16 matrices in registers. The next
+ * slice of k is loaded to registers while the present one is multiplied out of workgroup memory, 16 bytes at a time;
+ * rows there are padded by 16 bytes, which keeps the hardware's matrix loads free of bank conflicts. The result
+ * leaves through workgroup memory, so that stores are wide and the epilogue sees rows and columns.
+ */
+import type { Stored } from "../graph.ts";
+import { outputSource, type MatmulOutput } from "./matmulOutput.ts";
+
+export interface MatrixTile {
+  readonly tileM: number;
+  readonly tileN: number;
+  readonly tileK: number;
+  /** What one subgroup computes; multiples of 16. */
+  readonly warpM: number;
+  readonly warpN: number;
+}
+
+export interface MatrixForm extends MatmulOutput {
+  readonly transposeA: number;
+  readonly transposeB: number;
+  readonly a: Stored;
+  readonly b: Stored;
+  /** Whether m, n and every range of k are multiples of the tile, so that nothing need be guarded. */
+  readonly wholeM: boolean;
+  readonly wholeN: boolean;
+  readonly wholeK: boolean;
+}
+
+export const SUBGROUP = 32;
+const PAD = 8;
+/** Columns of the result that pass through workgroup memory at a time, and their row stride in 16-byte units. */
+const STAGE_COLUMNS = 32;
+const STAGE_STRIDE = STAGE_COLUMNS / 4 + 1;
+/** Neighbouring tiles along m that run together, so that they share b in the cache. */
+const GROUP = 8;
+
+export const matrixThreads = (t: MatrixTile): number =>
+  (t.tileM / t.warpM) * (t.tileN / t.warpN) * SUBGROUP;
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+interface Side {
+  readonly name: "a" | "b";
+  readonly stored: Stored;
+  /** Halves per row of the tile as it lies in memory, and rows. */
+  readonly rowLength: number;
+  readonly rows: number;
+  /** 16-byte units from row to row, padded, and in the whole tile. */
+  readonly stride: number;
+  readonly units: number;
+  readonly guardRows: boolean;
+  readonly guardColumns: boolean;
+}
+
+function side(
+  name: "a" | "b",
+  stored: Stored,
+  contiguousK: boolean,
+  t: MatrixTile,
+  f: MatrixForm,
+): Side {
+  const across = name === "a" ? t.tileM : t.tileN;
+  const wholeAcross = name === "a" ? f.wholeM : f.wholeN;
+  const rowLength = contiguousK ? t.tileK : across;
+  const rows = contiguousK ? across : t.tileK;
+  const stride = (rowLength + PAD) / 8;
+  return {
+    name,
+    stored,
+    rowLength,
+    rows,
+    stride,
+    units: rows * stride,
+    guardRows: contiguousK ? !wholeAcross : !f.wholeK,
+    guardColumns: contiguousK ? !f.wholeK : !wholeAcross,
+  };
+}
+
+/** A function that reads 8 neighbours as halves; whatever lies outside reads as zero. */
+function reader(s: Side, binding: number): string {
+  const type = s.stored === "f16" ? "vec4u" : "vec4f";
+  const declaration = `@group(0) @binding(${binding}) var<storage, read> ${s.name}: array<${type}>;`;
+  const outside = [
+    ...(s.guardRows ? ["row >= rowEnd"] : []),
+    ...(s.guardColumns ? ["column >= columnEnd"] : []),
+  ].join(" || ");
+  const guard = outside === "" ? "" : `  if (${outside}) { return vec4u(); }\n`;
+  if (s.stored === "f16")
+    return `${declaration}
+fn read_${s.name}(at: u32, row: u32, rowEnd: u32, column: u32, columnEnd: u32) -> vec4u {
+${guard}  return ${s.name}[at / 8u];
+}`;
+  const high = s.guardColumns
+    ? `var y = vec4f();
+  if (column + 4u < columnEnd) { y = ${s.name}[at / 4u + 1u]; }`
+    : `let y = ${s.name}[at / 4u + 1u];`;
+  return `${declaration}
+fn read_${s.name}(at: u32, row: u32, rowEnd: u32, column: u32, columnEnd: u32) -> vec4u {
+${guard}  let x = ${s.name}[at / 4u];
+  ${high}
+  return vec4u(pack2x16float(x.xy), pack2x16float(x.zw), pack2x16float(y.xy), pack2x16float(y.zw));
+}`;
+}
+
+/** The whole module; entry point `main`. Overrides: m, k, n, batch, splits, chunk. */
+export function matrixSource(t: MatrixTile, f: MatrixForm): string {
+  const threads = matrixThreads(t);
+  const warpsM = t.tileM / t.warpM;
+  const blocksM = range(t.warpM / 16);
+  const blocksN = range(t.warpN / 16);
+  const A = side("a", f.a, f.transposeA === 0, t, f);
+  const B = side("b", f.b, f.transposeB === 1, t, f);
+  const stageUnits = (threads / SUBGROUP) * 16 * STAGE_STRIDE;
+  const units = Math.max(A.units + B.units, stageUnits);
+
+  const pieces = [A, B].flatMap((s) => {
+    const perRow = s.rowLength / 8;
+    const count = (s.rows * perRow) / threads;
+    return range(Math.ceil(count)).map((i) => {
+      const id = `${s.name}${i}`;
+      const partial = (i + 1) * threads > s.rows * perRow;
+      const piece = `(lane + ${i * threads}u)`;
+      return { s, id, piece, perRow, mine: partial ? `if (${piece} < ${s.rows * perRow}u) ` : "" };
+    });
+  });
+  // Where piece p of a side lies: `row` and `column` in the matrix in memory.
+  const positions = pieces
+    .map(({ s, id, piece, perRow }) => {
+      const along = s.name === "a" ? f.transposeA === 0 : f.transposeB === 1;
+      const first = s.name === "a" ? "mFirst" : "nFirst";
+      const row = `${piece} / ${perRow}u`;
+      const column = `(${piece} % ${perRow}u) * 8u`;
+      return `  let ${id}Row = ${row}${along ? ` + ${first}` : ""};
+  let ${id}Column = ${column}${along ? "" : ` + ${first}`};
+  let ${id}Slot = ${s.name === "a" ? 0 : A.units}u + (${row}) * ${s.stride}u + ${piece} % ${perRow}u;
+  var ${id} = vec4u();`;
+    })
+    .join("\n");
+  const load = (at: string): string =>
+    pieces
+      .map(({ s, id, mine }) => {
+        const along = s.name === "a" ? f.transposeA === 0 : f.transposeB === 1;
+        const row = along ? `${id}Row` : `${id}Row + ${at}`;
+        const column = along ? `${id}Column + ${at}` : `${id}Column`;
+        const across = s.name === "a" ? "m" : "n";
+        const width = along ? "k" : across;
+        const rowEnd = along ? across : "kEnd";
+        const columnEnd = along ? "kEnd" : across;
+        const base = `${s.name}Base`;
+        return `    ${mine}{ ${id} = read_${s.name}(${base} + (${row}) * ${width} + ${column}, ${row}, ${rowEnd}, ${column}, ${columnEnd}); }`;
+      })
+      .join("\n");
+  const store = pieces.map(({ id, mine }) => `    ${mine}{ tile[${id}Slot] = ${id}; }`).join("\n");
+  const multiply = range(t.tileK / 16)
+    .map((slice) => {
+      const kk = slice * 16;
+      const lefts = blocksM.map((i) => {
+        const at =
+          f.transposeA === 0
+            ? `warpRow * ${A.stride}u + ${(i * 16 * A.stride * 8 + kk) / 8}u`
+            : `warpRow / 8u + ${(kk * A.stride * 8 + i * 16) / 8}u`;
+        return `      let l${i} = subgroupMatrixLoad<Left, ${f.transposeA === 0 ? "row_major" : "col_major"}>(&tile, ${at}, ${A.stride}u);`;
+      });
+      const rights = blocksN.map((j) => {
+        const at =
+          f.transposeB === 1
+            ? `${A.units}u + warpColumn * ${B.stride}u + ${(j * 16 * B.stride * 8 + kk) / 8}u`
+            : `${A.units}u + warpColumn / 8u + ${(kk * B.stride * 8 + j * 16) / 8}u`;
+        return [
+          `      let r${j} = subgroupMatrixLoad<Right, ${f.transposeB === 1 ? "col_major" : "row_major"}>(&tile, ${at}, ${B.stride}u);`,
+          ...blocksM.map(
+            (i) => `      c${i}_${j} = subgroupMatrixMultiplyAccumulate(l${i}, r${j}, c${i}_${j});`,
+          ),
+        ].join("\n");
+      });
+      return `    {\n${lefts.join("\n")}\n${rights.join("\n")}\n    }`;
+    })
+    .join("\n");
+  const accumulators = blocksM
+    .flatMap((i) => blocksN.map((j) => `  var c${i}_${j} = Result();`))
+    .join("\n");
+
+  const perStage = Math.min(STAGE_COLUMNS, t.warpN);
+  const quads = perStage / 4;
+  const leave = blocksM
+    .flatMap((i) =>
+      range(t.warpN / perStage).map((part) => {
+        const matrices = range(perStage / 16).map(
+          (j) =>
+            `  subgroupMatrixStore<row_major>(&tile, stage + ${j * 4}u, c${i}_${(part * perStage) / 16 + j}, ${STAGE_STRIDE}u);`,
+        );
+        const writes = range((16 * quads) / SUBGROUP).map((w) => {
+          const at = `thread + ${w * SUBGROUP}u`;
+          return `  write(tile[stage + (${at}) / ${quads}u * ${STAGE_STRIDE}u + (${at}) % ${quads}u], outBase, warpFirst + ${i * 16}u + (${at}) / ${quads}u, columnFirst + ${part * perStage}u + (${at}) % ${quads}u * 4u);`;
+        });
+        return `  workgroupBarrier();\n${matrices.join("\n")}\n  workgroupBarrier();\n${writes.join("\n")}`;
+      }),
+    )
+    .join("\n");
+  const outside = [...(f.wholeM ? [] : ["row >= m"]), ...(f.wholeN ? [] : ["column >= n"])].join(
+    " || ",
+  );
+
+  return `diagnostic(off, chromium.subgroup_matrix_uniformity);
+enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+alias Left = subgroup_matrix_left<f16, 16, 16>;
+alias Right = subgroup_matrix_right<f16, 16, 16>;
+alias Result = subgroup_matrix_result<f32, 16, 16>;
+override m: u32;
+override k: u32;
+override n: u32;
+override batch: u32;
+override splits: u32;
+override chunk: u32;
+var<workgroup> tile: array<vec4u, ${units}>;
+${reader(A, 0)}
+${reader(B, 1)}
+${outputSource(f, 4)}fn write(bits: vec4u, outBase: u32, row: u32, column: u32) {
+${outside === "" ? "" : `  if (${outside}) { return; }\n`}  finish(outBase + row * n + column, bitcast<vec4f>(bits));
+}
+
+@compute @workgroup_size(${threads})
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let tilesM = (m + ${t.tileM - 1}u) / ${t.tileM}u;
+  let tilesN = (n + ${t.tileN - 1}u) / ${t.tileN}u;
+  let index = group.y * groups.x + group.x;
+  if (index >= tilesM * tilesN * batch * splits) { return; }
+  let z = index / (tilesN * tilesM);
+  let inLayer = index % (tilesN * tilesM);
+  let firstM = inLayer / (${GROUP}u * tilesN) * ${GROUP}u;
+  let inGroup = inLayer % (${GROUP}u * tilesN);
+  let groupRows = min(tilesM - firstM, ${GROUP}u);
+  let mFirst = (firstM + inGroup % groupRows) * ${t.tileM}u;
+  let nFirst = inGroup / groupRows * ${t.tileN}u;
+  let aBase = (z % batch) * m * k;
+  let bBase = (z % batch) * k * n;
+  let outBase = z * m * n;
+  let kFirst = (z / batch) * chunk;
+  let kEnd = min(k, kFirst + chunk);
+  let warp = lane / ${SUBGROUP}u;
+  let thread = lane % ${SUBGROUP}u;
+  let warpRow = warp % ${warpsM}u * ${t.warpM}u;
+  let warpColumn = warp / ${warpsM}u * ${t.warpN}u;
+${positions}
+${accumulators}
+  {
+${load("kFirst")}
+  }
+  for (var kAt = kFirst; kAt < kEnd; kAt += ${t.tileK}u) {
+    workgroupBarrier();
+${store}
+    workgroupBarrier();
+    let next = kAt + ${t.tileK}u;
+    if (next < kEnd) {
+${load("next")}
+    }
+${multiply}
+  }
+  let stage = warp * ${16 * STAGE_STRIDE}u;
+  let warpFirst = mFirst + warpRow;
+  let columnFirst = nFirst + warpColumn;
+${leave}
+}
+`;
+}
+
+/** From the largest; `rate` is the TFLOP/s each reached at 4096³ on an H100, `share` how many run on a multiprocessor. */
+export const matrixTiles: readonly (MatrixTile & {
+  readonly rate: number;
+  readonly share: number;
+})[] = [
+  { tileM: 128, tileN: 256, tileK: 32, warpM: 64, warpN: 64, rate: 300, share: 1 },
+  { tileM: 128, tileN: 128, tileK: 32, warpM: 64, warpN: 64, rate: 300, share: 2 },
+  { tileM: 128, tileN: 64, tileK: 64, warpM: 32, warpN: 32, rate: 200, share: 2 },
+  { tileM: 64, tileN: 64, tileK: 64, warpM: 32, warpN: 32, rate: 195, share: 4 },
+  { tileM: 128, tileN: 32, tileK: 64, warpM: 32, warpN: 32, rate: 120, share: 4 },
+  { tileM: 128, tileN: 16, tileK: 64, warpM: 32, warpN: 16, rate: 70, share: 4 },
+  { tileM: 32, tileN: 32, tileK: 64, warpM: 16, warpN: 16, rate: 80, share: 6 },
+  { tileM: 16, tileN: 64, tileK: 64, warpM: 16, warpN: 16, rate: 60, share: 6 },
+];
+
+const MULTIPROCESSORS = 132;
+
+/** The tile that is expected to finish first: waves of workgroups times what each costs. */
+export function pickMatrixTile(m: number, n: number, layers: number): MatrixTile {
+  let best = matrixTiles[0]!;
+  let bestCost = Infinity;
+  for (const t of matrixTiles) {
+    const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
+    // A multiprocessor with fewer workgroups than it can hold is slower, but not in proportion.
+    const perProcessor = Math.ceil(groups / MULTIPROCESSORS);
+    const busy = Math.min(1, 0.5 + (0.5 * perProcessor) / t.share);
+    const cost = (perProcessor * t.tileM * t.tileN) / (t.rate * busy);
+    if (cost < bestCost) {
+      best = t;
+      bestCost = cost;
+    }
+  }
+  return best;
+}
+
+/** Whether an operand can be read 16 bytes at a time along its contiguous dimension. */
+export const readable = (stored: Stored, contiguous: number): boolean =>
+  contiguous % (stored === "f16" ? 8 : 4) === 0;

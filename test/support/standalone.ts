@@ -1,0 +1,106 @@
+/**
+ * The few parts of vitest that kernel and network tests use, in one small runner: with it test/tools/standalone.mjs
+ * bundles them into one file that runs on any machine with a GPU, without packages.
+ */
+import { isDeepStrictEqual } from "node:util";
+
+interface Case {
+  readonly name: string;
+  readonly run: () => unknown;
+}
+const cases: Case[] = [];
+const before: (() => unknown)[] = [];
+let path: string[] = [];
+
+export function describe(name: string, body: () => void): void {
+  path = [...path, name];
+  body();
+  path = path.slice(0, -1);
+}
+describe.each =
+  (rows: readonly unknown[]) =>
+  (name: string, body: (...row: unknown[]) => void): void => {
+    for (const row of rows) {
+      const values = Array.isArray(row) ? row : [row];
+      describe(`${name} ${String(values[0])}`, () => body(...values));
+    }
+  };
+
+export function test(name: string, run: () => unknown): void {
+  cases.push({ name: [...path, name].join(" > "), run });
+}
+test.each =
+  (rows: readonly unknown[]) =>
+  (name: string, run: (...row: unknown[]) => unknown): void => {
+    for (const row of rows) {
+      const values = Array.isArray(row) ? row : [row];
+      test(`${name} ${String(values[0])}`, () => run(...values));
+    }
+  };
+
+export const beforeAll = (run: () => unknown): void => void before.push(run);
+
+class Failure extends Error {}
+const show = (x: unknown): string => String(typeof x === "object" ? JSON.stringify(x) : x);
+
+function matchers(got: unknown, wanted: boolean): Record<string, (...args: never[]) => void> {
+  const demand = (ok: boolean, what: string): void => {
+    if (ok !== wanted)
+      throw new Failure(`${show(got).slice(0, 300)} is ${wanted ? "not " : ""}${what}`);
+  };
+  const number = got as number;
+  return {
+    toBe: (x: unknown) => demand(Object.is(got, x), show(x)),
+    toEqual: (x: unknown) => demand(isDeepStrictEqual(got, x), `equal to ${show(x).slice(0, 300)}`),
+    toBeCloseTo: (x: number, digits = 2) =>
+      demand(Math.abs(number - x) < 10 ** -digits / 2, `close to ${x}`),
+    toBeGreaterThan: (x: number) => demand(number > x, `above ${x}`),
+    toBeGreaterThanOrEqual: (x: number) => demand(number >= x, `at least ${x}`),
+    toBeLessThan: (x: number) => demand(number < x, `below ${x}`),
+    toBeLessThanOrEqual: (x: number) => demand(number <= x, `at most ${x}`),
+    toContain: (x: unknown) => demand((got as unknown[]).includes(x), `holding ${show(x)}`),
+    toThrow: (x?: RegExp | string) => {
+      let message: string | undefined;
+      try {
+        (got as () => unknown)();
+      } catch (error) {
+        message = String(error);
+      }
+      const fits =
+        message !== undefined &&
+        (x === undefined || (typeof x === "string" ? message.includes(x) : x.test(message)));
+      demand(fits, `thrown as ${String(x)}`);
+    },
+  } as Record<string, (...args: never[]) => void>;
+}
+
+export function expect(got: unknown): Record<string, unknown> {
+  return { ...matchers(got, true), not: matchers(got, false) };
+}
+expect.fail = (message: string): never => {
+  throw new Failure(message);
+};
+
+/** Runs everything that was declared; the process's exit code says whether all passed. */
+export async function runAll(): Promise<void> {
+  const only = process.argv[2];
+  let passed = 0;
+  let failed = 0;
+  for (const run of before) await run();
+  for (const c of cases) {
+    if (only !== undefined && !new RegExp(only).test(c.name)) continue;
+    const started = performance.now();
+    try {
+      await c.run();
+      passed++;
+    } catch (error) {
+      failed++;
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      console.log(`FAILED ${c.name}\n${text.split("\n").slice(0, 14).join("\n")}`);
+    }
+    const ms = performance.now() - started;
+    if (ms > 5000) console.log(`${(ms / 1000).toFixed(1)} s: ${c.name}`);
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed === 0 ? 0 : 1);
+}

@@ -1,0 +1,67 @@
+/** The text of the matrix kernels: valid WGSL in every form. What they compute is checked on a GPU that has matrices. */
+import { describe, expect, test } from "vitest";
+import {
+  matrixSource,
+  matrixThreads,
+  matrixTiles,
+  pickMatrixTile,
+} from "../../model/kernels/matmulMatrix.ts";
+import type { Epilogue } from "../../model/kernels/matmulOutput.ts";
+import { wgslErrors } from "../support/nullGpu.ts";
+
+const epilogues: readonly Epilogue[] = ["none", "accumulate", "reluSquared", "reluSquaredBackward"];
+
+describe("matrix kernels", () => {
+  test.each(matrixTiles.map((tile, i) => [i, tile] as const))(
+    "tile %i is valid in every form",
+    async (i, tile) => {
+      for (const transposeA of [0, 1])
+        for (const transposeB of [0, 1])
+          for (const whole of [true, false]) {
+            const stored = (transposeA + transposeB + i) % 2 === 0 ? "f16" : "f32";
+            const other = whole ? "f16" : "f32";
+            const code = matrixSource(tile, {
+              transposeA,
+              transposeB,
+              a: stored,
+              b: other,
+              out: stored,
+              hidden: other,
+              epilogue: epilogues[(i + transposeA + 2 * transposeB) % 4]!,
+              wholeM: whole,
+              wholeN: whole,
+              wholeK: whole,
+            });
+            expect(await wgslErrors(code)).toEqual([]);
+          }
+    },
+  );
+
+  test("no tile asks for more than a workgroup may hold", () => {
+    for (const t of matrixTiles) {
+      expect(matrixThreads(t)).toBeLessThanOrEqual(256);
+      expect(t.tileM % t.warpM).toBe(0);
+      expect(t.tileN % t.warpN).toBe(0);
+      const code = matrixSource(t, {
+        transposeA: 0,
+        transposeB: 0,
+        a: "f16",
+        b: "f16",
+        out: "f32",
+        hidden: "f32",
+        epilogue: "none",
+        wholeM: true,
+        wholeN: true,
+        wholeK: true,
+      });
+      const units = Number(/var<workgroup> tile: array<vec4u, (\d+)>/.exec(code)![1]);
+      expect(units * 16).toBeLessThanOrEqual(32768);
+    }
+  });
+
+  test("narrow products take narrow tiles", () => {
+    expect(pickMatrixTile(32768, 4, 1).tileN).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(4096, 4096, 1).tileM).toBe(128);
+    expect(pickMatrixTile(16, 256, 1).tileM).toBeLessThanOrEqual(32);
+  });
+});
