@@ -14,7 +14,7 @@ import * as crossEntropy from "./kernels/crossEntropy.ts";
 import * as probabilities from "./kernels/probabilities.ts";
 import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
-import * as streamRead from "./kernels/streamRead.ts";
+import * as streamHead from "./kernels/streamHead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as columns from "./kernels/columns.ts";
 import * as softcap from "./kernels/softcap.ts";
@@ -25,10 +25,10 @@ import * as taumode from "./kernels/taumode.ts";
 import * as dropout from "./kernels/dropout.ts";
 import * as tauAttention from "./kernels/tauAttention.ts";
 import * as attentionRows from "./kernels/attentionRows.ts";
-import * as streamGates from "./kernels/streamGates.ts";
-import * as cayleyMixing from "./kernels/cayleyMixing.ts";
+import * as mixing from "./kernels/mixing.ts";
 import * as rope from "./kernels/rope.ts";
 import * as dotAttention from "./kernels/dotAttention.ts";
+import * as verdict from "./kernels/verdict.ts";
 
 const modules: readonly Record<string, unknown>[] = [
   adam,
@@ -45,7 +45,7 @@ const modules: readonly Record<string, unknown>[] = [
   probabilities,
   columnSum,
   streamExpand,
-  streamRead,
+  streamHead,
   streamWrite,
   scaleHeads,
   copyRows,
@@ -54,12 +54,12 @@ const modules: readonly Record<string, unknown>[] = [
   dropout,
   tauAttention,
   attentionRows,
-  streamGates,
-  cayleyMixing,
+  mixing,
   columns,
   softcap,
   rope,
   dotAttention,
+  verdict,
 ];
 
 function isOp(value: unknown): value is OpSpec {

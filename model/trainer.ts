@@ -55,8 +55,8 @@ export class Trainer {
   readonly specs: readonly ParamSpec[];
   readonly paramCount: number;
   readonly optimizer: Optimizer;
-  readonly params = new Map<string, Tensor>();
-  readonly gradients = new Map<string, Tensor>();
+  readonly params: ReadonlyMap<string, Tensor>;
+  readonly gradients: ReadonlyMap<string, Tensor>;
   readonly #device: Device;
   readonly #config: ModelConfig;
   readonly #batch: WindowBatch;
@@ -72,15 +72,11 @@ export class Trainer {
     this.specs = paramTable(o.config, o.spectrum);
     this.paramCount = countParams(this.specs);
     const device = o.device;
-    for (const [name, value] of initialParams(this.specs, o.seed)) {
-      const t = device.tensor(name, value.shape);
-      device.write(t, value.data);
-      this.params.set(name, t);
-    }
-    for (const s of this.specs)
-      if (s.optimizer !== "fixed")
-        this.gradients.set(s.name, device.tensor(`d ${s.name}`, s.shape));
     this.optimizer = new Optimizer(device, o.config, this.specs);
+    this.params = this.optimizer.params;
+    this.gradients = this.optimizer.gradients;
+    for (const [name, value] of initialParams(this.specs, o.seed))
+      device.write(this.params.get(name)!, value.data);
     for (const [name, t] of this.optimizer.ema) {
       const value = initialParams([this.specs.find((s) => s.name === name)!], o.seed);
       device.write(t, value.get(name)!.data);
@@ -145,12 +141,12 @@ export class Trainer {
     crossEntropyBackward(g, {
       logits: network.logits,
       targets: i.targets,
-      weight: i.weight,
+      weight: this.optimizer.scaledWeight(g, i.weight),
       dLogits,
       softcap,
     });
     network.backward(dLogits);
-    this.optimizer.record(g, this.params, this.gradients);
+    this.optimizer.record(g);
     this.#program = await device.compile(g, "training step");
   }
 
@@ -225,13 +221,9 @@ export class Trainer {
   /** Frees everything this run holds on the device. */
   dispose(): void {
     this.#program?.dispose();
+    this.optimizer.dispose();
     const held = [
       ...this.#held,
-      ...this.params.values(),
-      ...this.gradients.values(),
-      ...this.optimizer.state.values(),
-      ...this.optimizer.ema.values(),
-      ...this.optimizer.hypers,
       ...Object.values(this.#inputs as unknown as Record<string, Tensor>),
     ];
     for (const t of held) this.#device.free(t);

@@ -7,10 +7,13 @@ export interface AdamBuffers {
   readonly m: Floats;
   readonly v: Floats;
   readonly hyper: Floats;
+  readonly verdict: Floats;
 }
 
 export function adamStep(b: AdamBuffers, start: number, end: number): void {
-  const { param, grad, m, v, hyper } = b;
+  const { param, grad, m, v, hyper, verdict } = b;
+  if (verdict[0] === 0) return;
+  const unscale = verdict[1]!;
   const lr = hyper[0]!;
   const beta1 = hyper[1]!;
   const beta2 = hyper[2]!;
@@ -20,7 +23,7 @@ export function adamStep(b: AdamBuffers, start: number, end: number): void {
   const correction2 = hyper[6]!;
   const cautious = hyper[7]!;
   for (let i = start; i < end; i++) {
-    const g = grad[i]!;
+    const g = grad[i]! * unscale;
     const first = beta1 * m[i]! + (1 - beta1) * g;
     const second = beta2 * v[i]! + (1 - beta2) * g * g;
     m[i] = first;

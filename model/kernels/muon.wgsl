@@ -77,11 +77,11 @@ fn load(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let m = table[first + group.y];
   let tall = m.y > m.z;
   let at = tileAt(group.x);
-  let from = select(at, at.yx, tall);
+  let source = select(at, at.yx, tall);
   let column = lane % 32u;
   for (var row = lane / 32u; row < 32u; row += 8u) {
-    let r = from.x + row;
-    let c = from.y + column;
+    let r = source.x + row;
+    let c = source.y + column;
     var d = 0.0;
     if (r < m.y && c < m.z) {
       let i = m.x + r * m.z + c;

@@ -4,6 +4,7 @@ import type { Device } from "../../model/device.ts";
 import { Graph } from "../../model/graph.ts";
 import { adamStep } from "../../model/kernels/adam.ts";
 import { emaStep } from "../../model/kernels/ema.ts";
+import { firstVerdict, VERDICT_SIZE } from "../../model/kernels/verdict.ts";
 import { Random } from "../../model/random.ts";
 import { expectClose } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
@@ -43,24 +44,33 @@ const devices = async (): Promise<Device[]> => {
 
 describe("adamStep", () => {
   for (const size of [1, 4, 1031, 70_000])
-    for (const cautious of [0, 1])
-      test(`follows the published algorithm on ${size} elements, cautious ${cautious}`, async () => {
+    for (const [cautious, scale] of [
+      [0, 1],
+      [1, 1],
+      [0, 1024],
+    ] as const)
+      test(`follows the published algorithm on ${size} elements, cautious ${cautious}, loss scale ${scale}`, async () => {
         const want = reference(size, 0.1, cautious);
         for (const device of await devices()) {
           const tensor = (name: string, n = size) => device.tensor(name, [n]);
-          const [param, grad, m, v, hyper] = [
+          const [param, grad, m, v, hyper, verdict] = [
             tensor("p"),
             tensor("g"),
             tensor("m"),
             tensor("v"),
             tensor("h", 8),
+            tensor("verdict", VERDICT_SIZE),
           ];
+          device.write(verdict, firstVerdict(scale));
           device.write(param, normals(1, size));
           const g = new Graph();
-          adamStep(g, { param, grad, m, v, hyper });
+          adamStep(g, { param, grad, m, v, hyper, verdict });
           const program = await device.compile(g, "adam");
           for (let t = 1; t <= steps; t++) {
-            device.write(grad, normals(10 + t, size));
+            device.write(
+              grad,
+              normals(10 + t, size).map((x) => x * scale),
+            );
             device.write(hyper, [
               lr,
               beta1,
@@ -75,7 +85,7 @@ describe("adamStep", () => {
           }
           expectClose(`${device.name}, ${size}`, await device.read(param), want, tolerance);
           program.dispose();
-          for (const t of [param, grad, m, v, hyper]) device.free(t);
+          for (const t of [param, grad, m, v, hyper, verdict]) device.free(t);
         }
       });
 
@@ -83,10 +93,12 @@ describe("adamStep", () => {
     for (const device of await devices()) {
       const [param, grad, m, v] = ["p", "g", "m", "v"].map((name) => device.tensor(name, [5]));
       const hyper = device.tensor("h", [8]);
+      const verdict = device.tensor("verdict", [VERDICT_SIZE]);
+      device.write(verdict, firstVerdict(1));
       device.write(param!, [1, -2, 3, 0, 5]);
       device.write(hyper, [lr, beta1, beta2, eps, 0, 0.1, 0.05, 0]);
       const g = new Graph();
-      adamStep(g, { param: param!, grad: grad!, m: m!, v: v!, hyper });
+      adamStep(g, { param: param!, grad: grad!, m: m!, v: v!, hyper, verdict });
       await (await device.compile(g, "adam")).run();
       expect(Array.from(await device.read(param!))).toEqual([1, -2, 3, 0, 5]);
     }
@@ -103,11 +115,13 @@ describe("emaStep", () => {
         const param = device.tensor("p", [size]);
         const ema = device.tensor("e", [size]);
         const hyper = device.tensor("h", [1]);
+        const verdict = device.tensor("verdict", [VERDICT_SIZE]);
+        device.write(verdict, firstVerdict(1));
         device.write(param, to);
         device.write(ema, from);
         device.write(hyper, [0.75]);
         const g = new Graph();
-        emaStep(g, { param, ema, hyper });
+        emaStep(g, { param, ema, hyper, verdict });
         await (await device.compile(g, "ema")).run();
         expectClose(device.name, await device.read(ema), want, { atol: 1e-6, rtol: 1e-6 });
       }

@@ -3,6 +3,8 @@ import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { Device } from "../../model/device.ts";
 import { Graph } from "../../model/graph.ts";
 import { muonStep } from "../../model/kernels/muon.ts";
+import { firstVerdict, VERDICT_SIZE } from "../../model/kernels/verdict.ts";
+import { muonTable, planMuon } from "../../model/muonPlan.ts";
 import { Random } from "../../model/random.ts";
 import { expectClose } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
@@ -74,45 +76,69 @@ function reference(rows: number, cols: number, h: Hyper, steps: number): number[
   return param.flat();
 }
 
+interface Run {
+  readonly shapes: readonly (readonly [rows: number, cols: number])[];
+  readonly hyper: Hyper;
+  readonly steps: number;
+  readonly gradScale?: number;
+  readonly lossScale?: number;
+  readonly zeroStart?: 1;
+  readonly half?: 1;
+}
+
+/** Every matrix starts from the same values and gets the same gradients, as far as its shape reaches; returns them
+ *  one by one, and the gaps between them. */
 async function stepped(
   device: Device,
-  o: {
-    rows: number;
-    cols: number;
-    batch: number;
-    hyper: Hyper;
-    steps: number;
-    gradScale?: number;
-    zeroStart?: 1;
-  },
-): Promise<ArrayLike<number>> {
-  const shape = [o.batch, o.rows, o.cols];
-  const [param, grad, momentum] = ["p", "g", "m"].map((name) => device.tensor(name, shape));
+  o: Run,
+): Promise<{ matrices: readonly ArrayLike<number>[]; gaps: readonly number[] }> {
+  let size = 0;
+  const placed = o.shapes.map(([rows, cols]) => {
+    const offset = size;
+    size += Math.ceil((rows * cols) / 64) * 64;
+    return { offset, rows, cols };
+  });
+  const plan = planMuon(placed);
+  const [param, grad, momentum] = ["p", "g", "m"].map((name) => device.tensor(name, [size]));
   const hyper = device.tensor("h", [8]);
-  const one = o.rows * o.cols;
-  for (let z = 0; z < o.batch && o.zeroStart === undefined; z++)
-    device.write(param!, normals(1, one), z * one);
+  const verdict = device.tensor("verdict", [VERDICT_SIZE]);
+  const table = device.tensor("table", [4 * placed.length], "u32");
+  const scale = (o.gradScale ?? 1) * (o.lossScale ?? 1);
+  for (const { offset, rows, cols } of o.zeroStart === undefined ? placed : [])
+    device.write(param!, normals(1, rows * cols), offset);
   device.write(hyper, values(o.hyper));
+  device.write(verdict, firstVerdict(o.lossScale ?? 1));
+  device.write(table, muonTable(plan));
   const g = new Graph();
   muonStep(g, {
     param: param!,
     grad: grad!,
     momentum: momentum!,
+    plan,
+    table,
     hyper,
-    rows: o.rows,
-    cols: o.cols,
-    batch: o.batch,
+    verdict,
+    half: o.half ?? 0,
   });
   const program = await device.compile(g, "muon");
   for (let t = 0; t < o.steps; t++) {
-    const values = normals(20 + t, one).map((v) => v * (o.gradScale ?? 1));
-    for (let z = 0; z < o.batch; z++) device.write(grad!, values, z * one);
+    for (const { offset, rows, cols } of placed)
+      device.write(
+        grad!,
+        normals(20 + t, rows * cols).map((v) => v * scale),
+        offset,
+      );
     await program.run();
   }
   const got = await device.read(param!);
   program.dispose();
-  for (const t of [param!, grad!, momentum!, hyper]) device.free(t);
-  return got;
+  for (const t of [param!, grad!, momentum!, hyper, verdict, table]) device.free(t);
+  const gaps = new Set(got.keys());
+  const matrices = placed.map(({ offset, rows, cols }) => {
+    for (let i = offset; i < offset + rows * cols; i++) gaps.delete(i);
+    return got.slice(offset, offset + rows * cols);
+  });
+  return { matrices, gaps: [...gaps].map((i) => got[i]!) };
 }
 
 /** Singular values by one-sided Jacobi rotations of the columns. */
@@ -143,64 +169,85 @@ describe("muonStep", () => {
     [5, 3],
     [24, 24],
     [16, 40],
-    [40, 12],
+    [70, 12],
   ] as const)
     test(`follows the published algorithm on ${rows}×${cols}`, async () => {
       for (const hyper of [plain, { ...plain, nesterov: 0, cautious: 1 }]) {
         const want = reference(rows, cols, hyper, 2);
         for (const device of await devices()) {
-          const got = await stepped(device, { rows, cols, batch: 1, hyper, steps: 2 });
-          expectClose(`${device.name}, ${rows}×${cols}`, got, want, tolerance);
+          const { matrices } = await stepped(device, { shapes: [[rows, cols]], hyper, steps: 2 });
+          expectClose(`${device.name}, ${rows}×${cols}`, matrices[0]!, want, tolerance);
         }
       }
     });
 
-  test("treats every matrix of a batch alike", async () => {
-    const want = reference(9, 14, plain, 2);
+  test("treats matrices of every shape in one pack as it treats one, and leaves the gaps zero", async () => {
+    const shapes = [
+      [9, 14],
+      [40, 33],
+      [14, 9],
+      [33, 40],
+      [9, 14],
+      [40, 39],
+    ] as const;
     for (const device of await devices()) {
-      const got = await stepped(device, { rows: 9, cols: 14, batch: 3, hyper: plain, steps: 2 });
-      expectClose(device.name, got, [...want, ...want, ...want], tolerance);
+      const { matrices, gaps } = await stepped(device, { shapes, hyper: plain, steps: 2 });
+      for (const [i, [rows, cols]] of shapes.entries())
+        expectClose(
+          `${device.name}, ${rows}×${cols}`,
+          matrices[i]!,
+          reference(rows, cols, plain, 2),
+          tolerance,
+        );
+      expect(gaps.length).toBeGreaterThan(0);
+      expect(gaps.every((x) => x === 0)).toBe(true);
     }
   });
 
-  test("makes a near-orthogonal update from gradients of any size", async () => {
-    for (const gradScale of [1e-6, 1, 1e6])
-      for (const device of await devices()) {
-        const hyper = { lr: 1, mu: 0, weightDecay: 0, nesterov: 0, cautious: 0 };
-        const got = await stepped(device, {
-          rows: 20,
-          cols: 60,
-          batch: 1,
-          hyper,
-          steps: 1,
-          gradScale,
-          zeroStart: 1,
-        });
-        const update = Array.from({ length: 20 }, (_, r) =>
-          Array.from(got).slice(r * 60, (r + 1) * 60),
-        );
-        for (const s of singularValues(update)) {
-          // The shape factor is √(60 / 20).
-          expect(s / Math.sqrt(3), `${device.name}, gradients × ${gradScale}`).toBeGreaterThan(
-            band[0],
-          );
-          expect(s / Math.sqrt(3)).toBeLessThan(band[1]);
-        }
-      }
+  test("gives the same update whatever power of two the loss was scaled by", async () => {
+    for (const device of await devices()) {
+      const run = (lossScale: number) =>
+        stepped(device, { shapes: [[12, 20]], hyper: plain, steps: 2, lossScale });
+      expect((await run(4096)).matrices).toEqual((await run(1)).matrices);
+    }
   });
+
+  for (const half of [undefined, 1] as const)
+    test(`makes a near-orthogonal update from gradients of any size${half === 1 ? ", in halves" : ""}`, async () => {
+      for (const gradScale of [1e-6, 1, 1e6])
+        for (const device of await devices()) {
+          const hyper = { lr: 1, mu: 0, weightDecay: 0, nesterov: 0, cautious: 0 };
+          const { matrices } = await stepped(device, {
+            shapes: [[20, 60]],
+            hyper,
+            steps: 1,
+            gradScale,
+            zeroStart: 1,
+            ...(half === 1 ? { half } : {}),
+          });
+          const update = Array.from({ length: 20 }, (_, r) =>
+            Array.from(matrices[0]!).slice(r * 60, (r + 1) * 60),
+          );
+          for (const s of singularValues(update)) {
+            // The shape factor is √(60 / 20).
+            expect(s / Math.sqrt(3), `${device.name}, gradients × ${gradScale}`).toBeGreaterThan(
+              band[0],
+            );
+            expect(s / Math.sqrt(3)).toBeLessThan(band[1]);
+          }
+        }
+    });
 
   test("does nothing but decay where the gradient is zero", async () => {
     for (const device of await devices()) {
-      const got = await stepped(device, {
-        rows: 6,
-        cols: 4,
-        batch: 1,
+      const { matrices } = await stepped(device, {
+        shapes: [[6, 4]],
         hyper: plain,
         steps: 1,
         gradScale: 0,
       });
       const want = normals(1, 24).map((p) => p * (1 - plain.lr * plain.weightDecay));
-      expectClose(device.name, got, want, { atol: 1e-7, rtol: 1e-6 });
+      expectClose(device.name, matrices[0]!, want, { atol: 1e-7, rtol: 1e-6 });
     }
   });
 });
