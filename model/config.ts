@@ -45,6 +45,9 @@ export interface ModelConfig {
   readonly mixingBlock: number;
   /** Byte logits are bounded to ± this. */
   readonly logitCap: number;
+  /** How training holds activations: auto is f16 on GPUs that have it and f32 elsewhere. Parameters, their gradients
+   *  and the optimizer's state are f32 always. */
+  readonly precision: "auto" | "f16" | "f32";
   readonly facts: "on" | "off";
   /** Share of training windows that see no facts at all. */
   readonly factDropout: number;
@@ -72,6 +75,7 @@ const common = {
   streams: 4,
   mixingBlock: 2,
   logitCap: 15,
+  precision: "auto",
   facts: "on",
   factDropout: 0.4,
   fimRate: 0.2,

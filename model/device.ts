@@ -2,6 +2,7 @@
  * What a device offers: persistent tensors, programs compiled from a graph, and copies in and out.
  * Callers await `run` before they write or read; the GPU's run resolves once the work is queued.
  */
+import type { ModelConfig } from "./config.ts";
 import type { DType, Graph, Tensor } from "./graph.ts";
 
 export type DeviceChoice = "auto" | "gpu" | "cpu";
@@ -17,6 +18,8 @@ export interface Program {
   /** Bytes of temporaries. */
   readonly temporaryBytes: number;
   run(): Promise<void>;
+  /** Runs now, also while the device is held, and gives what these f32 tensors then hold: one round trip. */
+  runAndRead(tensors: readonly Tensor[]): Promise<(Float32Array | Float64Array)[]>;
   /** Time per op of one run, where the device can tell. */
   profile?(): Promise<ReadonlyMap<string, OpTime>>;
   dispose(): void;
@@ -25,6 +28,8 @@ export interface Program {
 export interface Device {
   readonly kind: "gpu" | "cpu";
   readonly name: string;
+  /** What activations are best held in here. */
+  readonly half: "f16" | "f32";
   /** A zero-filled tensor that outlives programs. */
   tensor(name: string, shape: readonly number[], dtype?: DType): Tensor;
   /** Part of a persistent f32 or u32 tensor, sharing its memory. The offset is a multiple of VIEW_ALIGN elements. */
@@ -37,6 +42,11 @@ export interface Device {
     count?: number,
   ): Promise<Float32Array | Float64Array | Uint32Array>;
   compile(graph: Graph, label: string): Promise<Program>;
+  /** Until the returned function is called, `run` starts nothing more: somebody waits for a completion. A GPU
+   *  holds between submits, a CPU device between ops. Only `runAndRead` of a GPU goes on meanwhile. */
+  hold(): () => void;
+  /** Longest time, roughly, for which one submit keeps a GPU from everything else. */
+  submitMs?: number;
   /** Resolves when everything queued has been executed. */
   idle(): Promise<void>;
   free(tensor: Tensor): void;
@@ -44,3 +54,9 @@ export interface Device {
   readonly allocatedBytes: number;
   dispose(): Promise<void>;
 }
+
+/** How activations are held on this device under a configuration. */
+export const activationType = (
+  device: Device,
+  config: Pick<ModelConfig, "precision">,
+): "f16" | "f32" => (config.precision === "auto" ? device.half : config.precision);

@@ -92,7 +92,7 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Part {
   const parts: Part[] = [];
   let at = x;
   if (streams) {
-    at = b.temp("streams", [rows, S, C]);
+    at = b.temp("streams", [rows, S, C], b.half);
     streamExpandForward(b.graph, { x, y: at });
   }
   const push = (prefix: string, f: Sublayer): void => {
@@ -126,7 +126,7 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Part {
     backward: (dOut) => {
       let d = dOut;
       if (streams) {
-        d = b.temp("dStreams", [rows, S, C]);
+        d = b.temp("dStreams", [rows, S, C], b.half);
         streamCollapseBackward(b.graph, { dY: dOut, dX: d });
       }
       d = parts.reduceRight((gradient, part) => part.backward(gradient), d);
@@ -146,25 +146,25 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   const rows = bytes.batch * bytes.rows;
   const patchRows = patches.batch * patches.rows;
   const normed = (x: Tensor, n: number, channels: number): Tensor => {
-    const y = b.temp("normed", [n, channels]);
+    const y = b.temp("normed", [n, channels], b.half);
     rmsNormForward(g, { x, y, channels });
     return y;
   };
 
-  const embedded = b.temp("embedded", [rows, Cl]);
+  const embedded = b.temp("embedded", [rows, Cl], b.half);
   embedBytesForward(g, { table: b.param("embed"), ids: inputs.ids, out: embedded });
   const h0 = normed(embedded, rows, Cl);
   const encoder = localLayers(b, "encoder", b.config.encoderLayers, bytes, h0);
 
   // Each patch starts from the encoder's state at the byte that ends it.
   const encoded = normed(encoder.out, rows, Cl);
-  const gathered = b.temp("pooled", [patchRows, Cl]);
+  const gathered = b.temp("pooled", [patchRows, Cl], b.half);
   gatherRowsForward(g, { x: encoded, index: inputs.ends, out: gathered });
-  const pool = linear(b, "pool", gathered, patchRows);
+  const pool = linear(b, "pool", gathered, patchRows, { dtype: b.half });
   const p0 = normed(pool.out, patchRows, Cg);
   const middle = trunk(b, patches, p0);
   const trunkState = normed(middle.out, patchRows, Cg);
-  const unpool = linear(b, "unpool", trunkState, patchRows);
+  const unpool = linear(b, "unpool", trunkState, patchRows, { dtype: b.half });
 
   // Every byte adds the newest patch's state that it may see.
   let patchStates = unpool.out;
@@ -178,9 +178,9 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
       capacity: patches.capacity,
     });
   }
-  const spread = b.temp("spread", [rows, Cl]);
+  const spread = b.temp("spread", [rows, Cl], b.half);
   gatherRowsForward(g, { x: patchStates, index: inputs.newest, out: spread });
-  const joined = b.temp("joined", [rows, Cl]);
+  const joined = b.temp("joined", [rows, Cl], b.half);
   addForward(g, { x: encoder.out, z: spread, y: joined });
   const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, joined);
   const last = normed(decoder.out, rows, Cl);
@@ -190,23 +190,23 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     logits: unembed.out,
     trunkState,
     backward: (dLogits) => {
-      const dLast = b.temp("dLast", [rows, Cl]);
+      const dLast = b.temp("dLast", [rows, Cl], b.half);
       unembed.backward({ dOut: dLogits, dX: dLast, first: 1 });
-      const dDecoded = b.temp("dDecoded", [rows, Cl]);
+      const dDecoded = b.temp("dDecoded", [rows, Cl], b.half);
       rmsNormBackward(g, { x: decoder.out, dY: dLast, dX: dDecoded, channels: Cl });
       const dEncoded = decoder.backward(dDecoded);
-      const dStates = b.temp("dPatch states", [patchRows, Cl]);
+      const dStates = b.temp("dPatch states", [patchRows, Cl], b.half);
       sumSegmentsForward(g, { x: dEncoded, start: inputs.start!, out: dStates });
-      const dTrunkState = b.temp("dTrunk state", [patchRows, Cg]);
+      const dTrunkState = b.temp("dTrunk state", [patchRows, Cg], b.half);
       unpool.backward({ dOut: dStates, dX: dTrunkState, first: 1 });
-      const dMiddle = b.temp("dMiddle", [patchRows, Cg]);
+      const dMiddle = b.temp("dMiddle", [patchRows, Cg], b.half);
       rmsNormBackward(g, { x: middle.out, dY: dTrunkState, dX: dMiddle, channels: Cg });
       const dP0 = middle.backward(dMiddle);
-      const dPool = b.temp("dPool", [patchRows, Cg]);
+      const dPool = b.temp("dPool", [patchRows, Cg], b.half);
       rmsNormBackward(g, { x: pool.out, dY: dP0, dX: dPool, channels: Cg });
-      const dGathered = b.temp("dPooled", [patchRows, Cl]);
+      const dGathered = b.temp("dPooled", [patchRows, Cl], b.half);
       pool.backward({ dOut: dPool, dX: dGathered, first: 1 });
-      const dNormed = b.temp("dEncoded normed", [rows, Cl]);
+      const dNormed = b.temp("dEncoded normed", [rows, Cl], b.half);
       gatherRowsForward(g, { x: dGathered, index: inputs.endOf!, out: dNormed });
       rmsNormBackward(g, {
         x: encoder.out,
@@ -216,7 +216,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
         accumulate: 1,
       });
       const dH0 = encoder.backward(dEncoded);
-      const dEmbedded = b.temp("dEmbedded", [rows, Cl]);
+      const dEmbedded = b.temp("dEmbedded", [rows, Cl], b.half);
       rmsNormBackward(g, { x: embedded, dY: dH0, dX: dEmbedded, channels: Cl });
       embedBytesBackward(g, {
         dOut: dEmbedded,

@@ -6,7 +6,7 @@
 import { createBuilder } from "./builder.ts";
 import { headerSymbols } from "./bytes.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
-import type { Device, Program } from "./device.ts";
+import { activationType, type Device, type Program } from "./device.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { Tensor } from "./graph.ts";
@@ -60,6 +60,7 @@ export class Scorer {
     const device = this.#device;
     const b = createBuilder({
       config: c,
+      half: activationType(device, c),
       mode: "window",
       params,
       persistent: (name, shape) => {

@@ -4,7 +4,7 @@
  */
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
-import type { Device, OpTime, Program } from "./device.ts";
+import { activationType, type Device, type OpTime, type Program } from "./device.ts";
 import { invariant } from "./errors.ts";
 import type { Tensor } from "./graph.ts";
 import { weightedTotal } from "./kernels/columnSum.ts";
@@ -72,7 +72,13 @@ export class Trainer {
     this.specs = paramTable(o.config, o.spectrum);
     this.paramCount = countParams(this.specs);
     const device = o.device;
-    this.optimizer = new Optimizer(device, o.config, this.specs);
+    const half = activationType(device, o.config) === "f16";
+    // A row's gradient is 1 / rows of the loss: scaled by about rows it is of order one, where halves are exact.
+    const lossScale = half ? 2 ** Math.ceil(Math.log2(o.config.batch * o.config.context)) : 1;
+    this.optimizer = new Optimizer(device, o.config, this.specs, {
+      lossScale,
+      half: half ? 1 : 0,
+    });
     this.params = this.optimizer.params;
     this.gradients = this.optimizer.gradients;
     for (const [name, value] of initialParams(this.specs, o.seed))
@@ -111,6 +117,7 @@ export class Trainer {
     const device = this.#device;
     const b = createBuilder({
       config: c,
+      half: activationType(device, c),
       mode: "window",
       params: this.params,
       gradients: this.gradients,
@@ -137,7 +144,7 @@ export class Trainer {
     const loss = b.temp("row losses", [rows]);
     crossEntropyForward(g, { logits: network.logits, targets: i.targets, loss, softcap });
     weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
-    const dLogits = b.temp("dLogits", [rows, VOCAB]);
+    const dLogits = b.temp("dLogits", [rows, VOCAB], b.half);
     crossEntropyBackward(g, {
       logits: network.logits,
       targets: i.targets,

@@ -59,6 +59,7 @@ export async function createCpuDevice(options: CpuDeviceOptions): Promise<CpuDev
 
 export class CpuDevice implements Device {
   readonly kind = "cpu";
+  readonly half = "f32";
   readonly name: string;
   readonly #f64: boolean;
   readonly #threads: number;

@@ -30,6 +30,10 @@ export interface OpenedAdapter {
 export interface AdapterOptions {
   /** A software rasterizer runs the tests; users are better off with the CPU device. */
   readonly software: "allow" | "refuse";
+  /** Whether every access of a shader is kept inside its buffer and every call is validated: "on" costs time (LOG.md
+   *  has the figures) and is for doubtful drivers; our kernels' own bounds are tested. Default "off", which the
+   *  environment variable NARROWGAUGE_GPU_CHECKS=on overrides. */
+  readonly checks?: "on" | "off";
 }
 
 function dawnPath(): string {
@@ -86,6 +90,31 @@ const WANTED_FEATURES = [
   "chromium-experimental-subgroup-matrix",
 ] as const;
 
+/** What our matrix kernels are written for: 16 × 16 × 16, f16 to f32, subgroups of 32 throughout. */
+function hasMatrix16(info: GPUAdapterInfo): boolean {
+  const { subgroupMatrixConfigs, subgroupMinSize, subgroupMaxSize } = info as GPUAdapterInfo & {
+    readonly subgroupMatrixConfigs?: readonly {
+      readonly componentType: string;
+      readonly resultComponentType: string;
+      readonly M: number;
+      readonly N: number;
+      readonly K: number;
+    }[];
+  };
+  return (
+    subgroupMinSize === 32 &&
+    subgroupMaxSize === 32 &&
+    (subgroupMatrixConfigs ?? []).some(
+      (c) =>
+        c.componentType === "f16" &&
+        c.resultComponentType === "f32" &&
+        c.M === 16 &&
+        c.N === 16 &&
+        c.K === 16,
+    )
+  );
+}
+
 const WANTED_LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -97,8 +126,13 @@ const WANTED_LIMITS = [
 ] as const;
 
 export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapter> {
+  const checks = process.env["NARROWGAUGE_GPU_CHECKS"] ?? options.checks ?? "off";
+  const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
+  if (checks !== "on") toggles.push("disable_robustness", "skip_validation");
   const gpu = loadDawn().create([
-    "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia",
+    `enable-dawn-features=${toggles.join(",")}`,
+    // Steps of 65 µs are meant for strangers' pages; our profiles need the true times.
+    "disable-dawn-features=timestamp_quantization",
   ]);
   held.push(gpu);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
@@ -130,7 +164,8 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
     software,
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups"),
-    subgroupMatrix: features.includes("chromium-experimental-subgroup-matrix"),
+    subgroupMatrix:
+      features.includes("chromium-experimental-subgroup-matrix") && hasMatrix16(adapter.info),
     maxWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
     maxInvocations: adapter.limits.maxComputeInvocationsPerWorkgroup,
   };

@@ -16,23 +16,16 @@ import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
 import type { Device, OpTime, Program } from "../device.ts";
 import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
+import { Pacer } from "./pacing.ts";
 import { Pipelines } from "./pipelines.ts";
+import { SubmitQueue, type Copy, type Paced, type Step } from "./submitQueue.ts";
 
-/** Dispatches per submit: bounds how long the GPU is away from the desktop, and from watchdogs. */
-const NODES_PER_SUBMIT = 96;
-/** Runs that may be queued before `run` waits: keeps memory of pending writes bounded. */
-const RUNS_IN_FLIGHT = 4;
+/** Longest submit while nobody says that the editor is in use. */
+const SUBMIT_MS = 100;
 /** Read-backs up to this size keep their staging buffer for the next one: decoding reads at every draft. */
 const KEPT_STAGING_BYTES = 1 << 17;
 /** Dispatches per timestamp query set. */
 const PROFILE_STEPS = 512;
-
-interface Step {
-  readonly name: string;
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  readonly workgroups: readonly [number, number, number];
-}
 
 export async function createGpuDevice(options: AdapterOptions): Promise<GpuDevice> {
   return new GpuDevice(await openAdapter(options));
@@ -40,6 +33,7 @@ export async function createGpuDevice(options: AdapterOptions): Promise<GpuDevic
 
 export class GpuDevice implements Device {
   readonly kind = "gpu";
+  readonly half: "f16" | "f32";
   readonly name: string;
   readonly software: boolean;
   readonly caps: GpuCaps;
@@ -48,7 +42,7 @@ export class GpuDevice implements Device {
   readonly #buffers = new Map<number, GPUBuffer>();
   /** Views: which tensor's buffer they are in, and where (bytes). */
   readonly #views = new Map<number, { readonly parent: Tensor; readonly byteOffset: number }>();
-  readonly #inFlight: Promise<unknown>[] = [];
+  readonly #queue: SubmitQueue;
   /** Free staging buffers by size. */
   readonly #staging = new Map<number, GPUBuffer[]>();
   #allocated = 0;
@@ -59,7 +53,9 @@ export class GpuDevice implements Device {
     this.name = opened.name;
     this.software = opened.software;
     this.caps = opened.caps;
+    this.half = opened.caps.f16 && !opened.software ? "f16" : "f32";
     this.#pipelines = new Pipelines(opened.device);
+    this.#queue = new SubmitQueue(opened.device, SUBMIT_MS, () => this.#check());
     void opened.lost.then((reason) => {
       this.#failure ??= new DeviceLostError(
         "NG_DEVICE_LOST",
@@ -190,16 +186,12 @@ export class GpuDevice implements Device {
         size: bytes,
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
-    const encoder = this.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(
-      this.buffer(tensor),
-      this.#offset(tensor) + offset * 4,
-      staging,
-      0,
+    const copied = {
+      buffer: this.buffer(tensor),
+      offset: this.#offset(tensor) + offset * 4,
       bytes,
-    );
-    this.gpu.queue.submit([encoder.finish()]);
-    await staging.mapAsync(GPUMapMode.READ);
+    };
+    await this.#queue.read([copied], staging);
     const copy = staging.getMappedRange().slice(0);
     staging.unmap();
     if (bytes > KEPT_STAGING_BYTES) staging.destroy();
@@ -238,12 +230,16 @@ export class GpuDevice implements Device {
       }),
     );
     this.#check();
+    const paced: Paced = { steps, pacer: new Pacer(steps.length) };
     return {
       label,
       temporaryBytes,
-      run: () => this.#run(steps),
+      run: () => this.#queue.run(paced),
+      runAndRead: (tensors) => this.#runAndRead(paced, tensors),
       profile: () => this.#profile(steps),
       dispose: () => {
+        paced.prepared?.staging?.destroy();
+        paced.prepared = undefined;
         for (const b of slots) {
           this.#allocated -= b.size;
           b.destroy();
@@ -252,23 +248,29 @@ export class GpuDevice implements Device {
     };
   }
 
-  async #run(steps: readonly Step[]): Promise<void> {
-    this.#check();
-    for (let at = 0; at < steps.length; at += NODES_PER_SUBMIT) {
-      const encoder = this.gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (let i = at; i < Math.min(steps.length, at + NODES_PER_SUBMIT); i++) {
-        const step = steps[i]!;
-        pass.setPipeline(step.pipeline);
-        pass.setBindGroup(0, step.group);
-        pass.dispatchWorkgroups(step.workgroups[0], step.workgroups[1], step.workgroups[2]);
-      }
-      pass.end();
-      this.gpu.queue.submit([encoder.finish()]);
-    }
-    this.#inFlight.push(this.gpu.queue.onSubmittedWorkDone());
-    if (this.#inFlight.length > RUNS_IN_FLIGHT) await this.#inFlight.shift();
-    this.#check();
+  async #runAndRead(paced: Paced, tensors: readonly Tensor[]): Promise<Float32Array[]> {
+    const copies: Copy[] = tensors.map((t) => {
+      invariant(storedAs(t, this.caps) === "f32", `${t.name} is read back, and is not f32`);
+      return { buffer: this.buffer(t), offset: this.#offset(t), bytes: t.size * 4 };
+    });
+    const all = await this.#queue.runAndRead(paced, copies);
+    let at = 0;
+    return tensors.map((t) => {
+      at += t.size * 4;
+      return new Float32Array(all, at - t.size * 4, t.size);
+    });
+  }
+
+  hold(): () => void {
+    return this.#queue.hold();
+  }
+
+  get submitMs(): number {
+    return this.#queue.submitMs;
+  }
+
+  set submitMs(ms: number) {
+    this.#queue.submitMs = ms;
   }
 
   /** Milliseconds on the device per op, each dispatch timed in a pass of its own. */
@@ -318,15 +320,14 @@ export class GpuDevice implements Device {
   }
 
   async idle(): Promise<void> {
-    await this.gpu.queue.onSubmittedWorkDone();
-    this.#inFlight.length = 0;
-    this.#check();
+    await this.#queue.idle();
   }
 
   async dispose(): Promise<void> {
     for (const b of [...this.#buffers.values(), ...[...this.#staging.values()].flat()]) b.destroy();
     this.#buffers.clear();
     this.#staging.clear();
+    this.#queue.dispose();
     this.gpu.destroy();
     return Promise.resolve();
   }
