@@ -21,6 +21,7 @@ import {
   CONTROL_WORDS,
   FAILED,
   GENERATION,
+  HOLD,
   runShare,
   type BoundNode,
   type BufferAddress,
@@ -255,6 +256,21 @@ export class CpuDevice implements Device {
     return this.#buffer(tensor).slice(offset, offset + count);
   }
 
+  #copies(tensors: readonly Tensor[]): (Float32Array | Float64Array)[] {
+    return tensors.map((t) => this.#buffer(t).slice() as Float32Array | Float64Array);
+  }
+
+  hold(): () => void {
+    Atomics.add(this.#control, HOLD, 1);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      Atomics.sub(this.#control, HOLD, 1);
+      Atomics.notify(this.#control, HOLD);
+    };
+  }
+
   async compile(graph: Graph, label: string): Promise<Program> {
     const plan = planBuffers(graph.nodes);
     const slots = plan.slotSizes.map((size) => this.#allocate(size, "f32"));
@@ -306,6 +322,10 @@ export class CpuDevice implements Device {
         run: async () => {
           for (const node of nodes) runShare(node, 0, 1);
         },
+        runAndRead: async (tensors) => {
+          for (const node of nodes) runShare(node, 0, 1);
+          return this.#copies(tensors);
+        },
       };
     }
     const message = {
@@ -340,7 +360,16 @@ export class CpuDevice implements Device {
           }),
       ),
     );
-    return { label, temporaryBytes, dispose, run: () => this.#runThreads(id, label) };
+    return {
+      label,
+      temporaryBytes,
+      dispose,
+      run: () => this.#runThreads(id, label),
+      runAndRead: async (tensors) => {
+        await this.#runThreads(id, label);
+        return this.#copies(tensors);
+      },
+    };
   }
 
   /** One run at a time; a second call waits for the first. */

@@ -1,7 +1,7 @@
 /**
  * How CPU threads replay a program: every thread walks the same node list, takes its share of each node's
  * units, and meets the others at a barrier after the node. Shared by the worker entry and the in-thread path.
- * Control words live in shared memory: [generation, command, arrived, phase, failed].
+ * Control words live in shared memory: [generation, command, arrived, phase, failed, hold].
  */
 import type { Buffer, OpSpec, Params } from "../graph.ts";
 
@@ -32,6 +32,9 @@ export interface ProgramMessage {
   readonly nodes: readonly { op: string; buffers: readonly BufferAddress[]; params: Params }[];
 }
 
+/** Above 0, threads stop before their next op. */
+export const HOLD = 5;
+
 /** Waiting threads spin this long before they sleep: most nodes are shorter than a wake-up. */
 const SPIN_ROUNDS = 4000;
 
@@ -53,6 +56,15 @@ export function barrier(control: Int32Array, threads: number): void {
   }
   for (let i = 0; i < SPIN_ROUNDS; i++) if (Atomics.load(control, PHASE) !== phase) return;
   while (Atomics.load(control, PHASE) === phase) Atomics.wait(control, PHASE, phase);
+}
+
+/** Sleeps while the device is held; the thread that goes on first waits for the others at the barrier. */
+export function waitWhileHeld(control: Int32Array): void {
+  for (;;) {
+    const holds = Atomics.load(control, HOLD);
+    if (holds <= 0) return;
+    Atomics.wait(control, HOLD, holds);
+  }
 }
 
 export function bindBuffer(memory: ArrayBufferLike, a: BufferAddress): Buffer {

@@ -12,6 +12,7 @@ import {
   COMMAND,
   FAILED,
   runShare,
+  waitWhileHeld,
   type BoundNode,
   type ProgramMessage,
 } from "./runner.ts";
@@ -63,6 +64,7 @@ function serve(generation: number): void {
     Atomics.store(control, FAILED, 1);
   } else {
     for (const node of program) {
+      waitWhileHeld(control);
       try {
         runShare(node, thread, threads);
       } catch (error) {
