@@ -1,20 +1,21 @@
-/** Reference twin of streamWrite: y_i = Σ_j mix_ij x_j + post_i f. Units are tokens. */
+/** Reference twin of streamWrite: y_i = Σ_j w_ij x_j + w_iS f. Units are tokens. */
 import type { Floats } from "../graph.ts";
 
 export function streamWriteForward(
-  a: { x: Floats; mix: Floats; post: Floats; f: Floats; y: Floats; S: number; C: number },
+  a: { x: Floats; weights: Floats; f: Floats; y: Floats; S: number; C: number },
   start: number,
   end: number,
 ): void {
-  const { x, mix, post, f, y, S, C } = a;
+  const { x, weights, f, y, S, C } = a;
   for (let t = start; t < end; t++)
     for (let i = 0; i < S; i++) {
       const to = (t * S + i) * C;
-      const gain = post[t * S + i]!;
+      const row = (t * S + i) * (S + 1);
+      const gain = weights[row + S]!;
       for (let c = 0; c < C; c++) y[to + c] = gain * f[t * C + c]!;
       for (let j = 0; j < S; j++) {
         const from = (t * S + j) * C;
-        const weight = mix[(t * S + i) * S + j]!;
+        const weight = weights[row + j]!;
         for (let c = 0; c < C; c++) y[to + c]! += weight * x[from + c]!;
       }
     }
@@ -23,13 +24,10 @@ export function streamWriteForward(
 export function streamWriteBackward(
   a: {
     x: Floats;
-    mix: Floats;
-    post: Floats;
+    weights: Floats;
     f: Floats;
     dY: Floats;
-    dX: Floats;
-    dMix: Floats;
-    dPost: Floats;
+    dWeights: Floats;
     dF: Floats;
     S: number;
     C: number;
@@ -37,32 +35,26 @@ export function streamWriteBackward(
   start: number,
   end: number,
 ): void {
-  const { x, mix, post, f, dY, dX, dMix, dPost, dF, S, C } = a;
+  const { x, weights, f, dY, dWeights, dF, S, C } = a;
   for (let t = start; t < end; t++) {
     const branch = t * C;
-    const streams = t * S * C;
     dF.fill(0, branch, branch + C);
-    dX.fill(0, streams, streams + S * C);
     for (let i = 0; i < S; i++) {
-      const at = streams + i * C;
-      const gain = post[t * S + i]!;
+      const at = (t * S + i) * C;
+      const row = (t * S + i) * (S + 1);
+      const gain = weights[row + S]!;
       let inner = 0;
       for (let c = 0; c < C; c++) {
         const d = dY[at + c]!;
         inner += d * f[branch + c]!;
         dF[branch + c]! += gain * d;
       }
-      dPost[t * S + i] = inner;
+      dWeights[row + S] = inner;
       for (let j = 0; j < S; j++) {
-        const other = streams + j * C;
-        const weight = mix[(t * S + i) * S + j]!;
+        const other = (t * S + j) * C;
         let product = 0;
-        for (let c = 0; c < C; c++) {
-          const d = dY[at + c]!;
-          product += d * x[other + c]!;
-          dX[other + c]! += weight * d;
-        }
-        dMix[(t * S + i) * S + j] = product;
+        for (let c = 0; c < C; c++) product += dY[at + c]! * x[other + c]!;
+        dWeights[row + j] = product;
       }
     }
   }

@@ -11,8 +11,7 @@ import code from "./cayleyMixing.wgsl";
 /** Largest S·O: bounds workgroup memory and the rounding of the inverse. */
 const MAX_ORDER = 12;
 
-/** Parameters per token: the strict upper triangle of an S·O × S·O matrix. */
-export function cayleyParameters(S: number, O: number): number {
+export function checkCayley(S: number, O: number): void {
   invariant(
     Number.isInteger(S) &&
       Number.isInteger(O) &&
@@ -22,8 +21,10 @@ export function cayleyParameters(S: number, O: number): number {
       S * O <= MAX_ORDER,
     `${S} streams with blocks of ${O}; their product must lie in 2..${MAX_ORDER}`,
   );
-  return (S * O * (S * O - 1)) / 2;
 }
+
+/** Parameters per token: the strict upper triangle of an S·O × S·O matrix. */
+export const cayleyParameters = (S: number, O: number): number => (S * O * (S * O - 1)) / 2;
 
 /** Workgroup memory per row, in floats: four matrices with a gap. */
 export const cayleyFloats = (S: number, O: number): number => 4 * S * O * (S * O + 1);

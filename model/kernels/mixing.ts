@@ -20,7 +20,7 @@ import {
   mixingForward as forwardTwin,
   MIXINGS,
 } from "../cpu/mixing.ts";
-import { cayleyCode, cayleyFloats, cayleyParameters } from "./cayleyMixing.ts";
+import { cayleyCode, cayleyFloats, cayleyParameters, checkCayley } from "./cayleyMixing.ts";
 import code from "./mixing.wgsl";
 
 export interface MixingKind {
@@ -38,7 +38,7 @@ export const mixingParams = (m: MixingKind): { mixing: number; S: number; O: num
   O: m.O,
 });
 export const mixingOf = (p: Params): MixingKind => ({
-  kind: MIXINGS[p["mixing"]!]!,
+  kind: MIXINGS[p["mixing"]!] ?? "goMhc",
   S: p["S"]!,
   O: p["O"]!,
 });
@@ -48,6 +48,16 @@ export function mixingLogits(m: MixingKind): number {
   switch (m.kind) {
     case "goMhc":
       return cayleyParameters(m.S, m.O);
+    default:
+      return m.kind satisfies never;
+  }
+}
+
+/** Asserts that the kind knows matrices of this size. */
+export function checkMixing(m: MixingKind): void {
+  switch (m.kind) {
+    case "goMhc":
+      return checkCayley(m.S, m.O);
     default:
       return m.kind satisfies never;
   }
@@ -117,6 +127,7 @@ export const mixingBackwardOp: OpSpec = {
 };
 
 function shape(op: string, v: MixingKind & { a: Tensor; mix: Tensor }): Params {
+  checkMixing(v);
   const T = v.mix.size / (v.S * v.S);
   expectSize(op, "a", v.a, T * mixingLogits(v));
   return { ...mixingParams(v), T };

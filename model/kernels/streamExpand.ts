@@ -9,6 +9,7 @@ import {
   type GpuKernel,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
@@ -17,10 +18,11 @@ import {
   streamSum as sumTwin,
   type StreamsArgs,
 } from "../cpu/streamExpand.ts";
+import { halfAliases } from "./halves.ts";
 import code from "./streamExpand.wgsl";
 
-const kernel = (p: Params, entryPoint: string): GpuKernel => ({
-  code,
+const kernel = (p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel => ({
+  code: halfAliases(stored, { X: 0, Y: 1 }, 4) + code,
   entryPoint,
   constants: { T: p["T"]!, S: p["S"]!, C: p["C"]!, scale: p["scale"]! },
   workgroups: gridFor((p["T"]! * p["C"]!) / 4, 256),
@@ -33,17 +35,19 @@ function args(b: readonly unknown[], p: Params): StreamsArgs {
 export const streamSpreadOp: OpSpec = {
   name: "streamSpread",
   access: ["read", "write"],
+  halves: [0, 1],
   units: (p) => p["T"]!,
   cpu: (b, p, start, end) => spreadTwin(args(b, p), start, end),
-  gpu: (p) => kernel(p, "spread"),
+  gpu: (p, _caps, stored) => kernel(p, stored, "spread"),
 };
 
 export const streamSumOp: OpSpec = {
   name: "streamSum",
   access: ["read", "write"],
+  halves: [0, 1],
   units: (p) => p["T"]!,
   cpu: (b, p, start, end) => sumTwin(args(b, p), start, end),
-  gpu: (p) => kernel(p, "sum"),
+  gpu: (p, _caps, stored) => kernel(p, stored, "sum"),
 };
 
 /** T, S and C from one vector per token [T, C] and its streams [T, S, C]. */

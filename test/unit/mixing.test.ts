@@ -1,18 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { cayleyMixingBackward, cayleyMixingForward } from "../../model/cpu/cayleyMixing.ts";
+import { cayleyMixing } from "../../model/cpu/cayleyMixing.ts";
 import { mixingLogits } from "../../model/kernels/mixing.ts";
 import { Random } from "../../model/random.ts";
 
 function mixOf(S: number, O: number, a: Float64Array): Float64Array {
   const mix = new Float64Array(S * S);
-  cayleyMixingForward({ a, mix, S, O }, 0, 1);
+  cayleyMixing(S, O).forward(a, mix);
   return mix;
 }
 
 function gradientOf(S: number, O: number, a: Float64Array, dMix: Float64Array): Float64Array {
   const dA = new Float64Array(a.length);
-  cayleyMixingBackward({ a, dMix, dA, S, O }, 0, 1);
+  cayleyMixing(S, O).backward(a, dMix, dA);
   return dA;
 }
 

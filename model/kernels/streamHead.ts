@@ -1,0 +1,230 @@
+/**
+ * The head of a sublayer: from the streams and their projection u = x·phi come the read gates, the weights with which
+ * streamWrite joins the branch to the streams, and the branch's normalized input. The streams are normalized after
+ * the projection, norm(x)·phi = r·(x·phi), so that phi reads them as they are.
+ * Source: go-mHC (arXiv 2604.02309) eq. 2–4 and 7–9; the gates' forms are mHC's (arXiv 2512.24880) eq. 7.
+ *
+ * Bytes per row over a sublayer's residual, S = 4, in units of C elements (matmuls of phi included):
+ *                                            forward   backward
+ *   one op per formula                       28        54
+ *   this                                     18        36
+ * Forward: phi reads x, the head reads x and writes normed, streamWrite reads x and f and writes y. Backward:
+ * streamWrite reads x, f and dY and writes dF; the head reads x, dY and dNormed and writes dX over dY; phi adds to
+ * dX and reads x for its own gradient.
+ */
+import {
+  expectSize,
+  gridFor,
+  type Floats,
+  type Graph,
+  type GpuCaps,
+  type GpuKernel,
+  type OpSpec,
+  type Params,
+  type Stored,
+  type Tensor,
+} from "../graph.ts";
+import { invariant } from "../errors.ts";
+import {
+  streamHeadBackward as backwardTwin,
+  streamHeadForward as forwardTwin,
+  streamHeadGains as gainsTwin,
+} from "../cpu/streamHead.ts";
+import { halfAliases } from "./halves.ts";
+import {
+  checkMixing,
+  mixingCode,
+  mixingFloats,
+  mixingLogits,
+  mixingOf,
+  mixingParams,
+  type MixingKind,
+} from "./mixing.ts";
+import { streamShape } from "./streamExpand.ts";
+import code from "./streamHead.wgsl";
+
+const THREADS = 128;
+/** Quadruples of a row that a lane should keep in registers, if more lanes can see to it. */
+const KEPT = 16;
+const WORKGROUP_FLOATS = 4096;
+
+interface Layout {
+  readonly lanes: number;
+  readonly rows: number;
+}
+
+/** How rows are spread over a workgroup, within the plain 16 KiB. */
+function layoutOf(p: Params): Layout {
+  const mixing = mixingOf(p);
+  const S = mixing.S;
+  const K = mixingLogits(mixing);
+  let lanes = 32;
+  while (lanes < THREADS && S * Math.ceil(p["C"]! / 4 / lanes) > KEPT) lanes *= 2;
+  const perRow = mixingFloats(mixing) + 2 * K + 2 * S * S + 2 * S + 2 * (2 * S + K);
+  let rows = THREADS / lanes;
+  while (rows > 1 && rows * (perRow + lanes * (2 * S + 1)) > WORKGROUP_FLOATS) rows /= 2;
+  return { lanes, rows };
+}
+
+function kernel(
+  p: Params,
+  caps: GpuCaps,
+  stored: readonly Stored[],
+  o: { entryPoint: "forward" | "backward" | "gains"; workgroups?: number },
+): GpuKernel {
+  const { lanes, rows } = layoutOf(p);
+  const aliases = halfAliases(stored, { X: 0, H: 6, DX: 7 }, 4);
+  return {
+    code: `${aliases}${mixingCode(mixingOf(p), rows, caps)}
+const T: u32 = ${p["T"]};
+const C: u32 = ${p["C"]};
+const LANES: u32 = ${lanes};
+${code}`,
+    entryPoint: o.entryPoint,
+    constants: {},
+    workgroups: o.workgroups === undefined ? gridFor(p["T"]!, rows) : [o.workgroups, 1, 1],
+  };
+}
+
+export const streamHeadForwardOp: OpSpec = {
+  name: "streamHeadForward",
+  access: ["read", "read", "read", "read", "write", "write", "write"],
+  halves: [0, 6],
+  units: (p) => p["T"]!,
+  cpu: (b, p, start, end) =>
+    forwardTwin(
+      {
+        ...mixingOf(p),
+        C: p["C"]!,
+        x: b[0] as Floats,
+        u: b[1] as Floats,
+        alpha: b[2] as Floats,
+        bias: b[3] as Floats,
+        weights: b[4] as Floats,
+        gates: b[5] as Floats,
+        normed: b[6] as Floats,
+      },
+      start,
+      end,
+    ),
+  gpu: (p, caps, stored) => kernel(p, caps, stored, { entryPoint: "forward" }),
+};
+
+export const streamHeadBackwardOp: OpSpec = {
+  name: "streamHeadBackward",
+  access: ["read", "read", "read", "read", "read", "read", "read", "readWrite", "write", "write"],
+  halves: [0, 6, 7],
+  units: (p) => p["groups"]!,
+  cpu: (b, p, start, end) =>
+    backwardTwin(
+      {
+        ...mixingOf(p),
+        C: p["C"]!,
+        T: p["T"]!,
+        rows: layoutOf(p).rows,
+        x: b[0] as Floats,
+        u: b[1] as Floats,
+        alpha: b[2] as Floats,
+        bias: b[3] as Floats,
+        gates: b[4] as Floats,
+        dWeights: b[5] as Floats,
+        dNormed: b[6] as Floats,
+        dX: b[7] as Floats,
+        dU: b[8] as Floats,
+        sums: b[9] as Floats,
+      },
+      start,
+      end,
+    ),
+  gpu: (p, caps, stored) => kernel(p, caps, stored, { entryPoint: "backward" }),
+};
+
+export const streamHeadGainsOp: OpSpec = {
+  name: "streamHeadGains",
+  access: ["read", "write", "write"],
+  units: () => 1,
+  cpu: (b, p) =>
+    gainsTwin({
+      S: p["S"]!,
+      K: mixingLogits(mixingOf(p)),
+      groups: p["groups"]!,
+      sums: b[0] as Floats,
+      dBias: b[1] as Floats,
+      dAlpha: b[2] as Floats,
+    }),
+  gpu: (p, caps) =>
+    kernel(p, caps, [], {
+      entryPoint: "gains",
+      workgroups: 2 * p["S"]! + mixingLogits(mixingOf(p)) + 3,
+    }),
+};
+
+interface HeadTensors {
+  readonly x: Tensor;
+  /** x·phi. */
+  readonly u: Tensor;
+  readonly alpha: Tensor;
+  readonly bias: Tensor;
+  readonly gates: Tensor;
+}
+
+function shape(
+  op: string,
+  mixing: MixingKind,
+  v: HeadTensors & { weights: Tensor; normed: Tensor },
+): Params {
+  checkMixing(mixing);
+  const { T, S, C } = streamShape(op, v.normed, v.x);
+  const M = 2 * S + mixingLogits(mixing);
+  invariant(S === mixing.S, `${op}: x holds ${S} streams, the mixing is of ${mixing.S}`);
+  expectSize(op, "u", v.u, T * M);
+  expectSize(op, "alpha", v.alpha, 3);
+  expectSize(op, "bias", v.bias, M);
+  expectSize(op, "weights", v.weights, T * S * (S + 1));
+  expectSize(op, "gates", v.gates, T * (S + 1));
+  return { ...mixingParams(mixing), T, C };
+}
+
+/** weights [T, S, S + 1] for streamWrite, gates [T, S + 1] for the backward pass and normed [T, C] from x [T, S, C],
+ *  u [T, 2S + K], alpha [3] and bias [2S + K]. */
+export function streamHeadForward(
+  g: Graph,
+  v: HeadTensors & { mixing: MixingKind; weights: Tensor; normed: Tensor },
+): void {
+  g.add(
+    streamHeadForwardOp,
+    [v.x, v.u, v.alpha, v.bias, v.weights, v.gates, v.normed],
+    shape("streamHeadForward", v.mixing, v),
+  );
+}
+
+/** dX [T, S, C] holds the gradient of streamWrite's y and is overwritten by that of x, less what comes through u:
+ *  phi adds it from dU. dU, dAlpha and dBias are overwritten. */
+export function streamHeadBackward(
+  g: Graph,
+  v: HeadTensors & {
+    mixing: MixingKind;
+    dWeights: Tensor;
+    dNormed: Tensor;
+    dX: Tensor;
+    dU: Tensor;
+    dAlpha: Tensor;
+    dBias: Tensor;
+  },
+): void {
+  const op = "streamHeadBackward";
+  const sizes = shape(op, v.mixing, { ...v, weights: v.dWeights, normed: v.dNormed });
+  expectSize(op, "dX", v.dX, v.x.size);
+  expectSize(op, "dU", v.dU, v.u.size);
+  expectSize(op, "dAlpha", v.dAlpha, 3);
+  expectSize(op, "dBias", v.dBias, v.bias.size);
+  const groups = Math.ceil(sizes["T"]! / layoutOf(sizes).rows);
+  const params = { ...sizes, groups };
+  const sums = g.temp("streamHead sums", [groups, 2, v.bias.size]);
+  g.add(
+    streamHeadBackwardOp,
+    [v.x, v.u, v.alpha, v.bias, v.gates, v.dWeights, v.dNormed, v.dX, v.dU, sums],
+    params,
+  );
+  g.add(streamHeadGainsOp, [sums, v.dBias, v.dAlpha], params);
+}
