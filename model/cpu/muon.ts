@@ -1,5 +1,4 @@
-/** Reference twins of Muon's elementwise parts. Units: parts (momentum), matrices (norms), rows of x (load, update),
- *  elements (polynomial). */
+/** Reference twins of Muon's elementwise parts. Units: parts (momentum), matrices (norms), rows of x (load, update). */
 import type { Buffer, Floats } from "../graph.ts";
 
 export interface MuonBatch {
@@ -101,25 +100,6 @@ export function muonLoad(
       x[unit * s.length + l] = d * norm;
     }
     x.fill(0, unit * s.length + count, (unit + 1) * s.length);
-  }
-}
-
-export function muonPolynomial(
-  b: { gram: Floats; gramSquared: Floats; mixed: Floats },
-  s: {
-    readonly side: number;
-    readonly first: number;
-    readonly second: number;
-    readonly third: number;
-  },
-  start: number,
-  end: number,
-): void {
-  const { gram, gramSquared, mixed } = b;
-  const area = s.side * s.side;
-  for (let i = start; i < end; i++) {
-    const diagonal = (i % area) % (s.side + 1) === 0 ? s.first : 0;
-    mixed[i] = diagonal + s.second * gram[i]! + s.third * gramSquared[i]!;
   }
 }
 

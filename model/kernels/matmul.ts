@@ -19,7 +19,13 @@ import {
 import { invariant } from "../errors.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
 import { matrixSource, pickMatrixTile, matrixTiles, readable } from "./matmulMatrix.ts";
-import { enableHalves, operandSource, outputSource, type Epilogue } from "./matmulOutput.ts";
+import {
+  enableHalves,
+  EPILOGUES,
+  operandSource,
+  outputSource,
+  type Epilogue,
+} from "./matmulOutput.ts";
 import fewCode from "./matmulFew.wgsl";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
@@ -73,8 +79,11 @@ const vectors = (p: Params): Vectors => {
   };
 };
 
-const EPILOGUES: readonly Epilogue[] = ["none", "accumulate", "reluSquared", "reluSquaredBackward"];
 const epilogueOf = (p: Params): Epilogue => EPILOGUES[p["epilogue"]!] ?? "none";
+const shares = (p: Params): Record<string, number> =>
+  epilogueOf(p) === "blend"
+    ? { hiddenShare: p["hiddenShare"]!, productShare: p["productShare"]! }
+    : {};
 
 /** f16 operands, or f32 ones that may be rounded, go to the matrix units where every row starts on 16 bytes. */
 function fitsMatrices(p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean {
@@ -106,7 +115,7 @@ function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
       wholeK: k % tile.tileK === 0 && (splits === 1 || chunk % tile.tileK === 0),
     }),
     entryPoint: "main",
-    constants: { m, k, n, batch, splits, chunk },
+    constants: { m, k, n, batch, splits, chunk, ...shares(p) },
     workgroups: gridFor(groups, 1),
   };
 }
@@ -123,7 +132,7 @@ interface MatmulSize {
 function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel {
   if (fitsMatrices(p, caps, stored)) return matrixKernel(p, stored);
   const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
-  const constants: Record<string, number> = {};
+  const constants = shares(p);
   for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB"])
     constants[name] = p[name]!;
   const [a, b, out, hidden = "f32"] = stored as [Stored, Stored, Stored, Stored | undefined];
@@ -170,6 +179,9 @@ export const matmulOp: OpSpec = {
       for (let i = from; i < to; i++) out![i] = Math.max(out![i]!, 0) ** 2;
     if (epilogue === "reluSquaredBackward")
       for (let i = from; i < to; i++) out![i]! *= 2 * Math.sqrt(hidden![i]!);
+    if (epilogue === "blend")
+      for (let i = from; i < to; i++)
+        out![i] = p["hiddenShare"]! * hidden![i]! + p["productShare"]! * out![i]!;
   },
   gpu: kernel,
 };
@@ -189,6 +201,13 @@ export const matmulReluSquaredBackwardOp: OpSpec = {
   halves: [0, 1, 2, 3],
   gpu: (p, caps, stored) =>
     kernel({ ...p, epilogue: EPILOGUES.indexOf("reluSquaredBackward") }, caps, stored),
+};
+
+/** out = hiddenShare·hidden + productShare·op(a)·op(b). */
+export const matmulBlendOp: OpSpec = {
+  ...matmulReluSquaredBackwardOp,
+  name: "matmulBlend",
+  gpu: (p, caps, stored) => kernel({ ...p, epilogue: EPILOGUES.indexOf("blend") }, caps, stored),
 };
 
 /** Parts [splits, batch, m, n]. The CPU needs no split: it leaves the whole product in the first part. */
@@ -235,9 +254,11 @@ export interface Matmul {
   /** 1 adds to out. */
   readonly accumulate?: 0 | 1;
   readonly batch?: number;
-  /** reluSquared stores max(x, 0)²; reluSquaredBackward multiplies by 2·√hidden, hidden [batch, m, n] being that. */
-  readonly epilogue?: "reluSquared" | "reluSquaredBackward";
+  /** reluSquared stores max(x, 0)²; reluSquaredBackward multiplies by 2·√hidden, hidden [batch, m, n] being that;
+   *  blend stores shares.hidden·hidden + shares.product·x. */
+  readonly epilogue?: "reluSquared" | "reluSquaredBackward" | "blend";
   readonly hidden?: Tensor;
+  readonly shares?: { readonly hidden: number; readonly product: number };
   /** For tests and benches: which entry of the tile table to use, or −1 for the kernel for few rows. */
   readonly tile?: number;
   /** Likewise of the matrix tiles; f32 operands are then rounded to f16. */
@@ -266,8 +287,14 @@ export function matmul(g: Graph, x: Matmul): void {
       g.add(matmulOp, [x.a, x.b, x.out], whole);
       return;
     }
-    invariant(x.hidden !== undefined, "matmul: reluSquaredBackward needs the hidden layer");
+    invariant(x.hidden !== undefined, `matmul: ${x.epilogue} needs the hidden layer`);
     expectSize("matmul", "hidden", x.hidden, batch * m * n);
+    if (x.epilogue === "blend") {
+      const { hidden: hiddenShare, product: productShare } = x.shares ?? { hidden: 1, product: 1 };
+      const params = { ...whole, hiddenShare, productShare };
+      g.add(matmulBlendOp, [x.a, x.b, x.out, x.hidden], params);
+      return;
+    }
     g.add(matmulReluSquaredBackwardOp, [x.a, x.b, x.out, x.hidden], whole);
     return;
   }

@@ -2,12 +2,19 @@
 import type { Stored } from "../graph.ts";
 
 /** What happens to a product before it is stored: see matmul.ts. */
-export type Epilogue = "none" | "accumulate" | "reluSquared" | "reluSquaredBackward";
+export const EPILOGUES = [
+  "none",
+  "accumulate",
+  "reluSquared",
+  "reluSquaredBackward",
+  "blend",
+] as const;
+export type Epilogue = (typeof EPILOGUES)[number];
 
 export interface MatmulOutput {
   readonly out: Stored;
   readonly epilogue: Epilogue;
-  /** How the tensor at binding 3 is held (reluSquaredBackward). */
+  /** How the tensor at binding 3 is held (reluSquaredBackward, blend). */
   readonly hidden: Stored;
 }
 
@@ -28,6 +35,8 @@ fn ${name}At(i: u32) -> ${real} { return ${real}(${name}[i]); }
 `;
 }
 
+const BLEND = "override hiddenShare: f32;\noverride productShare: f32;\n";
+
 /** Declares `out` (and `hidden`) and finish(at, x): stores x at element `at`, a multiple of `lanes`. */
 export function outputSource(o: MatmulOutput, lanes: 1 | 4): string {
   const real = lanes === 4 ? "vec4f" : "f32";
@@ -38,8 +47,10 @@ export function outputSource(o: MatmulOutput, lanes: 1 | 4): string {
     accumulate: `${real}(out[${i}]) + x`,
     reluSquared: `max(x, ${real}()) * max(x, ${real}())`,
     reluSquaredBackward: `2.0 * sqrt(hiddenAt(${i})) * x`,
+    blend: `hiddenShare * hiddenAt(${i}) + productShare * x`,
   };
-  return `${o.epilogue === "reluSquaredBackward" ? operandSource("hidden", 3, o.hidden, lanes) : ""}@group(0) @binding(2) var<storage, read_write> out: array<${type}>;
+  const reads = o.epilogue === "reluSquaredBackward" || o.epilogue === "blend";
+  return `${o.epilogue === "blend" ? BLEND : ""}${reads ? operandSource("hidden", 3, o.hidden, lanes) : ""}@group(0) @binding(2) var<storage, read_write> out: array<${type}>;
 fn finish(at: u32, x: ${real}) { out[${i}] = ${type}(${value[o.epilogue]}); }
 `;
 }

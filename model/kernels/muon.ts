@@ -4,14 +4,13 @@
  * batches (muonPlan.ts). Source: K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024).
  * Differs: weights are [in, out] here, so the shape factor is max(1, cols / rows)^0.5; halves, not bfloat16.
  */
-import { expectSize, gridFor, type Floats } from "../graph.ts";
+import { expectSize, type Floats } from "../graph.ts";
 import type { Graph, OpSpec, Params, Stored, Tensor } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/muon.ts";
 import type { MuonGroup, MuonPlan } from "../muonPlan.ts";
 import { halfAliases } from "./halves.ts";
 import code from "./muon.wgsl";
-import polynomialCode from "./muonPolynomial.wgsl";
 import { matmul } from "./matmul.ts";
 import { VERDICT_SIZE } from "./verdict.ts";
 
@@ -111,26 +110,6 @@ export const muonLoadOp: OpSpec = {
   }),
 };
 
-export const muonPolynomialOp: OpSpec = {
-  name: "muonPolynomial",
-  access: ["read", "read", "write"],
-  halves: [0, 1, 2],
-  units: (p) => p["batch"]! * p["side"]! * p["side"]!,
-  cpu: (b, p, start, end) =>
-    twin.muonPolynomial(
-      { gram: b[0] as Floats, gramSquared: b[1] as Floats, mixed: b[2] as Floats },
-      { side: p["side"]!, ...NEWTON_SCHULZ },
-      start,
-      end,
-    ),
-  gpu: (p, _caps, stored) => ({
-    code: halfAliases(stored, { Gram: 0, Squared: 1, Mixed: 2 }, 4) + polynomialCode,
-    entryPoint: "polynomial",
-    constants: { batch: p["batch"]!, side: p["side"]!, ...NEWTON_SCHULZ },
-    workgroups: gridFor((p["batch"]! * p["side"]! * p["side"]!) / 4, 256),
-  }),
-};
-
 export const muonUpdateOp: OpSpec = {
   name: "muonUpdate",
   access: ["read", "readWrite", "read", "read", "read"],
@@ -204,17 +183,22 @@ const halfOf = (a: MuonStep): "f16" | "f32" => (a.half === 1 ? "f16" : "f32");
 
 /** x [count, side, length] nearly orthogonalized; its dtype is that of all temporaries. */
 function newtonSchulz(g: Graph, x: Tensor, { count: batch, side, length }: MuonGroup): Tensor {
+  const { first, second, third } = NEWTON_SCHULZ;
   let last = x;
   for (let i = 0; i < ITERATIONS; i++) {
-    const square = (name: string): Tensor => g.temp(name, [batch, side, side], x.dtype);
-    const gram = square("muon gram");
-    const gramSquared = square("muon gram²");
-    const mixed = square("muon polynomial");
+    const gram = g.temp("muon gram", [batch, side, side], x.dtype);
+    const mixed = g.temp("muon polynomial", [batch, side, side], x.dtype);
     const next = g.temp("muon x", x.shape, x.dtype);
     matmul(g, { a: last, b: last, out: gram, m: side, k: length, n: side, transposeB: 1, batch });
-    matmul(g, { a: gram, b: gram, out: gramSquared, m: side, k: side, n: side, batch });
-    g.add(muonPolynomialOp, [gram, gramSquared, mixed], { batch, side });
-    matmul(g, { a: mixed, b: last, out: next, m: side, k: side, n: length, batch });
+    // mixed = second·gram + third·gram², next = first·x + mixed·x: the matrix that halves must hold stays small.
+    matmul(g, {
+      ...{ a: gram, b: gram, out: mixed, m: side, k: side, n: side, batch },
+      ...{ epilogue: "blend", hidden: gram, shares: { hidden: second, product: third } },
+    });
+    matmul(g, {
+      ...{ a: mixed, b: last, out: next, m: side, k: side, n: length, batch },
+      ...{ epilogue: "blend", hidden: last, shares: { hidden: first, product: 1 } },
+    });
     last = next;
   }
   return last;

@@ -188,6 +188,26 @@ describe("matmul", () => {
       });
     });
 
+  for (const dtype of ["f32", "f16"] as const)
+    test(`blends the product with another tensor, in ${dtype}`, async () => {
+      const s = { m: 20, k: 24, n: 28, batch: 2 };
+      await checkOp({
+        inputs: {
+          a: { shape: [s.batch, s.m, s.k], dtype, std: 0.4 },
+          b: { shape: [s.batch, s.k, s.n], dtype, std: 0.4 },
+          hidden: { shape: [s.batch, s.m, s.n], dtype },
+        },
+        outputs: { out: [s.batch, s.m, s.n] },
+        halves: dtype === "f16" ? ["out"] : [],
+        forward: (g, t) =>
+          matmul(g, {
+            ...{ a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s },
+            ...{ epilogue: "blend", hidden: t["hidden"]!, shares: { hidden: -0.5, product: 3 } },
+          }),
+        ...tolerance(s.k),
+      });
+    });
+
   test("splits a long reduction over k without losing a row", async () => {
     const s = { m: 40, k: 5001, n: 36, transposeA: 1 } as const;
     await checkOp({

@@ -6,10 +6,8 @@ import {
   matrixTiles,
   pickMatrixTile,
 } from "../../model/kernels/matmulMatrix.ts";
-import type { Epilogue } from "../../model/kernels/matmulOutput.ts";
+import { EPILOGUES } from "../../model/kernels/matmulOutput.ts";
 import { wgslErrors } from "../support/nullGpu.ts";
-
-const epilogues: readonly Epilogue[] = ["none", "accumulate", "reluSquared", "reluSquaredBackward"];
 
 describe("matrix kernels", () => {
   test.each(matrixTiles.map((tile, i) => [i, tile] as const))(
@@ -27,7 +25,7 @@ describe("matrix kernels", () => {
               b: other,
               out: stored,
               hidden: other,
-              epilogue: epilogues[(i + transposeA + 2 * transposeB) % 4]!,
+              epilogue: EPILOGUES[(i + transposeA + 2 * transposeB) % EPILOGUES.length]!,
               wholeM: whole,
               wholeN: whole,
               wholeK: whole,
