@@ -1,0 +1,268 @@
+/**
+ * What is under way on the GPU. Programs go in submits of bounded time, with a bounded time in flight, so that a
+ * completion or the desktop waits for little; while completions run, other programs submit nothing. Dawn's binding
+ * for Node polls without a pause while any promise is pending, so waits sleep until a result is due and ask then.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Pacer, Span } from "./pacing.ts";
+
+export interface Step {
+  readonly name: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** A compiled program as the queue takes it. */
+export interface Paced {
+  readonly steps: readonly Step[];
+  readonly pacer: Pacer;
+  /** The next run with read-back, encoded while the GPU was busy with the last. */
+  prepared?: Prepared | undefined;
+}
+
+/** Part of a buffer to read back. */
+export interface Copy {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+interface Prepared {
+  readonly copies: readonly Copy[];
+  readonly commands: readonly GPUCommandBuffer[];
+  readonly staging: GPUBuffer | undefined;
+}
+
+interface Flight {
+  readonly pacer: Pacer;
+  readonly span: Span;
+  readonly submittedAt: number;
+  /** Whether its time says something about the program: nothing else ran in between. */
+  timed: 0 | 1;
+  /** Receives a copy at the submit's end: mapping it waits for this submit and none after it. */
+  readonly fence: GPUBuffer;
+}
+
+/** Submits in flight, in multiples of the bound on one. */
+const BOUNDS_IN_FLIGHT = 2;
+/** Short submits: so many at most, which bounds what pending writes hold. */
+const SUBMITS_IN_FLIGHT = 8;
+/** Timers end at this share of the expected time, and so much earlier: they wake up late, and the GPU should not
+ *  fall idle. */
+const SLEEP_SHARE = 0.9;
+const TIMER_SLACK_MS = 0.7;
+/** A result that takes less than this after asking was there before. */
+const PROMPT_MS = 0.25;
+const FENCE_BYTES = 4;
+
+export class SubmitQueue {
+  /** Longest submit; short while the editor is in use. */
+  submitMs: number;
+  readonly #gpu: GPUDevice;
+  readonly #check: () => void;
+  readonly #fenceSource: GPUBuffer;
+  readonly #freeFences: GPUBuffer[] = [];
+  #flights: Flight[] = [];
+  /** When the last submit that was waited for ended, and whether that was seen or only noticed later. */
+  #lastEnd = 0;
+  #sawEnd = false;
+  #retiring: Promise<void> | undefined;
+  #holds = 0;
+  #released: Promise<void> = Promise.resolve();
+  #release: () => void = () => undefined;
+
+  /** `check` throws what the device has failed with. */
+  constructor(gpu: GPUDevice, submitMs: number, check: () => void) {
+    this.#gpu = gpu;
+    this.submitMs = submitMs;
+    this.#check = check;
+    this.#fenceSource = gpu.createBuffer({ size: FENCE_BYTES, usage: GPUBufferUsage.COPY_SRC });
+  }
+
+  #encode(steps: readonly Step[], span: Span): GPUCommandEncoder {
+    const encoder = this.#gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    for (let i = span.from; i < span.to; i++) {
+      const step = steps[i]!;
+      pass.setPipeline(step.pipeline);
+      pass.setBindGroup(0, step.group);
+      pass.dispatchWorkgroups(step.workgroups[0], step.workgroups[1], step.workgroups[2]);
+    }
+    pass.end();
+    return encoder;
+  }
+
+  /** Queues a program; resolves once the last of it is submitted. */
+  async run(program: Paced): Promise<void> {
+    for (const span of program.pacer.spans(this.submitMs)) {
+      const encoder = this.#encode(program.steps, span);
+      const fence =
+        this.#freeFences.pop() ??
+        this.#gpu.createBuffer({
+          size: FENCE_BYTES,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        });
+      encoder.copyBufferToBuffer(this.#fenceSource, 0, fence, 0, FENCE_BYTES);
+      const commands = encoder.finish();
+      await this.#turn(span.ms);
+      this.#gpu.queue.submit([commands]);
+      const submittedAt = performance.now();
+      this.#flights.push({ pacer: program.pacer, span, submittedAt, timed: 1, fence });
+    }
+    this.#check();
+  }
+
+  async #turn(ms: number): Promise<void> {
+    for (;;) {
+      this.#check();
+      const inFlight = this.#flights.reduce((sum, f) => sum + f.span.ms, 0);
+      if (this.#holds > 0) await this.#released;
+      else if (
+        this.#flights.length > 0 &&
+        (inFlight + ms > BOUNDS_IN_FLIGHT * this.submitMs ||
+          this.#flights.length >= SUBMITS_IN_FLIGHT)
+      )
+        await this.#retire();
+      else return;
+    }
+  }
+
+  /** Waits for the oldest submit. */
+  #retire(): Promise<void> {
+    this.#retiring ??= this.#retireOldest().finally(() => (this.#retiring = undefined));
+    return this.#retiring;
+  }
+
+  async #retireOldest(): Promise<void> {
+    const flight = this.#flights[0]!;
+    const { span, submittedAt } = flight;
+    const begin = Math.max(this.#lastEnd, submittedAt);
+    const sawBegin = submittedAt >= this.#lastEnd || this.#sawEnd;
+    if (flight.pacer.known(span))
+      await sleepAtLeast(begin + SLEEP_SHARE * span.ms - TIMER_SLACK_MS - performance.now());
+    const asked = performance.now();
+    await this.#map(flight.fence);
+    flight.fence.unmap();
+    const end = performance.now();
+    const ms = end - begin;
+    this.#sawEnd = end - asked > PROMPT_MS;
+    this.#lastEnd = end;
+    // An end that was noticed late still bounds the time from above.
+    if (flight.timed === 1 && sawBegin && (this.#sawEnd || ms < span.ms))
+      flight.pacer.measured(span, ms);
+    this.#flights.shift();
+    this.#freeFences.push(flight.fence);
+  }
+
+  /** Waits for what is in flight now. */
+  async #retireAll(): Promise<void> {
+    const last = this.#flights.at(-1);
+    while (last !== undefined && this.#flights.includes(last)) await this.#retire();
+  }
+
+  async #map(buffer: GPUBuffer): Promise<void> {
+    try {
+      await buffer.mapAsync(GPUMapMode.READ);
+    } catch (error) {
+      // A lost device rejects every map; what it was lost for says more.
+      this.#check();
+      throw error;
+    }
+  }
+
+  /** Copies into `staging`, which is mapped when this resolves, behind all that was submitted before. */
+  async read(copies: readonly Copy[], staging: GPUBuffer): Promise<void> {
+    const encoder = this.#gpu.createCommandEncoder();
+    copyAll(encoder, copies, staging);
+    this.#gpu.queue.submit([encoder.finish()]);
+    await this.#retireAll();
+    await this.#map(staging);
+  }
+
+  #prepare(program: Paced, copies: readonly Copy[], staging?: GPUBuffer): Prepared {
+    const bytes = copies.reduce((sum, c) => sum + c.bytes, 0);
+    const target =
+      staging ??
+      (bytes === 0
+        ? undefined
+        : this.#gpu.createBuffer({
+            size: bytes,
+            usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+          }));
+    const spans = program.pacer.spans(this.submitMs);
+    const commands = spans.map((span, i) => {
+      const encoder = this.#encode(program.steps, span);
+      if (i === spans.length - 1 && target !== undefined) copyAll(encoder, copies, target);
+      return encoder.finish();
+    });
+    return { copies, commands, staging: target };
+  }
+
+  /** Runs at once, past programs that are held or wait, and copies out in the last submit: one round trip. One call
+   *  at a time per program. */
+  async runAndRead(program: Paced, copies: readonly Copy[]): Promise<ArrayBuffer> {
+    this.#check();
+    let now = program.prepared;
+    if (now === undefined || !sameCopies(now.copies, copies)) {
+      now?.staging?.destroy();
+      now = this.#prepare(program, copies);
+    }
+    program.prepared = undefined;
+    const alone = this.#flights.length === 0;
+    for (const f of this.#flights) f.timed = 0;
+    const begin = performance.now();
+    for (const commands of now.commands) this.#gpu.queue.submit([commands]);
+    const mapped = now.staging === undefined ? undefined : this.#map(now.staging);
+    // While the GPU works, the host encodes what it will want next; what is encoded does not depend on results.
+    program.prepared = this.#prepare(program, copies, now.staging);
+    if (mapped === undefined) return new ArrayBuffer(0);
+    await mapped;
+    if (alone) program.pacer.measured(program.pacer.whole(), performance.now() - begin);
+    const copy = now.staging!.getMappedRange().slice(0);
+    now.staging!.unmap();
+    this.#check();
+    return copy;
+  }
+
+  /** Until the returned function is called, `run` submits nothing. */
+  hold(): () => void {
+    if (this.#holds++ === 0) this.#released = new Promise((resolve) => (this.#release = resolve));
+    let held = true;
+    return () => {
+      if (held && --this.#holds === 0) this.#release();
+      held = false;
+    };
+  }
+
+  async idle(): Promise<void> {
+    await this.#retireAll();
+    await this.#gpu.queue.onSubmittedWorkDone();
+    this.#check();
+  }
+
+  dispose(): void {
+    for (const fence of this.#freeFences) fence.destroy();
+    this.#fenceSource.destroy();
+  }
+}
+
+/** Timers have a resolution of a millisecond. */
+async function sleepAtLeast(ms: number): Promise<void> {
+  if (ms >= 1) await sleep(ms);
+}
+
+const sameCopies = (a: readonly Copy[], b: readonly Copy[]): boolean =>
+  a.length === b.length &&
+  a.every((c, i) => {
+    const d = b[i]!;
+    return c.buffer === d.buffer && c.offset === d.offset && c.bytes === d.bytes;
+  });
+
+function copyAll(encoder: GPUCommandEncoder, copies: readonly Copy[], to: GPUBuffer): void {
+  let at = 0;
+  for (const c of copies) {
+    encoder.copyBufferToBuffer(c.buffer, c.offset, to, at, c.bytes);
+    at += c.bytes;
+  }
+}
