@@ -29,6 +29,7 @@ import {
 import fewCode from "./matmulFew.wgsl";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
+import { fitsRows, rowsKernel, SLICED } from "./matmulRows.ts";
 import { tileSource, tileThreads, type Tile, type Vectors } from "./matmulTile.ts";
 
 /** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
@@ -45,7 +46,7 @@ export const tiles: readonly (Tile & { readonly rate: number })[] = [
 /** What the tile choice assumes of a large GPU: multiprocessors, and the invocations that keep one busy. */
 const MULTIPROCESSORS = 132;
 const BUSY_INVOCATIONS = 512;
-/** Up to this many rows (decoding) a thread per entry beats a tile. */
+/** Up to this many rows a thread per entry beats a tile, where k is not sliced (matmulRows.ts). */
 const FEW_ROWS = 8;
 /** A part of k is at least this long, and there are at most this many, so that summing the parts stays cheap. */
 const SHORTEST_CHUNK = 256;
@@ -137,6 +138,8 @@ function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel 
     constants[name] = p[name]!;
   const [a, b, out, hidden = "f32"] = stored as [Stored, Stored, Stored, Stored | undefined];
   const output = { out, hidden, epilogue: epilogueOf(p) };
+  if (p["tile"] === SLICED || fitsRows(p, caps, stored))
+    return rowsKernel({ m, k: p["k"]!, n }, output, shares(p));
   const scalars = (text: string): string =>
     enableHalves(stored) +
     operandSource("a", 0, a, 1) +
@@ -259,7 +262,8 @@ export interface Matmul {
   readonly epilogue?: "reluSquared" | "reluSquaredBackward" | "blend";
   readonly hidden?: Tensor;
   readonly shares?: { readonly hidden: number; readonly product: number };
-  /** For tests and benches: which entry of the tile table to use, or −1 for the kernel for few rows. */
+  /** For tests and benches: which entry of the tile table to use, −1 for the kernel for few rows, or
+   *  −2 for the one that slices k. */
   readonly tile?: number;
   /** Likewise of the matrix tiles; f32 operands are then rounded to f16. */
   readonly matrixTile?: number;

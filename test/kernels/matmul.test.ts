@@ -104,6 +104,21 @@ describe("matmul", () => {
       });
     });
 
+  for (const s of [
+    { m: 16, k: 384, n: 96 },
+    { m: 21, k: 68, n: 40, epilogue: "reluSquared" },
+    { m: 3, k: 36, n: 6 },
+    { m: 1, k: 4, n: 260 },
+  ] as const)
+    test(`the kernel that slices k matches the twin: ${s.m}×${s.k}×${s.n}`, async () => {
+      await checkOp({
+        inputs: { a: { shape: [s.m, s.k] }, b: { shape: [s.k, s.n] } },
+        outputs: { out: [s.m, s.n] },
+        forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, tile: -2 }),
+        ...tolerance(s.k),
+      });
+    });
+
   // On a GPU with matrix units these run there; elsewhere in the plain kernel, reading and writing halves.
   for (const f of forms)
     for (const s of [
@@ -292,6 +307,15 @@ describe("a row of a matmul", () => {
         }
       }
     });
+
+  test("has the same bits however many rows there are where k is sliced", async () => {
+    const gpu = await testGpu();
+    if (gpu === undefined) return;
+    const shape = { k: 300, n: 68, transposeB: 0, tile: -2 } as const;
+    const one = await rowsOf(gpu, { m: 1, ...shape });
+    for (const m of [5, 17])
+      expect(Array.from(await rowsOf(gpu, { m, ...shape }))).toEqual(Array.from(one));
+  });
 
   test("has the same bits in every GPU kernel", async () => {
     const gpu = await testGpu();
