@@ -8,6 +8,7 @@ import { muonTable, planMuon } from "../../model/muonPlan.ts";
 import { Random } from "../../model/random.ts";
 import { expectClose } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
+import { singularValues, transposed } from "../support/singularValues.ts";
 
 /** Newton–Schulz steepens small singular values by up to 3.4 a round, and rounding errors with them: a float32
  *  run stays within about 500 ulp of the float64 one on normalized matrices. */
@@ -33,7 +34,6 @@ const normals = (seed: number, size: number): Float32Array => {
 type Matrix = number[][];
 const times = (a: Matrix, b: Matrix): Matrix =>
   a.map((row) => b[0]!.map((_, j) => row.reduce((sum, x, i) => sum + x * b[i]![j]!, 0)));
-const transposed = (a: Matrix): Matrix => a[0]!.map((_, j) => a.map((row) => row[j]!));
 
 /** The published form, transposing tall matrices. */
 function orthogonalized(direction: Matrix): Matrix {
@@ -139,23 +139,6 @@ async function stepped(
     return got.slice(offset, offset + rows * cols);
   });
   return { matrices, gaps: [...gaps].map((i) => got[i]!) };
-}
-
-/** Singular values by one-sided Jacobi rotations of the columns. */
-function singularValues(m: Matrix): number[] {
-  const a = (m.length >= m[0]!.length ? transposed(m) : m).map((row) => [...row]);
-  for (let sweep = 0; sweep < 30; sweep++)
-    for (let p = 0; p < a.length; p++)
-      for (let q = p + 1; q < a.length; q++) {
-        const dot = (x: number[], y: number[]): number =>
-          x.reduce((sum, v, i) => sum + v * y[i]!, 0);
-        const [x, y] = [a[p]!, a[q]!];
-        const angle = 0.5 * Math.atan2(2 * dot(x, y), dot(x, x) - dot(y, y));
-        const [c, s] = [Math.cos(angle), Math.sin(angle)];
-        a[p] = x.map((v, i) => c * v + s * y[i]!);
-        a[q] = x.map((v, i) => c * y[i]! - s * v);
-      }
-  return a.map((row) => Math.hypot(...row));
 }
 
 const devices = async (): Promise<Device[]> => {
