@@ -32,6 +32,8 @@ export interface Builder {
   /** "window": whole windows at once; "extend": new rows against caches. */
   readonly mode: "window" | "extend";
   param(name: string): Tensor;
+  /** A parameter as matrix products read it: in halves where there is such a copy. */
+  weight(name: string): Tensor;
   gradient(name: string): Tensor;
   /** f32 [n] of ones and zeros, shared by all parts. */
   ones(n: number): Tensor;
@@ -47,6 +49,8 @@ export interface BuilderSource {
   readonly half?: "f16" | "f32";
   readonly params: ReadonlyMap<string, Tensor>;
   readonly gradients?: ReadonlyMap<string, Tensor>;
+  /** Copies of parameters in halves. */
+  readonly weights?: ReadonlyMap<string, Tensor>;
   /** Makes a persistent tensor; called once per distinct name. */
   persistent(name: string, shape: readonly number[]): Tensor;
   write(tensor: Tensor, data: ArrayLike<number>): void;
@@ -64,16 +68,18 @@ export function createBuilder(source: BuilderSource): Builder {
     }
     return t;
   };
+  const param = (name: string): Tensor => {
+    const t = source.params.get(name);
+    invariant(t !== undefined, `there is no parameter ${name}`);
+    return t;
+  };
   return {
     graph,
     config: source.config,
     half: source.half ?? "f32",
     mode: source.mode,
-    param: (name) => {
-      const t = source.params.get(name);
-      invariant(t !== undefined, `there is no parameter ${name}`);
-      return t;
-    },
+    param,
+    weight: (name) => source.weights?.get(name) ?? param(name),
     gradient: (name) => {
       const t = source.gradients?.get(name);
       invariant(t !== undefined, `there is no gradient for ${name}`);

@@ -32,7 +32,7 @@ export interface Device {
   readonly half: "f16" | "f32";
   /** A zero-filled tensor that outlives programs. */
   tensor(name: string, shape: readonly number[], dtype?: DType): Tensor;
-  /** Part of a persistent f32 or u32 tensor, sharing its memory. The offset is a multiple of VIEW_ALIGN elements. */
+  /** Part of a persistent tensor, sharing its memory. The offset is a multiple of VIEW_ALIGN elements. */
   view(tensor: Tensor, name: string, shape: readonly number[], offset: number): Tensor;
   write(tensor: Tensor, data: ArrayLike<number>, offset?: number): void;
   /** Elements [offset, offset + count); f32 tensors come back as Float32Array (Float64Array on the float64 device). */

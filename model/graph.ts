@@ -110,8 +110,9 @@ export class Graph {
 export const storedAs = (t: Tensor, caps: { readonly f16: boolean }): Stored =>
   t.dtype === "f16" && !caps.f16 ? "f32" : t.dtype;
 
-/** Views of a packed tensor start at multiples of this many elements: 256 bytes, what GPUs align bindings to. */
-export const VIEW_ALIGN = 64;
+/** Views of a packed tensor start at multiples of this many elements: 256 bytes of halves, what GPUs align
+ *  bindings to. */
+export const VIEW_ALIGN = 128;
 
 /** Workgroups for n invocations of one workgroup size, folded into two dimensions at the 65,535 limit.
  *  In WGSL: index = (group.y * groups.x + group.x) * workgroupSize + local index. */

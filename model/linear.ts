@@ -32,7 +32,7 @@ export function linear(
   rows: number,
   options: LinearOptions = {},
 ): Linear {
-  const w = b.param(weight);
+  const w = b.weight(weight);
   const n = w.shape[1]!;
   const k = w.shape[0]!;
   const out = b.temp(weight, [rows, n], options.dtype);

@@ -16,6 +16,7 @@ import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
 import * as streamHead from "./kernels/streamHead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
+import * as convert from "./kernels/convert.ts";
 import * as columns from "./kernels/columns.ts";
 import * as softcap from "./kernels/softcap.ts";
 import * as scaleHeads from "./kernels/scaleHeads.ts";
@@ -55,6 +56,7 @@ const modules: readonly Record<string, unknown>[] = [
   tauAttention,
   attentionRows,
   mixing,
+  convert,
   columns,
   softcap,
   rope,

@@ -8,6 +8,7 @@
 import type { Device } from "./device.ts";
 import type { Graph, Tensor } from "./graph.ts";
 import { adamStep } from "./kernels/adam.ts";
+import { convert } from "./kernels/convert.ts";
 import { emaStep } from "./kernels/ema.ts";
 import { muonStep } from "./kernels/muon.ts";
 import {
@@ -39,6 +40,8 @@ export class Optimizer {
   /** All by parameter name. Fixed tables have no gradient and lie in no pack. */
   readonly params = new Map<string, Tensor>();
   readonly gradients = new Map<string, Tensor>();
+  /** With `half`, copies of the trained parameters in halves, for matrix products; see recordHalves. */
+  readonly weights = new Map<string, Tensor>();
   readonly ema = new Map<string, Tensor>();
   /** Moments by name, for checkpoints. */
   readonly state = new Map<string, Tensor>();
@@ -49,6 +52,7 @@ export class Optimizer {
   readonly #lossScale: number;
   readonly #layout: PackLayout;
   readonly #packs: Record<"params" | "gradients" | "ema" | "m" | "v" | "momentum", Pack>;
+  readonly #halves: Pack | undefined;
   readonly #plan: MuonPlan;
   readonly #table: Tensor;
   readonly #verdict: Tensor;
@@ -80,6 +84,11 @@ export class Optimizer {
       momentum: pack("momentum", layout.muon, (n) => `${n}.momentum`),
     };
     this.#packs = packs;
+    if (this.#half === 1) {
+      const { whole } = layout;
+      this.#halves = new Pack(device, "halves", layout, whole, specs, (n) => `${n}, half`, "f16");
+      for (const [name, t] of this.#halves.views) this.weights.set(name, t);
+    }
     for (const { name, shape, optimizer } of specs) {
       const fixed = optimizer === "fixed";
       this.params.set(name, fixed ? device.tensor(name, shape) : packs.params.views.get(name)!);
@@ -115,6 +124,12 @@ export class Optimizer {
     if (this.#lossScale === 1) return weight;
     scaleWeight(g, { weight, verdict: this.#verdict, out: this.#scaledWeight });
     return this.#scaledWeight;
+  }
+
+  /** Makes `weights` agree with the parameters: the first node of a step. */
+  recordHalves(g: Graph): void {
+    if (this.#halves !== undefined)
+      convert(g, { x: this.#packs.params.tensor, y: this.#halves.tensor });
   }
 
   record(g: Graph): void {
@@ -192,6 +207,7 @@ export class Optimizer {
   /** Frees everything it owns. */
   dispose(): void {
     for (const p of Object.values(this.#packs)) p.free();
+    this.#halves?.free();
     const small = [
       this.#table,
       this.#verdict,

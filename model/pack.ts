@@ -4,7 +4,7 @@
  * between hold zero, and every optimizer kernel leaves a zero with a zero gradient zero.
  */
 import type { Device } from "./device.ts";
-import { VIEW_ALIGN, type Tensor } from "./graph.ts";
+import { VIEW_ALIGN, type DType, type Tensor } from "./graph.ts";
 import type { ParamSpec } from "./params.ts";
 
 export interface Region {
@@ -54,10 +54,11 @@ export class Pack {
     region: Region,
     specs: readonly ParamSpec[],
     nameOf: (param: string) => string,
+    dtype: DType = "f32",
   ) {
     this.#device = device;
     this.#region = region;
-    this.tensor = device.tensor(name, [Math.max(VIEW_ALIGN, region.size)]);
+    this.tensor = device.tensor(name, [Math.max(VIEW_ALIGN, region.size)], dtype);
     for (const s of specs) {
       const at = layout.offsets.get(s.name);
       if (at === undefined || at < region.start || at >= region.start + region.size) continue;

@@ -121,6 +121,7 @@ export class Trainer {
       mode: "window",
       params: this.params,
       gradients: this.gradients,
+      weights: this.optimizer.weights,
       persistent: (name, shape) => {
         const t = device.tensor(name, shape);
         this.#held.push(t);
@@ -128,6 +129,7 @@ export class Trainer {
       },
       write: (t, data) => device.write(t, data),
     });
+    this.optimizer.recordHalves(b.graph);
     const span = device.tensor("span", [1], "u32");
     this.#held.push(span, this.#loss);
     const N = c.context;

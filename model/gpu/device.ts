@@ -113,13 +113,11 @@ export class GpuDevice implements Device {
   view(parent: Tensor, name: string, shape: readonly number[], offset: number): Tensor {
     const t = makeTensor(name, shape, parent.dtype, "persistent");
     invariant(
-      this.#buffers.has(parent.id) &&
-        parent.dtype !== "f16" &&
-        offset % VIEW_ALIGN === 0 &&
-        offset + t.size <= parent.size,
+      this.#buffers.has(parent.id) && offset % VIEW_ALIGN === 0 && offset + t.size <= parent.size,
       `view ${name} of ${t.size} elements at ${offset} does not fit ${parent.name}`,
     );
-    this.#views.set(t.id, { parent, byteOffset: offset * 4 });
+    const bytes = storedAs(parent, this.caps) === "f16" ? 2 : 4;
+    this.#views.set(t.id, { parent, byteOffset: offset * bytes });
     return t;
   }
 

@@ -32,9 +32,8 @@ export interface MatrixForm extends MatmulOutput {
 
 export const SUBGROUP = 32;
 const PAD = 8;
-/** Columns of the result that pass through workgroup memory at a time, and their row stride in 16-byte units. */
-const STAGE_COLUMNS = 32;
-const STAGE_STRIDE = STAGE_COLUMNS / 4 + 1;
+/** Columns of the result that pass through workgroup memory at a time, at most. */
+const STAGE_COLUMNS = 64;
 /** Neighbouring tiles along m that run together, so that they share b in the cache. */
 const GROUP = 8;
 
@@ -114,7 +113,10 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
   const blocksN = range(t.warpN / 16);
   const A = side("a", f.a, f.transposeA === 0, t, f);
   const B = side("b", f.b, f.transposeB === 1, t, f);
-  const stageUnits = (threads / SUBGROUP) * 16 * STAGE_STRIDE;
+  const perStage = Math.min(STAGE_COLUMNS, t.warpN);
+  // Row stride of the stage in 16-byte units.
+  const stageStride = perStage / 4 + 1;
+  const stageUnits = (threads / SUBGROUP) * 16 * stageStride;
   const units = Math.max(A.units + B.units, stageUnits);
 
   const pieces = [A, B].flatMap((s) => {
@@ -184,18 +186,17 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
     .flatMap((i) => blocksN.map((j) => `  var c${i}_${j} = Result();`))
     .join("\n");
 
-  const perStage = Math.min(STAGE_COLUMNS, t.warpN);
   const quads = perStage / 4;
   const leave = blocksM
     .flatMap((i) =>
       range(t.warpN / perStage).map((part) => {
         const matrices = range(perStage / 16).map(
           (j) =>
-            `  subgroupMatrixStore<row_major>(&tile, stage + ${j * 4}u, c${i}_${(part * perStage) / 16 + j}, ${STAGE_STRIDE}u);`,
+            `  subgroupMatrixStore<row_major>(&tile, stage + ${j * 4}u, c${i}_${(part * perStage) / 16 + j}, ${stageStride}u);`,
         );
         const writes = range((16 * quads) / SUBGROUP).map((w) => {
           const at = `thread + ${w * SUBGROUP}u`;
-          return `  write(tile[stage + (${at}) / ${quads}u * ${STAGE_STRIDE}u + (${at}) % ${quads}u], outBase, warpFirst + ${i * 16}u + (${at}) / ${quads}u, columnFirst + ${part * perStage}u + (${at}) % ${quads}u * 4u);`;
+          return `  write(tile[stage + (${at}) / ${quads}u * ${stageStride}u + (${at}) % ${quads}u], outBase, warpFirst + ${i * 16}u + (${at}) / ${quads}u, columnFirst + ${part * perStage}u + (${at}) % ${quads}u * 4u);`;
         });
         return `  workgroupBarrier();\n${matrices.join("\n")}\n  workgroupBarrier();\n${writes.join("\n")}`;
       }),
@@ -266,7 +267,7 @@ ${load("next")}
     }
 ${multiply}
   }
-  let stage = warp * ${16 * STAGE_STRIDE}u;
+  let stage = warp * ${16 * stageStride}u;
   let warpFirst = mFirst + warpRow;
   let columnFirst = nFirst + warpColumn;
 ${leave}

@@ -53,7 +53,7 @@ describe("matrix kernels", () => {
         wholeK: true,
       });
       const units = Number(/var<workgroup> tile: array<vec4u, (\d+)>/.exec(code)![1]);
-      expect(units * 16).toBeLessThanOrEqual(32768);
+      expect(units * 16).toBeLessThanOrEqual(36864);
     }
   });
 
