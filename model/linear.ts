@@ -32,9 +32,10 @@ export function linear(
   rows: number,
   options: LinearOptions = {},
 ): Linear {
-  const w = b.weight(weight);
-  const n = w.shape[1]!;
-  const k = w.shape[0]!;
+  const whole = b.param(weight);
+  const [k, n] = whole.shape as [number, number];
+  // Matrix units load 16 bytes, which rows of halves fill only by eights.
+  const w = n % 8 === 0 ? b.weight(weight) : whole;
   const out = b.temp(weight, [rows, n], options.dtype);
   const { epilogue } = options;
   matmul(b.graph, {

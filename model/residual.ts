@@ -21,10 +21,10 @@ export function plainResidual(
   f: Sublayer,
 ): Part {
   const g = b.graph;
-  const normed = b.temp("normed", [rows, channels]);
+  const normed = b.temp("normed", [rows, channels], b.half);
   rmsNormForward(g, { x, y: normed, channels });
   const inner = f(normed);
-  const y = b.temp("residual", [rows, channels]);
+  const y = b.temp("residual", [rows, channels], x.dtype);
   addForward(g, { x, z: inner.out, y });
   return {
     out: y,
