@@ -6,7 +6,7 @@
 import { attentionSizes } from "./params.ts";
 import { tauAttentionPart, type AttentionPart } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
-import type { Builder, Part, Positions } from "./builder.ts";
+import type { Builder, Positions } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
 import { feedForwardPart } from "./feedForward.ts";
 import { addForward } from "./kernels/add.ts";
@@ -14,11 +14,9 @@ import { copyRows } from "./kernels/copyRows.ts";
 import { embedBytesBackward, embedBytesForward } from "./kernels/embedBytes.ts";
 import { gatherRowsForward } from "./kernels/gatherRows.ts";
 import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
-import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
-import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
 import { sumSegmentsForward } from "./kernels/sumSegments.ts";
 import { linear } from "./linear.ts";
-import { plainResidual, streamResidual, type Sublayer } from "./residual.ts";
+import { plainResiduals, streamResiduals, type Residuals, type Sublayer } from "./residual.ts";
 
 /** What the host writes before a run. Rows are batch·bytes, patches batch·patch capacity. */
 export interface NetworkInputs {
@@ -28,6 +26,8 @@ export interface NetworkInputs {
   readonly ends: Tensor;
   /** u32 [rows]: the newest patch each row sees; in extend mode an absolute patch. */
   readonly newest: Tensor;
+  /** u32 [wanted]: the rows that logits are made for, where there is no backward pass; default all. */
+  readonly wanted?: Tensor;
   readonly bytes: Positions;
   readonly patches: Positions;
   /** Only for the backward pass: u32 [rows] patch that a row ends; u32 [patches + 1] first row of each patch;
@@ -39,7 +39,7 @@ export interface NetworkInputs {
 }
 
 export interface Network {
-  /** [rows, V], before the soft cap. */
+  /** [rows, V], or [wanted, V], before the soft cap. */
   readonly logits: Tensor;
   /** [patches, C trunk]: the collapsed trunk state, normalized. */
   readonly trunkState: Tensor;
@@ -57,85 +57,51 @@ function localLayers(
   layers: number,
   positions: Positions,
   x: Tensor,
-): Part {
+): Residuals {
   const rows = positions.batch * positions.rows;
   const C = b.config.localChannels;
-  const parts: Part[] = [];
-  let at = x;
-  const push = (f: Sublayer): void => {
-    const part = plainResidual(b, at, rows, C, f);
-    parts.push(part);
-    at = part.out;
-  };
-  for (let i = 0; i < layers; i++) {
-    push(
+  const sublayers: Sublayer[] = [];
+  for (let i = 0; i < layers; i++)
+    sublayers.push(
       attentionSublayer(b, {
         prefix: `${side}.${i}.attention`,
         sizes: attentionSizes(b.config, "local"),
         positions,
         window: b.config.localWindow,
       }),
+      (n) => feedForwardPart(b, `${side}.${i}.feedForward`, n, rows, C),
     );
-    push((n) => feedForwardPart(b, `${side}.${i}.feedForward`, n, rows, C));
-  }
-  return {
-    out: at,
-    backward: (d) => parts.reduceRight((gradient, part) => part.backward(gradient), d),
-  };
+  return plainResiduals(b, x, rows, C, sublayers);
 }
 
-function trunk(b: Builder, positions: Positions, x: Tensor): Part {
+function trunk(b: Builder, positions: Positions, x: Tensor): Residuals {
   const rows = positions.batch * positions.rows;
   const C = b.config.trunkChannels;
-  const S = b.config.streams;
-  const streams = b.config.residual === "goMhc";
-  const parts: Part[] = [];
-  let at = x;
-  if (streams) {
-    at = b.temp("streams", [rows, S, C], b.half);
-    streamExpandForward(b.graph, { x, y: at });
-  }
-  const push = (prefix: string, f: Sublayer): void => {
-    const part = streams
-      ? streamResidual(b, prefix, at, rows, C, f)
-      : plainResidual(b, at, rows, C, f);
-    parts.push(part);
-    at = part.out;
-  };
-  for (let i = 0; i < b.config.trunkLayers; i++) {
-    push(
-      `trunk.${i}.attentionResidual`,
-      attentionSublayer(b, {
-        prefix: `trunk.${i}.attention`,
-        sizes: attentionSizes(b.config, "trunk"),
-        positions,
-        window: 0,
-      }),
+  const sublayers: { prefix: string; f: Sublayer }[] = [];
+  for (let i = 0; i < b.config.trunkLayers; i++)
+    sublayers.push(
+      {
+        prefix: `trunk.${i}.attentionResidual`,
+        f: attentionSublayer(b, {
+          prefix: `trunk.${i}.attention`,
+          sizes: attentionSizes(b.config, "trunk"),
+          positions,
+          window: 0,
+        }),
+      },
+      {
+        prefix: `trunk.${i}.feedForwardResidual`,
+        f: (n) => feedForwardPart(b, `trunk.${i}.feedForward`, n, rows, C),
+      },
     );
-    push(`trunk.${i}.feedForwardResidual`, (n) =>
-      feedForwardPart(b, `trunk.${i}.feedForward`, n, rows, C),
-    );
-  }
-  let out = at;
-  if (streams) {
-    out = b.temp("collapsed", [rows, C]);
-    streamCollapseForward(b.graph, { x: at, y: out });
-  }
-  return {
-    out,
-    backward: (dOut) => {
-      let d = dOut;
-      if (streams) {
-        d = b.temp("dStreams", [rows, S, C], b.half);
-        streamCollapseBackward(b.graph, { dY: dOut, dX: d });
-      }
-      d = parts.reduceRight((gradient, part) => part.backward(gradient), d);
-      if (!streams) return d;
-      const dX = b.temp("dTrunk", [rows, C]);
-      streamExpandBackward(b.graph, { dY: d, dX });
-      return dX;
-    },
-  };
+  if (b.config.residual === "goMhc") return streamResiduals(b, x, rows, C, sublayers);
+  return plainResiduals(
+    b,
+    x,
+    rows,
+    C,
+    sublayers.map((s) => s.f),
+  );
 }
 
 export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
@@ -157,13 +123,12 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   const encoder = localLayers(b, "encoder", b.config.encoderLayers, bytes, h0);
 
   // Each patch starts from the encoder's state at the byte that ends it.
-  const encoded = normed(encoder.out, rows, Cl);
   const gathered = b.temp("pooled", [patchRows, Cl], b.half);
-  gatherRowsForward(g, { x: encoded, index: inputs.ends, out: gathered });
+  gatherRowsForward(g, { x: encoder.normed, index: inputs.ends, out: gathered });
   const pool = linear(b, "pool", gathered, patchRows, { dtype: b.half });
   const p0 = normed(pool.out, patchRows, Cg);
   const middle = trunk(b, patches, p0);
-  const trunkState = normed(middle.out, patchRows, Cg);
+  const trunkState = middle.normed;
   const unpool = linear(b, "unpool", trunkState, patchRows, { dtype: b.half });
 
   // Every byte adds the newest patch's state that it may see.
@@ -183,8 +148,13 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   const joined = b.temp("joined", [rows, Cl], b.half);
   addForward(g, { x: encoder.out, z: spread, y: joined });
   const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, joined);
-  const last = normed(decoder.out, rows, Cl);
-  const unembed = linear(b, "unembed", last, rows);
+  const { wanted } = inputs;
+  let last = decoder.normed;
+  if (wanted !== undefined) {
+    last = b.temp("wanted", [wanted.size, Cl], b.half);
+    gatherRowsForward(g, { x: decoder.normed, index: wanted, out: last });
+  }
+  const unembed = linear(b, "unembed", last, wanted?.size ?? rows);
 
   return {
     logits: unembed.out,

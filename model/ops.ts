@@ -7,6 +7,7 @@ import * as muon from "./kernels/muon.ts";
 import * as reluSquared from "./kernels/reluSquared.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
+import * as addNorm from "./kernels/addNorm.ts";
 import * as embedBytes from "./kernels/embedBytes.ts";
 import * as gatherRows from "./kernels/gatherRows.ts";
 import * as sumSegments from "./kernels/sumSegments.ts";
@@ -39,6 +40,7 @@ const modules: readonly Record<string, unknown>[] = [
   reluSquared,
   rmsNorm,
   add,
+  addNorm,
   embedBytes,
   gatherRows,
   sumSegments,

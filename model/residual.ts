@@ -1,43 +1,96 @@
 /**
  * How a sublayer's output joins the stream(s): plain, or S streams mixed by doubly stochastic matrices (go-mHC).
- * Each sublayer normalizes its input itself. Source: go-mHC (arXiv 2604.02309) eqs. 2–4 and 7–9.
+ * Sublayers read normalized inputs. Source: go-mHC (arXiv 2604.02309) eqs. 2–4 and 7–9.
  */
 import type { Builder, Part } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
 import { linear } from "./linear.ts";
-import { addForward } from "./kernels/add.ts";
+import { addNorm } from "./kernels/addNorm.ts";
 import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
+import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
+import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
 import { streamHeadBackward, streamHeadForward } from "./kernels/streamHead.ts";
 import { streamWriteBackward, streamWriteForward } from "./kernels/streamWrite.ts";
 
 export type Sublayer = (normed: Tensor) => Part;
 
-/** y = x + f(norm(x)); x [rows, C]. */
-export function plainResidual(
+/** A chain of sublayers, with the norm of what comes out: whatever follows reads that. */
+export interface Residuals extends Part {
+  readonly normed: Tensor;
+}
+
+/** y = x + f(norm(x)) for one sublayer f after the other; x [rows, C]. */
+export function plainResiduals(
   b: Builder,
   x: Tensor,
   rows: number,
   channels: number,
-  f: Sublayer,
-): Part {
+  sublayers: readonly Sublayer[],
+): Residuals {
   const g = b.graph;
-  const normed = b.temp("normed", [rows, channels], b.half);
+  const made: { readonly x: Tensor; readonly inner: Part }[] = [];
+  let at = x;
+  let normed = b.temp("normed", [rows, channels], b.half);
   rmsNormForward(g, { x, y: normed, channels });
-  const inner = f(normed);
-  const y = b.temp("residual", [rows, channels], x.dtype);
-  addForward(g, { x, z: inner.out, y });
+  for (const f of sublayers) {
+    const inner = f(normed);
+    made.push({ x: at, inner });
+    const y = b.temp("residual", [rows, channels], x.dtype);
+    normed = b.temp("normed", [rows, channels], b.half);
+    addNorm(g, { x: at, f: inner.out, y, normed });
+    at = y;
+  }
   return {
-    out: y,
+    out: at,
+    normed,
     backward: (dY) => {
-      const dNormed = inner.backward(dY);
-      rmsNormBackward(g, { x, dY: dNormed, dX: dY, channels, accumulate: 1 });
+      for (const { x: input, inner } of [...made].reverse()) {
+        const dNormed = inner.backward(dY);
+        rmsNormBackward(g, { x: input, dY: dNormed, dX: dY, channels, accumulate: 1 });
+      }
       return dY;
     },
   };
 }
 
+/** S copies of x [rows, C], a streamResidual for each sublayer, their mean. Prefixes name the residuals' parameters. */
+export function streamResiduals(
+  b: Builder,
+  x: Tensor,
+  rows: number,
+  channels: number,
+  sublayers: readonly { readonly prefix: string; readonly f: Sublayer }[],
+): Residuals {
+  const g = b.graph;
+  const shape = [rows, b.config.streams, channels];
+  const parts: Part[] = [];
+  let at = b.temp("streams", shape, b.half);
+  streamExpandForward(g, { x, y: at });
+  for (const { prefix, f } of sublayers) {
+    const part = streamResidual(b, prefix, at, rows, channels, f);
+    parts.push(part);
+    at = part.out;
+  }
+  const out = b.temp("collapsed", [rows, channels], b.half);
+  streamCollapseForward(g, { x: at, y: out });
+  const normed = b.temp("normed", [rows, channels], b.half);
+  rmsNormForward(g, { x: out, y: normed, channels });
+  return {
+    out,
+    normed,
+    backward: (dOut) => {
+      const dStreams = b.temp("dStreams", shape, b.half);
+      streamCollapseBackward(g, { dY: dOut, dX: dStreams });
+      const dExpanded = parts.reduceRight((d, part) => part.backward(d), dStreams);
+      const dX = b.temp("dExpanded", [rows, channels], b.half);
+      streamExpandBackward(g, { dY: dExpanded, dX });
+      return dX;
+    },
+  };
+}
+
 /** x [T, S, C] → mix·x + postᵀ·f(norm(pre·x)). Streams are held as x is, the branch as activations are. */
-export function streamResidual(
+function streamResidual(
   b: Builder,
   prefix: string,
   x: Tensor,
