@@ -16,6 +16,7 @@ export function findFaults(
   }
 }
 
+/** Entries of verdict: see verdict.wgsl. */
 export function judge(
   b: { faults: Floats; verdict: Floats },
   s: { readonly parts: number; readonly patience: number },
@@ -23,15 +24,16 @@ export function judge(
   const { faults, verdict } = b;
   let fault = 0;
   for (let part = 0; part < s.parts; part++) fault = Math.max(fault, faults[part]!);
-  const [, , scale, good, overflows, most] = verdict as unknown as number[];
+  const scale = verdict[2]!;
+  const good = verdict[3]! + 1;
   verdict[0] = fault === 0 ? 1 : 0;
-  verdict[1] = 1 / scale!;
+  verdict[1] = 1 / scale;
   if (fault !== 0) {
-    verdict[2] = Math.max(1, scale! / 2);
+    verdict[2] = Math.max(1, scale / 2);
     verdict[3] = 0;
-    verdict[4] = overflows! + 1;
-  } else if (good! + 1 >= s.patience) {
-    verdict[2] = Math.min(most!, scale! * 2);
+    verdict[4]! += 1;
+  } else if (good >= s.patience) {
+    verdict[2] = Math.min(verdict[5]!, scale * 2);
     verdict[3] = 0;
-  } else verdict[3] = good! + 1;
+  } else verdict[3] = good;
 }
