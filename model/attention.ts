@@ -8,15 +8,16 @@
 import { TIED_GAIN_SCALE, type AttentionSizes } from "./params.ts";
 import type { Builder, Part, Positions } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
-import { addForward, addInto } from "./kernels/add.ts";
-import { joinColumns, splitColumns } from "./kernels/columns.ts";
+import {
+  attentionScalarsBackward,
+  attentionScalarsForward,
+  preparedSize,
+  type ScalarParams,
+} from "./kernels/attentionScalars.ts";
 import { copyRows } from "./kernels/copyRows.ts";
 import { keyShiftBackward, keyShiftForward } from "./kernels/keyShift.ts";
-import { scaleHeadsBackward, scaleHeadsForward } from "./kernels/scaleHeads.ts";
-import { softcapBackward, softcapForward } from "./kernels/softcap.ts";
 import { tauAttentionBackward, tauAttentionForward } from "./kernels/tauAttention.ts";
-import { taumodeBackward, taumodeForward } from "./kernels/taumode.ts";
-import { linear } from "./linear.ts";
+import { linear, type Linear } from "./linear.ts";
 
 /** Key salience stays within ± this, so that no key's weight underflows beside another's (tauformer.md §4.2). */
 const SALIENCE_CAP = 8;
@@ -31,150 +32,102 @@ export interface AttentionPart {
   readonly window: number;
 }
 
-/** The scalars of some heads: what queries and keys give, and the way back. */
+/** The maps behind some heads' scalars, of queries and of keys. */
+interface Maps {
+  readonly query: Linear;
+  readonly key: Linear;
+}
+
+/** Recorded scalars of all heads: tied ones, then free ones. */
 interface Scalars {
   readonly a: Tensor;
   readonly b: Tensor;
-  readonly heads: number;
-  backward(o: { dA: Tensor; dB: Tensor; dX: Tensor; dXk: Tensor }): void;
+  readonly c: Tensor;
+  readonly slope: Tensor;
+  /** Adds to dX; writes dXk. */
+  backward(o: {
+    dA: Tensor;
+    dB: Tensor;
+    dC: Tensor;
+    dSlope: Tensor;
+    dX: Tensor;
+    dXk: Tensor;
+  }): void;
 }
 
-/** Both sides of a learned gain: softplus(raw)·scale on queries and on keys, one gradient. */
-function gained(
-  b: Builder,
-  gain: string,
-  o: { query: Tensor; key: Tensor; rows: number; heads: number; scale: number },
-): { a: Tensor; b: Tensor; backward(dA: Tensor, dB: Tensor): { dQuery: Tensor; dKey: Tensor } } {
+/** Tied maps give band energies: equal content has an equal energy by construction. Free ones give signed spectral
+ *  coordinates: one linear scalar per band, the eigenvectors absorbed in the map. */
+function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
   const g = b.graph;
-  const m = b.config.bands;
-  const shape = [o.rows, o.heads, m];
-  const raw = b.param(gain);
-  const a = b.temp("query scalars", shape);
-  const k = b.temp("key scalars", shape);
-  scaleHeadsForward(g, { x: o.query, raw, y: a, scale: o.scale });
-  scaleHeadsForward(g, { x: o.key, raw, y: k, scale: o.scale });
-  return {
-    a,
-    b: k,
-    backward: (dA, dB) => {
-      const dQuery = b.temp("dQuery", shape);
-      const dKey = b.temp("dKey", shape);
-      const dRaw1 = b.temp("dGain", [o.heads, m]);
-      const dRaw2 = b.temp("dGain", [o.heads, m]);
-      scaleHeadsBackward(g, { x: o.query, raw, dY: dA, dX: dQuery, dRaw: dRaw1, scale: o.scale });
-      scaleHeadsBackward(g, { x: o.key, raw, dY: dB, dX: dKey, dRaw: dRaw2, scale: o.scale });
-      addForward(g, { x: dRaw1, z: dRaw2, y: b.gradient(gain) });
-      return { dQuery, dKey };
-    },
-  };
-}
-
-/** Band energies of tied maps: equal content has an equal energy by construction. */
-function tiedScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
-  const g = b.graph;
-  const { nTied } = p.sizes;
-  const E = b.config.energyChannels;
-  const m = b.config.bands;
-  const query = linear(b, `${p.prefix}.tied`, x, rows);
-  const key = linear(b, `${p.prefix}.tied`, xk, rows);
-  const ones = b.ones(nTied * E);
-  const raw = b.param(`${p.prefix}.spectrum`);
-  const mu = b.temp("spectrum", [nTied, E]);
-  scaleHeadsForward(g, { x: ones, raw, y: mu, scale: 1 });
-  const shape = { rows, nHeads: nTied, headDim: E, bands: m, tau: TAU };
-  const lambdaQ = b.temp("lambdaQ", [rows, nTied, m]);
-  const lambdaK = b.temp("lambdaK", [rows, nTied, m]);
-  taumodeForward(g, { ...shape, y: query.out, mu, lambda: lambdaQ });
-  taumodeForward(g, { ...shape, y: key.out, mu, lambda: lambdaK });
-  const gain = gained(b, `${p.prefix}.tiedGain`, {
-    query: lambdaQ,
-    key: lambdaK,
-    rows,
-    heads: nTied,
-    scale: TIED_GAIN_SCALE,
+  const { nTied, nFree, nHeads: H } = p.sizes;
+  const { bands: m, energyChannels: E } = b.config;
+  const maps = (query: string, key: string): Maps => ({
+    query: linear(b, `${p.prefix}.${query}`, x, rows, { dtype: b.half }),
+    key: linear(b, `${p.prefix}.${key}`, xk, rows, { dtype: b.half }),
   });
-  return {
-    a: gain.a,
-    b: gain.b,
-    heads: nTied,
-    backward: ({ dA, dB, dX, dXk }) => {
-      const { dQuery, dKey } = gain.backward(dA, dB);
-      const dYq = b.temp("dTied", [rows, nTied * E]);
-      const dYk = b.temp("dTied", [rows, nTied * E]);
-      const dMu = b.temp("dSpectrum", [nTied, E]);
-      const dMuK = b.temp("dSpectrum", [nTied, E]);
-      taumodeBackward(g, { ...shape, y: query.out, mu, dLambda: dQuery, dY: dYq, dMu });
-      taumodeBackward(g, { ...shape, y: key.out, mu, dLambda: dKey, dY: dYk, dMu: dMuK });
-      if (b.config.spectrum === "learned") {
-        addInto(g, { x: dMuK, y: dMu });
-        scaleHeadsBackward(g, {
-          x: ones,
-          raw,
-          dY: dMu,
-          dX: b.temp("dOnes", [nTied, E]),
-          dRaw: b.gradient(`${p.prefix}.spectrum`),
-          scale: 1,
-        });
-      }
-      query.backward({ dOut: dYq, dX, first: 0 });
-      key.backward({ dOut: dYk, dX: dXk, first: 0, again: 1 });
-    },
-  };
-}
-
-/** Signed spectral coordinates: one linear scalar per band, the eigenvectors absorbed in the map. */
-function freeScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
-  const query = linear(b, `${p.prefix}.query`, x, rows);
-  const key = linear(b, `${p.prefix}.key`, xk, rows);
-  const heads = p.sizes.nFree;
-  const gain = gained(b, `${p.prefix}.freeGain`, {
-    query: query.out,
-    key: key.out,
-    rows,
-    heads,
-    scale: 1,
+  const tied = nTied > 0 ? maps("tied", "tied") : undefined;
+  const free = nFree > 0 ? maps("query", "key") : undefined;
+  const salience = linear(b, `${p.prefix}.salience`, xk, rows);
+  const params = (of: (name: string) => Tensor): ScalarParams => ({
+    ...(nTied > 0 && {
+      spectrum: of(`${p.prefix}.spectrum`),
+      tiedGain: of(`${p.prefix}.tiedGain`),
+    }),
+    ...(nFree > 0 && { freeGain: of(`${p.prefix}.freeGain`) }),
+    slope: of(`${p.prefix}.slope`),
   });
-  return {
-    a: gain.a,
-    b: gain.b,
-    heads,
-    backward: ({ dA, dB, dX, dXk }) => {
-      const { dQuery, dKey } = gain.backward(dA, dB);
-      query.backward({ dOut: dQuery, dX, first: 0 });
-      key.backward({ dOut: dKey, dX: dXk, first: 0 });
+  const sizes = {
+    rows,
+    nTied,
+    nFree,
+    bands: m,
+    energyChannels: E,
+    tau: TAU,
+    tiedScale: TIED_GAIN_SCALE,
+    cap: SALIENCE_CAP,
+  };
+  const common = {
+    ...sizes,
+    params: params((name) => b.param(name)),
+    inputs: {
+      tiedQ: tied?.query.out,
+      tiedK: tied?.key.out,
+      freeQ: free?.query.out,
+      freeK: free?.key.out,
+      salience: salience.out,
     },
+    prepared: b.temp("prepared", [preparedSize(sizes)]),
   };
-}
-
-/** Both kinds of heads side by side: tied ones first. */
-function allScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
-  const kinds: Scalars[] = [];
-  if (p.sizes.nTied > 0) kinds.push(tiedScalars(b, p, x, xk, rows));
-  if (p.sizes.nFree > 0) kinds.push(freeScalars(b, p, x, xk, rows));
-  const [first, second] = kinds;
-  if (second === undefined) return first!;
-  const m = b.config.bands;
-  const H = p.sizes.nHeads;
-  const join = (x1: Tensor, x2: Tensor): Tensor => {
-    const y = b.temp("scalars", [rows, H, m]);
-    joinColumns(b.graph, { x1, x2, y, rows });
-    return y;
+  const out = {
+    a: b.temp("query scalars", [rows, H, m]),
+    b: b.temp("key scalars", [rows, H, m]),
+    c: b.temp("salience", [rows, H]),
+    slope: b.temp("slope", [H]),
   };
-  const split = (y: Tensor): [Tensor, Tensor] => {
-    const x1 = b.temp("dScalars", [rows, first!.heads, m]);
-    const x2 = b.temp("dScalars", [rows, second.heads, m]);
-    splitColumns(b.graph, { x1, x2, y, rows });
-    return [x1, x2];
-  };
+  attentionScalarsForward(g, { ...common, ...out });
   return {
-    a: join(first!.a, second.a),
-    b: join(first!.b, second.b),
-    heads: H,
-    backward: ({ dA, dB, dX, dXk }) => {
-      const [dA1, dA2] = split(dA);
-      const [dB1, dB2] = split(dB);
-      first!.backward({ dA: dA1, dB: dB1, dX, dXk });
-      second.backward({ dA: dA2, dB: dB2, dX, dXk });
+    ...out,
+    backward: ({ dX, dXk, ...gradients }) => {
+      const like = (t: Linear | undefined): Tensor | undefined =>
+        t === undefined ? undefined : b.temp("dScalars", t.out.shape, t.out.dtype);
+      const dInputs = {
+        tiedQ: like(tied?.query),
+        tiedK: like(tied?.key),
+        freeQ: like(free?.query),
+        freeK: like(free?.key),
+        salience: b.temp("dSalience", [rows, H]),
+      };
+      const dParams = params((name) =>
+        name.endsWith(".spectrum") && b.config.spectrum === "fixed"
+          ? b.temp("dSpectrum", [nTied, E])
+          : b.gradient(name),
+      );
+      attentionScalarsBackward(g, { ...common, ...gradients, dInputs, dParams });
+      salience.backward({ dOut: dInputs.salience, dX: dXk, first: 1 });
+      tied?.query.backward({ dOut: dInputs.tiedQ!, dX, first: 0 });
+      tied?.key.backward({ dOut: dInputs.tiedK!, dX: dXk, first: 0, again: 1 });
+      free?.query.backward({ dOut: dInputs.freeQ!, dX, first: 0 });
+      free?.key.backward({ dOut: dInputs.freeK!, dX: dXk, first: 0 });
     },
   };
 }
@@ -196,25 +149,17 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
   const m = b.config.bands;
   const rows = batch * windowRows;
   const source = keySide(b, p, "input", x);
-  const xk = b.temp("shifted", [rows, C]);
+  const xk = b.temp("shifted", [rows, C], b.half);
   const shift = {
     batch,
     rows: windowRows,
     capacity,
     channels: C,
     mix: b.param(`${p.prefix}.keyShift`),
-    span,
   };
-  keyShiftForward(g, { ...shift, x: source, y: xk });
-  const scalars = allScalars(b, p, x, xk, rows);
-  const salience = linear(b, `${p.prefix}.salience`, xk, rows);
-  const c = b.temp("salience", [rows, H]);
-  softcapForward(g, { x: salience.out, y: c, cap: SALIENCE_CAP });
-  const slopeOnes = b.ones(H);
-  const slopeRaw = b.param(`${p.prefix}.slope`);
-  const slope = b.temp("slope", [H, 1]);
-  scaleHeadsForward(g, { x: slopeOnes, raw: slopeRaw, y: slope, scale: 1 });
-  const value = linear(b, `${p.prefix}.value`, x, rows);
+  keyShiftForward(g, { ...shift, x: source, span, y: xk });
+  const scalars = recordScalars(b, p, x, xk, rows);
+  const value = linear(b, `${p.prefix}.value`, x, rows, { dtype: b.half });
   const shape = {
     batch,
     rows: windowRows,
@@ -224,70 +169,57 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
     headDim: D,
     window: p.window,
   };
-  const out = b.temp("attended", [rows, C]);
+  const out = b.temp("attended", [rows, C], b.half);
   const lse = b.temp("lse", [rows, H]);
   tauAttentionForward(g, {
     shape,
     a: scalars.a,
     b: keySide(b, p, "scalars", scalars.b),
-    c: keySide(b, p, "salience", c),
-    slope,
+    c: keySide(b, p, "salience", scalars.c),
+    slope: scalars.slope,
     v: keySide(b, p, "value", value.out),
     span,
     out,
     lse,
   });
-  const project = linear(b, `${p.prefix}.out`, out, rows);
+  const project = linear(b, `${p.prefix}.out`, out, rows, { dtype: b.half });
   return {
     out: project.out,
     backward: (dY) => {
-      const dOut = b.temp("dAttended", [rows, C]);
+      const dOut = b.temp("dAttended", [rows, C], b.half);
       project.backward({ dOut: dY, dX: dOut, first: 1 });
-      const dA = b.temp("dA", [rows, H, m]);
-      const dB = b.temp("dB", [rows, H, m]);
-      const dC = b.temp("dC", [rows, H]);
-      const dV = b.temp("dV", [rows, C]);
-      const dSlope = b.temp("dSlope", [H, 1]);
+      const gradients = {
+        dA: b.temp("dA", [rows, H, m]),
+        dB: b.temp("dB", [rows, H, m]),
+        dC: b.temp("dC", [rows, H]),
+        dSlope: b.temp("dSlope", [H]),
+      };
+      const dV = b.temp("dV", [rows, C], b.half);
       tauAttentionBackward(g, {
         shape,
         a: scalars.a,
         b: scalars.b,
-        c,
-        slope,
+        c: scalars.c,
+        slope: scalars.slope,
         v: value.out,
         out,
         lse,
         dOut,
-        dA,
-        dB,
-        dC,
-        dSlope,
+        ...gradients,
         dV,
       });
-      scaleHeadsBackward(g, {
-        x: slopeOnes,
-        raw: slopeRaw,
-        dY: dSlope,
-        dX: b.temp("dOnes", [H, 1]),
-        dRaw: b.gradient(`${p.prefix}.slope`),
-        scale: 1,
-      });
-      const dX = b.temp("dX", [rows, C]);
-      const dXk = b.temp("dShifted", [rows, C]);
+      const dX = b.temp("dX", [rows, C], b.half);
+      const dXk = b.temp("dShifted", [rows, C], b.half);
       value.backward({ dOut: dV, dX, first: 1 });
-      const dSalience = b.temp("dSalience", [rows, H]);
-      softcapBackward(g, { x: salience.out, dY: dC, dX: dSalience, cap: SALIENCE_CAP });
-      salience.backward({ dOut: dSalience, dX: dXk, first: 1 });
-      scalars.backward({ dA, dB, dX, dXk });
-      const dShift = b.temp("dShift", [rows, C]);
+      scalars.backward({ ...gradients, dX, dXk });
       keyShiftBackward(g, {
         ...shift,
         x,
         dY: dXk,
-        dX: dShift,
+        dX,
         dMix: b.gradient(`${p.prefix}.keyShift`),
+        accumulate: 1,
       });
-      addInto(g, { x: dShift, y: dX });
       return dX;
     },
   };

@@ -19,6 +19,7 @@ import * as streamHead from "./kernels/streamHead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as convert from "./kernels/convert.ts";
 import * as columns from "./kernels/columns.ts";
+import * as attentionScalars from "./kernels/attentionScalars.ts";
 import * as softcap from "./kernels/softcap.ts";
 import * as scaleHeads from "./kernels/scaleHeads.ts";
 import * as copyRows from "./kernels/copyRows.ts";
@@ -60,6 +61,7 @@ const modules: readonly Record<string, unknown>[] = [
   mixing,
   convert,
   columns,
+  attentionScalars,
   softcap,
   rope,
   dotAttention,

@@ -31,22 +31,17 @@ export const MAX_SOFTCAP = 40;
 const lanesFor = (count: number): number => (count > 512 ? 256 : count > 128 ? 64 : 16);
 const MAX_VALUES = 2048;
 
-const ONE_COLUMN = `alias Index = u32;
-const OFFSETS = 0u;
-const WIDTH = 1u;
-fn across(value: f32) -> f32 { return value; }
-`;
-const FOUR_COLUMNS = `alias Index = vec4u;
-const OFFSETS = vec4u(0u, 1u, 2u, 3u);
-const WIDTH = 4u;
-fn across(value: vec4f) -> f32 { return dot(value, vec4f(1.0)); }
-`;
+/** The columns of a value. */
+const INDEX = {
+  1: "alias Index = u32;\nconst OFFSETS = 0u;\n",
+  4: "alias Index = vec4u;\nconst OFFSETS = vec4u(0u, 1u, 2u, 3u);\n",
+} as const;
 
 function kernel(p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel {
   const aliases = flatAliases(stored, { Logits: 0, DLogits: 3 }, p["V"]!);
   const lanes = lanesFor(p["V"]! / aliases.lanes);
   return {
-    code: aliases.code + (aliases.lanes === 4 ? FOUR_COLUMNS : ONE_COLUMN) + code,
+    code: aliases.code + INDEX[aliases.lanes] + code,
     entryPoint,
     constants: { rows: p["rows"]!, V: p["V"]!, cap: p["cap"]!, lanes },
     workgroups: gridFor(p["rows"]!, 256 / lanes),

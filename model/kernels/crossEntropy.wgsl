@@ -1,13 +1,13 @@
 // Cross-entropy with soft-capped logits, z = cap · tanh(logit / cap). forward: logits [rows, V], targets [rows],
 // loss [rows] in bits; backward: logits, targets, weight [1], dLogits [rows, V]. Skipped rows give zeros.
-// The launcher says what Wide is (one or four columns) with its Index, OFFSETS, WIDTH and across(). The cap bounds z,
+// The launcher says what Wide is (one or four columns) with its LANES, Index, OFFSETS and across(). The cap bounds z,
 // so sums of exp(z − cap) need no pass for the maximum. 16, 64 or 256 lanes per row (override `lanes`); each keeps its
 // at most KEPT values in registers. One barrier; lanes' sums are added in lane order. 2 KiB of workgroup memory.
 override rows: u32;
 override V: u32;
 override cap: f32;
 override lanes: u32;
-override count: u32 = V / WIDTH;
+override count: u32 = V / LANES;
 // Values per lane.
 override each: u32 = (count + lanes - 1u) / lanes;
 
@@ -42,7 +42,7 @@ fn readRow(thread: u32, row: u32, goal: u32) -> Row {
     // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
     r.t[k] = tanh(clamp(r.t[k] / cap, Wide(-15.0), Wide(15.0)));
     let c = lane + k * lanes;
-    let isGoal = Index(c * WIDTH) + OFFSETS == Index(goal);
+    let isGoal = Index(c * LANES) + OFFSETS == Index(goal);
     let both = vec2f(across(exp(cap * (r.t[k] - Wide(1.0)))), across(select(Wide(0.0), r.t[k], isGoal)));
     own += select(vec2f(), both, c < count);
   }
@@ -81,7 +81,7 @@ fn backward(
   let scale = select(weight[0], 0.0, goal >= V);
   for (var k = 0u; k < each; k++) {
     let c = thread % lanes + k * lanes;
-    let isGoal = Index(c * WIDTH) + OFFSETS == Index(goal);
+    let isGoal = Index(c * LANES) + OFFSETS == Index(goal);
     let p = exp(cap * (r.t[k] - Wide(1.0))) / r.total;
     let d = scale * (p - select(Wide(0.0), Wide(1.0), isGoal)) * (Wide(1.0) - r.t[k] * r.t[k]);
     if (row < rows && c < count) { dLogits[row * count + c] = DLogits(d); }

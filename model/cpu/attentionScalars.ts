@@ -1,0 +1,204 @@
+/** Reference twin of attentionScalars: what queries and keys are compared by, and the way back. */
+import type { Buffer, Floats, Params } from "../graph.ts";
+
+const EPS = 1e-6;
+/** A gain's place and its three neighbours, which stay zero (the kernel reads it as wide as a coordinate). */
+const STRIDE = 4;
+
+const softplus = (r: number): number => Math.max(r, 0) + Math.log1p(Math.exp(-Math.abs(r)));
+const sigmoid = (r: number): number => 1 / (1 + Math.exp(-r));
+
+interface Sizes {
+  readonly T: number;
+  readonly H: number;
+  readonly m: number;
+  readonly E: number;
+  readonly S: number;
+  readonly tau: number;
+  readonly cap: number;
+}
+const sizes = (p: Params): Sizes => ({
+  T: p["T"]!,
+  H: p["H"]!,
+  m: p["m"]!,
+  E: p["E"]!,
+  S: p["H"]! * p["m"]!,
+  tau: p["tau"]!,
+  cap: p["cap"]!,
+});
+
+/** One unit. */
+export function prepare(buffers: readonly Buffer[], p: Params): void {
+  const [spectrum, tiedGain, freeGain, slopeRaw, prepared, slope] = buffers as Floats[] as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const { T, H, m, E, S } = sizes(p);
+  for (let i = 0; i < T * E; i++) prepared[i] = softplus(spectrum[i]!);
+  prepared.fill(0, T * E);
+  for (let i = 0; i < S; i++)
+    prepared[T * E + STRIDE * i] =
+      i < T * m ? softplus(tiedGain[i]!) * p["tiedScale"]! : softplus(freeGain[i - T * m]!);
+  for (let h = 0; h < H; h++) slope[h] = softplus(slopeRaw[h]!);
+}
+
+/** Σ y² + ε and the band energies of one tied head. */
+function energies(
+  tied: Floats,
+  mu: Floats,
+  first: number,
+  head: number,
+  s: Sizes,
+  e: Float64Array,
+): number {
+  let whole = EPS;
+  for (let d = 0; d < s.E; d++) whole += tied[first + d]! * tied[first + d]!;
+  const width = s.E / s.m;
+  for (let k = 0; k < s.m; k++) {
+    let sum = 0;
+    for (let d = k * width; d < (k + 1) * width; d++)
+      sum += mu[head * s.E + d]! * tied[first + d]! * tied[first + d]!;
+    e[k] = sum / whole;
+  }
+  return whole;
+}
+
+function oneSide(
+  tied: Floats,
+  free: Floats,
+  prepared: Floats,
+  out: Floats,
+  s: Sizes,
+  row: number,
+): void {
+  const { T, E, S, m, tau } = s;
+  const gains = T * E;
+  const e = new Float64Array(m);
+  for (let h = 0; h < T; h++) {
+    energies(tied, prepared, (row * T + h) * E, h, s, e);
+    for (let k = 0; k < m; k++) {
+      const i = h * m + k;
+      out[row * S + i] = (prepared[gains + STRIDE * i]! * e[k]!) / (e[k]! + tau);
+    }
+  }
+  const F = S - T * m;
+  for (let j = 0; j < F; j++)
+    out[row * S + T * m + j] = prepared[gains + STRIDE * (T * m + j)]! * free[row * F + j]!;
+}
+
+/** Units are rows. */
+export function forward(buffers: readonly Buffer[], p: Params, start: number, end: number): void {
+  const [tiedQ, tiedK, freeQ, freeK, salience, prepared, a, b, c] = buffers as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const s = sizes(p);
+  for (let row = start; row < end; row++) {
+    oneSide(tiedQ, freeQ, prepared, a, s, row);
+    oneSide(tiedK, freeK, prepared, b, s, row);
+  }
+  for (let i = start * s.H; i < end * s.H; i++) c[i] = s.cap * Math.tanh(salience[i]! / s.cap);
+}
+
+/** Units are chunks of rows; side 1 (keys) has the salience as well. */
+export function backward(buffers: readonly Buffer[], p: Params, start: number, end: number): void {
+  const [tied, free, prepared, dScalars, dTied, dFree, partial] = buffers as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const s = sizes(p);
+  const { T, H, m, E, S, tau, cap } = s;
+  const F = S - T * m;
+  const gains = T * E;
+  const bandWidth = E / m;
+  const width = gains + STRIDE * S;
+  const e = new Float64Array(m);
+  const sums = new Float64Array(width);
+  for (let chunk = start; chunk < end; chunk++) {
+    sums.fill(0);
+    const last = Math.min(p["rows"]!, (chunk + 1) * p["chunk"]!);
+    for (let row = chunk * p["chunk"]!; row < last; row++) {
+      for (let h = 0; h < T; h++) {
+        const first = (row * T + h) * E;
+        const whole = energies(tied, prepared, first, h, s, e);
+        const dE = (k: number): number =>
+          (dScalars[row * S + h * m + k]! * prepared[gains + STRIDE * (h * m + k)]! * tau) /
+          ((e[k]! + tau) * (e[k]! + tau)) /
+          whole;
+        let pull = 0;
+        for (let k = 0; k < m; k++) pull += dE(k) * e[k]!;
+        for (let d = 0; d < E; d++) {
+          const k = Math.floor(d / bandWidth);
+          const y = tied[first + d]!;
+          sums[h * E + d]! += dE(k) * y * y;
+          dTied[first + d] = 2 * y * (dE(k) * prepared[h * E + d]! - pull);
+        }
+        for (let k = 0; k < m; k++)
+          sums[gains + STRIDE * (h * m + k)]! +=
+            (dScalars[row * S + h * m + k]! * e[k]!) / (e[k]! + tau);
+      }
+      for (let j = 0; j < F; j++) {
+        const at = gains + STRIDE * (T * m + j);
+        const d = dScalars[row * S + T * m + j]!;
+        sums[at]! += d * free[row * F + j]!;
+        dFree[row * F + j] = d * prepared[at]!;
+      }
+    }
+    partial.set(sums, (p["side"]! * p["chunks"]! + chunk) * width);
+    if (p["side"] === 0) continue;
+    const [salience, dC, dSalience] = buffers.slice(7) as [Floats, Floats, Floats];
+    for (let i = chunk * p["chunk"]! * H; i < last * H; i++) {
+      const t = Math.tanh(salience[i]! / cap);
+      dSalience[i] = dC[i]! * (1 - t * t);
+    }
+  }
+}
+
+/** One unit: the parameters are few. */
+export function reduce(buffers: readonly Buffer[], p: Params): void {
+  const [partial, spectrum, tiedGain, freeGain, slopeRaw, dSlope] = buffers as Floats[] as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const [dSpectrum, dTiedGain, dFreeGain, dSlopeRaw] = buffers.slice(6) as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const { T, H, m, E, S } = sizes(p);
+  const width = T * E + STRIDE * S;
+  const total = (column: number): number => {
+    let sum = 0;
+    for (let k = 0; k < 2 * p["chunks"]!; k++) sum += partial[k * width + column]!;
+    return sum;
+  };
+  for (let i = 0; i < T * E; i++) dSpectrum[i] = total(i) * sigmoid(spectrum[i]!);
+  for (let i = 0; i < S; i++) {
+    const sum = total(T * E + STRIDE * i);
+    const j = i - T * m;
+    if (j < 0) dTiedGain[i] = sum * sigmoid(tiedGain[i]!) * p["tiedScale"]!;
+    else dFreeGain[j] = sum * sigmoid(freeGain[j]!);
+  }
+  for (let h = 0; h < H; h++) dSlopeRaw[h] = dSlope[h]! * sigmoid(slopeRaw[h]!);
+}

@@ -1,0 +1,330 @@
+/**
+ * The scalars that an attention sublayer compares, in one op per direction: band energies of tied heads, signed
+ * coordinates of free ones, their learned gains, the bounded salience of keys and the positive slope of distance.
+ * Source: Tauformer §3.2 (bounded energies); Differs: bands, learned spectrum and gains, free heads, salience.
+ */
+import {
+  expectSize,
+  gridFor,
+  type Graph,
+  type GpuKernel,
+  type OpSpec,
+  type Params,
+  type Stored,
+  type Tensor,
+} from "../graph.ts";
+import { invariant } from "../errors.ts";
+import * as twin from "../cpu/attentionScalars.ts";
+import { flatAliases } from "./halves.ts";
+import forwardCode from "./attentionScalars.wgsl";
+import backwardCode from "./attentionScalarsBackward.wgsl";
+
+/** As in the kernels: threads per workgroup, passes over rows, places per gain, columns per workgroup of reduce. */
+const THREADS = 256;
+const PASSES = 4;
+const STRIDE = 4;
+const REDUCED = 4;
+
+const CONSTANTS = ["rows", "T", "H", "m", "E", "tau", "cap", "tiedScale"] as const;
+
+function kernel(
+  p: Params,
+  stored: readonly Stored[],
+  o: {
+    code: string;
+    entryPoint: string;
+    names: Readonly<Record<string, number>>;
+    scalars: Readonly<Record<string, number>>;
+    groups: number;
+    side?: number;
+  },
+): GpuKernel {
+  // Without tied heads their bindings hold something else, of any size.
+  const band = p["T"]! > 0 ? p["E"]! / p["m"]! : 1;
+  const aliases = flatAliases(stored, o.names, band, o.scalars);
+  const constants: Record<string, number> = o.side === undefined ? {} : { side: o.side };
+  for (const name of CONSTANTS) constants[name] = p[name]!;
+  return {
+    code: `${aliases.code}const BAND = ${band / aliases.lanes}u;\n${o.code}`,
+    entryPoint: o.entryPoint,
+    constants,
+    workgroups: gridFor(o.groups, 1),
+  };
+}
+
+const FORWARD = { names: { TiedQ: 0, TiedK: 1 }, scalars: { FreeQ: 2, FreeK: 3, Salience: 4 } };
+const BACKWARD = {
+  names: { Tied: 0, DTied: 4 },
+  scalars: { Free: 1, DFree: 5, Salience: 7, DSalience: 9 },
+};
+
+export const attentionScalarsPrepareOp: OpSpec = {
+  name: "attentionScalarsPrepare",
+  access: ["read", "read", "read", "read", "write", "write"],
+  units: () => 1,
+  cpu: (b, p) => twin.prepare(b, p),
+  gpu: (p) =>
+    kernel(p, [], {
+      ...FORWARD,
+      code: forwardCode,
+      entryPoint: "prepare",
+      groups: Math.ceil(Math.max(p["T"]! * p["E"]!, p["H"]! * p["m"]!) / THREADS),
+    }),
+};
+
+export const attentionScalarsForwardOp: OpSpec = {
+  name: "attentionScalarsForward",
+  access: ["read", "read", "read", "read", "read", "read", "write", "write", "write"],
+  units: (p) => p["rows"]!,
+  cpu: twin.forward,
+  halves: [0, 1, 2, 3, 4],
+  gpu: (p, _caps, stored) =>
+    kernel(p, stored, {
+      ...FORWARD,
+      code: forwardCode,
+      entryPoint: "forward",
+      groups: 2 * p["chunks"]!,
+    }),
+};
+
+/** Writes queries' half of the partial sums. */
+export const attentionScalarsQueriesOp: OpSpec = {
+  name: "attentionScalarsQueries",
+  access: ["read", "read", "read", "read", "write", "write", "write"],
+  units: (p) => p["chunks"]!,
+  cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 0 }, start, end),
+  halves: [0, 1, 4, 5],
+  gpu: (p, _caps, stored) =>
+    kernel(p, stored, {
+      ...BACKWARD,
+      code: backwardCode,
+      entryPoint: "queries",
+      groups: p["chunks"]!,
+      side: 0,
+    }),
+};
+
+/** Adds keys' half of the partial sums. */
+export const attentionScalarsKeysOp: OpSpec = {
+  name: "attentionScalarsKeys",
+  access: [
+    ...["read", "read", "read", "read", "write", "write", "readWrite"],
+    ...["read", "read", "write"],
+  ] as OpSpec["access"],
+  units: (p) => p["chunks"]!,
+  cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 1 }, start, end),
+  halves: [0, 1, 4, 5, 7, 9],
+  gpu: (p, _caps, stored) =>
+    kernel(p, stored, {
+      ...BACKWARD,
+      code: backwardCode,
+      entryPoint: "keys",
+      groups: p["chunks"]!,
+      side: 1,
+    }),
+};
+
+export const attentionScalarsReduceOp: OpSpec = {
+  name: "attentionScalarsReduce",
+  access: [
+    ...["read", "read", "read", "read", "read", "read"],
+    ...["write", "write", "write", "write"],
+  ] as OpSpec["access"],
+  units: () => 1,
+  cpu: (b, p) => twin.reduce(b, p),
+  gpu: (p) =>
+    kernel(p, [], {
+      ...BACKWARD,
+      code: backwardCode,
+      entryPoint: "reduce",
+      groups: Math.ceil((p["T"]! * p["E"]! + p["H"]! * (p["m"]! + 1)) / REDUCED),
+    }),
+};
+
+export interface ScalarSizes {
+  readonly rows: number;
+  readonly nTied: number;
+  readonly nFree: number;
+  /** m: scalars per head. */
+  readonly bands: number;
+  /** E: coordinates of a tied head, a multiple of m. */
+  readonly energyChannels: number;
+  /** Of λ = e / (e + tau), above 0. */
+  readonly tau: number;
+  /** Times softplus(tiedGain). */
+  readonly tiedScale: number;
+  /** Salience stays within ± this. */
+  readonly cap: number;
+}
+
+/** Raw parameters; those of a kind of heads that there is none of are left out. */
+export interface ScalarParams {
+  /** [T, E] */
+  readonly spectrum?: Tensor | undefined;
+  /** [T, m] */
+  readonly tiedGain?: Tensor | undefined;
+  /** [F, m] */
+  readonly freeGain?: Tensor | undefined;
+  /** [H] */
+  readonly slope: Tensor;
+}
+
+/** [rows, T·E], [rows, F·m] and [rows, H]; those of a kind of heads that there is none of are left out. */
+export interface ScalarInputs {
+  readonly tiedQ?: Tensor | undefined;
+  readonly tiedK?: Tensor | undefined;
+  readonly freeQ?: Tensor | undefined;
+  readonly freeK?: Tensor | undefined;
+  readonly salience: Tensor;
+}
+
+function paramsOf(s: ScalarSizes): Params {
+  const H = s.nTied + s.nFree;
+  const scalars = H * s.bands;
+  invariant(
+    s.energyChannels % s.bands === 0 && scalars > 0 && scalars <= THREADS && s.tau > 0,
+    `attentionScalars: ${H} heads of ${s.bands} bands, ${s.energyChannels} channels, tau ${s.tau}; ` +
+      `bands must divide channels, heads times bands be at most ${THREADS}, tau positive`,
+  );
+  const chunk = Math.floor(THREADS / scalars) * PASSES;
+  return {
+    rows: s.rows,
+    T: s.nTied,
+    H,
+    m: s.bands,
+    E: s.energyChannels,
+    tau: s.tau,
+    cap: s.cap,
+    tiedScale: s.tiedScale,
+    chunk,
+    chunks: Math.ceil(s.rows / chunk),
+  };
+}
+
+function expectAll(s: ScalarSizes, p: ScalarParams, x: ScalarInputs): void {
+  const op = "attentionScalars";
+  const { rows, nTied: T, nFree: F, bands: m, energyChannels: E } = s;
+  const wanted: [string, Tensor | undefined, number][] = [
+    ["spectrum", p.spectrum, T * E],
+    ["tiedGain", p.tiedGain, T * m],
+    ["freeGain", p.freeGain, F * m],
+    ["slope", p.slope, T + F],
+    ["tiedQ", x.tiedQ, rows * T * E],
+    ["tiedK", x.tiedK, rows * T * E],
+    ["freeQ", x.freeQ, rows * F * m],
+    ["freeK", x.freeK, rows * F * m],
+    ["salience", x.salience, rows * (T + F)],
+  ];
+  for (const [name, tensor, size] of wanted)
+    if (tensor !== undefined) expectSize(op, name, tensor, size);
+    else invariant(size === 0, `${op}: ${name} is missing; it has ${size} elements`);
+}
+
+/** Places of the prepared gains and spectrum. */
+export const preparedSize = (s: ScalarSizes): number =>
+  s.nTied * s.energyChannels + STRIDE * (s.nTied + s.nFree) * s.bands;
+
+/** a, b [rows, H, m], c [rows, H], slope [H]; prepared [preparedSize] serves the backward pass. */
+export function attentionScalarsForward(
+  g: Graph,
+  o: ScalarSizes & {
+    params: ScalarParams;
+    inputs: ScalarInputs;
+    prepared: Tensor;
+    a: Tensor;
+    b: Tensor;
+    c: Tensor;
+    slope: Tensor;
+  },
+): void {
+  const op = "attentionScalarsForward";
+  const p = paramsOf(o);
+  const { params, inputs: x } = o;
+  expectAll(o, params, x);
+  expectSize(op, "prepared", o.prepared, preparedSize(o));
+  expectSize(op, "a", o.a, o.rows * p["H"]! * o.bands);
+  expectSize(op, "b", o.b, o.a.size);
+  expectSize(op, "c", o.c, x.salience.size);
+  expectSize(op, "slope", o.slope, p["H"]!);
+  // A binding that is never read takes any tensor.
+  const raw = [params.spectrum, params.tiedGain, params.freeGain].map((t) => t ?? params.slope);
+  g.add(attentionScalarsPrepareOp, [...raw, params.slope, o.prepared, o.slope], p);
+  const inputs = [x.tiedQ, x.tiedK, x.freeQ, x.freeK].map((t) => t ?? x.salience);
+  g.add(attentionScalarsForwardOp, [...inputs, x.salience, o.prepared, o.a, o.b, o.c], p);
+}
+
+/** Overwrites every gradient that is given; `gradients` of parameters and `inputs` may leave out what is not wanted
+ *  (a fixed spectrum) or not there. */
+export function attentionScalarsBackward(
+  g: Graph,
+  o: ScalarSizes & {
+    params: ScalarParams;
+    inputs: ScalarInputs;
+    prepared: Tensor;
+    dA: Tensor;
+    dB: Tensor;
+    dC: Tensor;
+    dSlope: Tensor;
+    dParams: ScalarParams;
+    dInputs: ScalarInputs;
+  },
+): void {
+  const op = "attentionScalarsBackward";
+  const p = paramsOf(o);
+  const { params, inputs: x, dInputs: dx, dParams } = o;
+  expectAll(o, params, x);
+  expectAll(o, { ...params, slope: dParams.slope }, dx);
+  expectSize(op, "dA", o.dA, o.rows * p["H"]! * o.bands);
+  expectSize(op, "dB", o.dB, o.dA.size);
+  expectSize(op, "dC", o.dC, x.salience.size);
+  expectSize(op, "dSlope", o.dSlope, p["H"]!);
+  const none = (): Tensor => g.temp("none", [1]);
+  const partial = g.temp("scalar partials", [2, p["chunks"]!, preparedSize(o)]);
+  g.add(
+    attentionScalarsQueriesOp,
+    [
+      x.tiedQ ?? x.salience,
+      x.freeQ ?? x.salience,
+      o.prepared,
+      o.dA,
+      dx.tiedQ ?? none(),
+      dx.freeQ ?? none(),
+      partial,
+    ],
+    p,
+  );
+  g.add(
+    attentionScalarsKeysOp,
+    [
+      x.tiedK ?? x.salience,
+      x.freeK ?? x.salience,
+      o.prepared,
+      o.dB,
+      dx.tiedK ?? none(),
+      dx.freeK ?? none(),
+      partial,
+      x.salience,
+      o.dC,
+      dx.salience,
+    ],
+    p,
+  );
+  const unwanted = (t: Tensor | undefined, size: number): Tensor =>
+    t ?? g.temp("unwanted", [Math.max(1, size)]);
+  g.add(
+    attentionScalarsReduceOp,
+    [
+      partial,
+      params.spectrum ?? params.slope,
+      params.tiedGain ?? params.slope,
+      params.freeGain ?? params.slope,
+      params.slope,
+      o.dSlope,
+      unwanted(dParams.spectrum, params.spectrum?.size ?? 0),
+      unwanted(dParams.tiedGain, params.tiedGain?.size ?? 0),
+      unwanted(dParams.freeGain, params.freeGain?.size ?? 0),
+      dParams.slope,
+    ],
+    p,
+  );
+}
