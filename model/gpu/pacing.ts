@@ -4,8 +4,11 @@
  */
 
 /** Before anything is measured: so much that the first submits are small on any GPU. */
-const START_MS = 1;
+const START_MS = 0.25;
 const LEAST_MS = 1e-4;
+/** An estimate that was slept through shrinks by this until an end is seen again: what is noticed late measures
+ *  our own sleep, and a GPU left idle clocks down. */
+const LATE_SHRINK = 0.5;
 /** One measurement moves an estimate at most by this factor: the process may have been away meanwhile. */
 const MOST_CHANGE = 64;
 
@@ -48,6 +51,13 @@ export class Pacer {
     }
     if (from < this.#ms.length) spans.push({ from, to: this.#ms.length, ms });
     return spans;
+  }
+
+  /** A span had ended before anybody looked: its estimate was too long. */
+  late(span: Span, ms: number): void {
+    const factor = LATE_SHRINK * Math.min(1, ms / span.ms);
+    for (let i = span.from; i < span.to; i++)
+      this.#ms[i] = Math.max(LEAST_MS, this.#ms[i]! * Math.max(1 / MOST_CHANGE, factor));
   }
 
   /** A span took so long. What is measured for the first time is believed, later measurements halfway. */

@@ -148,9 +148,8 @@ export class SubmitQueue {
     const ms = end - begin;
     this.#sawEnd = end - asked > PROMPT_MS;
     this.#lastEnd = end;
-    // An end that was noticed late still bounds the time from above.
-    if (flight.timed === 1 && sawBegin && (this.#sawEnd || ms < span.ms))
-      flight.pacer.measured(span, ms);
+    if (!this.#sawEnd) flight.pacer.late(span, ms);
+    else if (flight.timed === 1 && sawBegin) flight.pacer.measured(span, ms);
     this.#flights.shift();
     this.#freeFences.push(flight.fence);
   }
