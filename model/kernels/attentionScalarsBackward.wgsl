@@ -36,13 +36,14 @@ var<workgroup> energies: array<f32, 512>;
 var<workgroup> dLambdas: array<f32, 512>;
 var<workgroup> sums: array<Wide, 512>;
 
-fn sumRows(local: u32, turn: u32, own: Wide, to: u32, isWanted: bool) {
+// The bound is not a constant, or compilers unroll every copy of the loop.
+fn sumRows(local: u32, turn: u32, count: u32, own: Wide, to: u32, isWanted: bool) {
   let buffer = turn % 2u * 256u;
   sums[buffer + local] = own;
   workgroupBarrier();
   if (local < S && isWanted) {
     var sum = Wide();
-    for (var k = 0u; k < abreast; k++) { sum += sums[buffer + k * S + local]; }
+    for (var k = 0u; k < count; k++) { sum += sums[buffer + k * S + local]; }
     partial[to] = sum;
   }
 }
@@ -108,8 +109,9 @@ fn backward(tile: u32, local: u32) {
     }
   }
   let to = (side * chunks + tile) * width;
-  for (var k = 0u; k < BAND; k++) { sumRows(local, k, dMu[k], to / LANES + muAt + k, isTied); }
-  sumRows(local, BAND, Wide(dGain), (to + T * E + 4u * scalar) / LANES, true);
+  let count = min(abreast, end - tile * chunk);
+  for (var k = 0u; k < BAND; k++) { sumRows(local, k, count, dMu[k], to / LANES + muAt + k, isTied); }
+  sumRows(local, BAND, count, Wide(dGain), (to + T * E + 4u * scalar) / LANES, true);
 }
 
 @compute @workgroup_size(256)
