@@ -9,8 +9,9 @@ const LEAST_MS = 1e-4;
 /** An estimate that was slept through shrinks by this until an end is seen again: what is noticed late measures
  *  our own sleep, and a GPU left idle clocks down. */
 const LATE_SHRINK = 0.5;
-/** One measurement moves an estimate at most by this factor: the process may have been away meanwhile. */
-const MOST_CHANGE = 64;
+/** One measurement raises an estimate at most by this factor: the driver may have compiled, or the process may
+ *  have been away, meanwhile. */
+const MOST_RISE = 8;
 
 export interface Span {
   readonly from: number;
@@ -57,16 +58,17 @@ export class Pacer {
   late(span: Span, ms: number): void {
     const factor = LATE_SHRINK * Math.min(1, ms / span.ms);
     for (let i = span.from; i < span.to; i++)
-      this.#ms[i] = Math.max(LEAST_MS, this.#ms[i]! * Math.max(1 / MOST_CHANGE, factor));
+      this.#ms[i] = Math.max(LEAST_MS, this.#ms[i]! * factor);
   }
 
-  /** A span took so long. What is measured for the first time is believed, later measurements halfway. */
+  /** A span took so long. What is measured for the first time, or shows that the estimate is far too high, is
+   *  believed, other measurements halfway. */
   measured(span: Span, ms: number): void {
     let before = 0;
     for (let i = span.from; i < span.to; i++) before += this.#ms[i]!;
-    const change = Math.min(MOST_CHANGE, Math.max(1 / MOST_CHANGE, ms / before));
+    const change = Math.min(MOST_RISE, ms / before);
     for (let i = span.from; i < span.to; i++) {
-      const factor = this.#seen[i] === 1 ? Math.sqrt(change) : change;
+      const factor = this.#seen[i] === 1 && change > 0.25 ? Math.sqrt(change) : change;
       this.#ms[i] = Math.max(LEAST_MS, this.#ms[i]! * factor);
       this.#seen[i] = 1;
     }

@@ -54,6 +54,8 @@ const SLEEP_SHARE = 0.9;
 const TIMER_SLACK_MS = 0.7;
 /** A result that takes less than this after asking was there before. */
 const PROMPT_MS = 0.25;
+/** After a wait that slept too long, so many waits do not sleep: whatever ends while one sleeps is measured wrong. */
+const WARY_WAITS = 16;
 const FENCE_BYTES = 4;
 
 export class SubmitQueue {
@@ -67,6 +69,7 @@ export class SubmitQueue {
   /** When the last submit that was waited for ended, and whether that was seen or only noticed later. */
   #lastEnd = 0;
   #sawEnd = false;
+  #wary = WARY_WAITS;
   #retiring: Promise<void> | undefined;
   #holds = 0;
   #released: Promise<void> = Promise.resolve();
@@ -139,8 +142,11 @@ export class SubmitQueue {
     const { span, submittedAt } = flight;
     const begin = Math.max(this.#lastEnd, submittedAt);
     const sawBegin = submittedAt >= this.#lastEnd || this.#sawEnd;
-    if (flight.pacer.known(span))
-      await sleepAtLeast(begin + SLEEP_SHARE * span.ms - TIMER_SLACK_MS - performance.now());
+    if (this.#wary > 0) this.#wary--;
+    else {
+      const expected = Math.min(span.ms, this.submitMs);
+      await sleepAtLeast(begin + SLEEP_SHARE * expected - TIMER_SLACK_MS - performance.now());
+    }
     const asked = performance.now();
     await this.#map(flight.fence);
     flight.fence.unmap();
@@ -148,6 +154,7 @@ export class SubmitQueue {
     const ms = end - begin;
     this.#sawEnd = end - asked > PROMPT_MS;
     this.#lastEnd = end;
+    if (!this.#sawEnd && asked - begin > TIMER_SLACK_MS) this.#wary = WARY_WAITS;
     if (!this.#sawEnd) flight.pacer.late(span, ms);
     else if (flight.timed === 1 && sawBegin) flight.pacer.measured(span, ms);
     this.#flights.shift();
