@@ -15,13 +15,11 @@ import * as crossEntropy from "./kernels/crossEntropy.ts";
 import * as probabilities from "./kernels/probabilities.ts";
 import * as columnSum from "./kernels/columnSum.ts";
 import * as streamExpand from "./kernels/streamExpand.ts";
+import * as streamGradient from "./kernels/streamGradient.ts";
 import * as streamHead from "./kernels/streamHead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as convert from "./kernels/convert.ts";
-import * as columns from "./kernels/columns.ts";
 import * as attentionScalars from "./kernels/attentionScalars.ts";
-import * as softcap from "./kernels/softcap.ts";
-import * as scaleHeads from "./kernels/scaleHeads.ts";
 import * as copyRows from "./kernels/copyRows.ts";
 import * as keyShift from "./kernels/keyShift.ts";
 import * as taumode from "./kernels/taumode.ts";
@@ -49,9 +47,9 @@ const modules: readonly Record<string, unknown>[] = [
   probabilities,
   columnSum,
   streamExpand,
+  streamGradient,
   streamHead,
   streamWrite,
-  scaleHeads,
   copyRows,
   keyShift,
   taumode,
@@ -60,9 +58,7 @@ const modules: readonly Record<string, unknown>[] = [
   attentionRows,
   mixing,
   convert,
-  columns,
   attentionScalars,
-  softcap,
   rope,
   dotAttention,
   verdict,

@@ -5,7 +5,6 @@ import { Graph } from "../../model/graph.ts";
 import { copyRows } from "../../model/kernels/copyRows.ts";
 import { keyShiftBackward, keyShiftForward } from "../../model/kernels/keyShift.ts";
 import { ropeBackward, ropeForward } from "../../model/kernels/rope.ts";
-import { scaleHeadsBackward, scaleHeadsForward } from "../../model/kernels/scaleHeads.ts";
 import { taumodeBackward, taumodeForward } from "../../model/kernels/taumode.ts";
 import { checkOp, expectClose, type InputSpec } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
@@ -19,41 +18,6 @@ async function devices(): Promise<[string, Device][]> {
   const cpu: [string, Device] = ["CPU", await createCpuDevice({ threads: 0 })];
   return gpu === undefined ? [cpu] : [cpu, ["GPU", gpu]];
 }
-
-describe("scaleHeads", () => {
-  for (const [rows, n] of [
-    [1, 1],
-    [67, 8],
-    [1031, 16],
-    [3, 384],
-  ] as const)
-    test(`matches its twin and its differences at [${rows}, ${n}]`, async () => {
-      await checkOp({
-        inputs: { x: { shape: [rows, n] }, raw: { shape: [n] } },
-        outputs: { y: [rows, n] },
-        forward: (g, t) =>
-          scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 3 }),
-        backward: (g, t) =>
-          scaleHeadsBackward(g, {
-            x: t["x"]!,
-            raw: t["raw"]!,
-            dY: t["dY"]!,
-            dX: t["dX"]!,
-            dRaw: t["dRaw"]!,
-            scale: 3,
-          }),
-        gradAtol: SUM_ATOL,
-      });
-    });
-
-  test("stays finite for raw gains of any size", async () => {
-    await checkOp({
-      inputs: { x: { shape: [5, 4] }, raw: { shape: [4], values: [-1e4, -80, 80, 1e4] } },
-      outputs: { y: [5, 4] },
-      forward: (g, t) => scaleHeadsForward(g, { x: t["x"]!, raw: t["raw"]!, y: t["y"]!, scale: 1 }),
-    });
-  });
-});
 
 describe("keyShift", () => {
   for (const [batch, rows, channels] of [
