@@ -4,7 +4,6 @@ import * as adam from "./kernels/adam.ts";
 import * as ema from "./kernels/ema.ts";
 import * as matmul from "./kernels/matmul.ts";
 import * as muon from "./kernels/muon.ts";
-import * as reluSquared from "./kernels/reluSquared.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
 import * as addNorm from "./kernels/addNorm.ts";
@@ -36,7 +35,6 @@ const modules: readonly Record<string, unknown>[] = [
   ema,
   matmul,
   muon,
-  reluSquared,
   rmsNorm,
   add,
   addNorm,
