@@ -120,12 +120,12 @@ describe("planMuon", () => {
   };
 
   test("puts a shape and its transpose into one batch", () => {
-    const { groups } = planMuon(place([...Array(4)].map((_, i) => (i % 2 ? [64, 16] : [16, 64]))));
+    const { groups } = planMuon(place([16, 64, 16, 64].map((n) => [n, 80 - n] as const)));
     expect(groups).toEqual([{ side: 16, length: 64, first: 0, count: 4 }]);
   });
 
   test("pads a lone small matrix into a larger batch, but not where that costs much", () => {
-    const large = [...Array(24)].map(() => [256, 1024] as const);
+    const large = Array.from({ length: 24 }, () => [256, 1024] as const);
     expect(planMuon(place([...large, [16, 20]])).groups).toHaveLength(1);
     expect(
       planMuon(place([...large, ...large.map(() => [192, 192] as const)])).groups,
