@@ -3,11 +3,12 @@
  * every byte greedily. A draft changes only how many bytes one read-back covers, never the result.
  */
 import { headerSymbols, PRE, SUF } from "./bytes.ts";
-import { DRAFT_ROWS, type Decoder } from "./decoder.ts";
+import type { Decoder, Distributions } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
+import type { MemoryCursor } from "./memory/memoryCursor.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 
 export interface CompleteOptions {
@@ -127,7 +128,8 @@ export class Completer {
     const capacity = this.#decoder.capacity;
     const header = headerSymbols(o.path);
     const suffix = o.after.subarray(0, Math.floor(capacity * SUFFIX_SHARE));
-    const reserve = Math.min(o.maxBytes, Math.floor(capacity * RESERVE_SHARE)) + DRAFT_ROWS;
+    const reserve =
+      Math.min(o.maxBytes, Math.floor(capacity * RESERVE_SHARE)) + this.#decoder.draftRows;
     const room = capacity - header.length - suffix.length - 2 - reserve;
     const missing = Math.max(0, o.before.length - room);
     const start = Math.min(o.before.length, Math.ceil(missing / ANCHOR_BYTES) * ANCHOR_BYTES);
@@ -155,22 +157,29 @@ export class Completer {
     const mixed = new Float64Array(256);
     let confidence = 1;
     let finished: Completion["finished"] = "length";
-    // Rows behind the accepted ones hold a draft; `known` is the distribution after the last accepted byte.
-    let known = await this.#decoder.extend(symbols, facts);
-    let row = symbols.length - 1 - known.from;
+    // Rows behind the accepted ones hold a draft; `known` has the distributions after the last accepted byte and
+    // after each byte of the draft.
     let draft: number[] = [];
+    let known: Distributions;
+    let row = 0;
+    const verify = async (): Promise<void> => {
+      draft = this.#draft(cursor, o, Math.min(o.maxBytes - out.length, this.#room(symbols)));
+      known = await this.#verify(symbols, facts, draft, stream);
+      row = 0;
+    };
+    await verify();
     while (out.length < o.maxBytes) {
       if (givenUp()) {
         finished = "aborted";
         break;
       }
-      const network = known.p.subarray(row * 256, (row + 1) * 256);
+      const network = known!.p.subarray(row * 256, (row + 1) * 256);
       const { matchLength, total } = cursor.predict(memory);
       this.#mixer.mix({ network, memory, matchLength, total }, mixed);
       let best = 0;
       for (let byte = 1; byte < 256; byte++) if (mixed[byte]! > mixed[best]!) best = byte;
       // Without text after the cursor nothing says where the middle ends.
-      const eom = o.after.length === 0 ? 0 : known.eom[row]!;
+      const eom = o.after.length === 0 ? 0 : known!.eom[row]!;
       if (eom > mixed[best]! * (1 - eom)) {
         finished = "end";
         break;
@@ -187,15 +196,13 @@ export class Completer {
       symbols.push(best);
       stream.push(best);
       if (this.#withFacts) stream.write(facts, (symbols.length - 1) * N_FACT_CHANNELS);
-      if (out.length === o.maxBytes || symbols.length >= this.#decoder.capacity) break;
+      if (out.length === o.maxBytes || this.#room(symbols) === 0) break;
       if (draft[0] === best) {
         draft.shift();
         row++;
         continue;
       }
-      draft = [...cursor.draft(DRAFT_ROWS - 1)].slice(0, this.#decoder.capacity - symbols.length);
-      known = await this.#verify(symbols, facts, draft, stream);
-      row = symbols.length - 1 - known.from;
+      await verify();
     }
     return {
       text: new TextDecoder().decode(Uint8Array.from(out)),
@@ -207,13 +214,27 @@ export class Completer {
     };
   }
 
+  #room(symbols: readonly number[]): number {
+    return this.#decoder.capacity - symbols.length;
+  }
+
+  /** What the memory expects next, less what no answer would need: `most` bytes are still wanted, and the last of
+   *  them, like the end of a single line, needs no distribution behind it. */
+  #draft(cursor: MemoryCursor, o: CompleteOptions, most: number): number[] {
+    const length = Math.min(this.#decoder.draftRows, most) - 1;
+    if (length <= 0) return [];
+    const draft = [...cursor.draft(length)];
+    const end = o.singleLine === 1 ? draft.indexOf(NEWLINE) : -1;
+    return end < 0 ? draft : draft.slice(0, end);
+  }
+
   /** One pass over the last accepted byte and a draft behind it. */
   async #verify(
     symbols: readonly number[],
     facts: Uint16Array,
     draft: readonly number[],
     stream: FactStream,
-  ): Promise<Awaited<ReturnType<Decoder["extend"]>>> {
+  ): Promise<Distributions> {
     if (this.#withFacts && draft.length > 0) {
       const here = stream.snapshot();
       draft.forEach((byte, i) => {

@@ -8,31 +8,41 @@ import { maxPatches, type ModelConfig } from "./config.ts";
 import type { Device, Program } from "./device.ts";
 import { invariant } from "./errors.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
-import type { Tensor } from "./graph.ts";
+import { VIEW_ALIGN, type Tensor } from "./graph.ts";
 import { NO_ROW } from "./kernels/embedBytes.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
-import { NO_PATCH, patchWindow } from "./patches.ts";
+import { NO_PATCH, patchWindow, type PatchMap } from "./patches.ts";
 import { ID_CHANNELS, writeIds } from "./windows.ts";
 
-/** Rows per program: prefill, and a draft with its verification. */
-const PREFILL_ROWS = 64;
-export const DRAFT_ROWS = 16;
+/** How a device runs new rows. A GPU's pass takes as long for hundreds of rows as for a few, so there are two
+ *  programs, and drafts are long. On a CPU every row costs, and so does every patch row in the trunk. */
+const PLANS = {
+  gpu: { sizes: [32, 512], draftRows: 32, overheadRows: 1 << 20, sparePatches: Infinity },
+  cpu: {
+    sizes: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+    draftRows: 16,
+    overheadRows: 2,
+    sparePatches: 2,
+  },
+} as const;
 
 interface Extension {
   readonly rows: number;
   readonly patchRows: number;
-  readonly ids: Tensor;
-  readonly ends: Tensor;
-  readonly newest: Tensor;
-  readonly span: Tensor;
-  readonly patchSpan: Tensor;
+  /** All inputs in one tensor, so that one write brings them. */
+  readonly inputs: Tensor;
+  readonly host: Uint32Array;
+  readonly at: Readonly<Record<Input, number>>;
+  readonly views: readonly Tensor[];
   readonly p: Tensor;
   readonly eom: Tensor;
   readonly program: Program;
 }
 
-/** Distributions of the rows of the last chunk that was run. */
+type Input = "ids" | "ends" | "newest" | "wanted" | "span" | "patchSpan";
+
+/** Distributions of the last rows. */
 export interface Distributions {
   /** Position of the first row. */
   readonly from: number;
@@ -42,11 +52,41 @@ export interface Distributions {
   readonly eom: Float32Array;
 }
 
+interface Chunk {
+  readonly symbols: readonly number[];
+  readonly facts: Uint16Array;
+  readonly map: PatchMap;
+  readonly at: number;
+  readonly count: number;
+  /** Position of the first row whose distribution is wanted. */
+  readonly from: number;
+}
+
+/** The row count to run first when so many rows are left: [0 … most]. */
+function firstSizes(sizes: readonly number[], most: number, overhead: number): number[] {
+  const cost = [0];
+  const first = [0];
+  for (let left = 1; left <= most; left++) {
+    cost[left] = Infinity;
+    for (const rows of sizes) {
+      const total = overhead + rows + cost[Math.max(0, left - rows)]!;
+      if (total >= cost[left]!) continue;
+      cost[left] = total;
+      first[left] = rows;
+    }
+  }
+  return first;
+}
+
 export class Decoder {
   readonly capacity: number;
+  /** Distributions that one call gives at most: the last known byte's and a draft's. */
+  readonly draftRows: number;
   readonly #device: Device;
   readonly #config: ModelConfig;
-  readonly #extensions: Extension[] = [];
+  readonly #extensions = new Map<number, Extension>();
+  readonly #sizes: readonly number[];
+  readonly #first: readonly number[];
   #shared: ReadonlyMap<string, Tensor> = new Map();
   #symbols: number[] = [];
   #facts = new Uint16Array(0);
@@ -55,6 +95,10 @@ export class Decoder {
     this.#device = device;
     this.#config = config;
     this.capacity = config.context;
+    const plan = PLANS[device.kind];
+    this.draftRows = plan.draftRows;
+    this.#sizes = [...new Set(plan.sizes.map((rows) => Math.min(rows, config.context)))];
+    this.#first = firstSizes(this.#sizes, config.context, plan.overheadRows);
   }
 
   static async create(
@@ -65,8 +109,8 @@ export class Decoder {
     const decoder = new Decoder(device, config);
     const shared = new Map<string, Tensor>();
     decoder.#shared = shared;
-    for (const rows of [PREFILL_ROWS, DRAFT_ROWS])
-      decoder.#extensions.push(await decoder.#record(rows, params, shared));
+    const extensions = decoder.#sizes.map((rows) => decoder.#record(rows, params, shared));
+    for (const e of await Promise.all(extensions)) decoder.#extensions.set(e.rows, e);
     return decoder;
   }
 
@@ -88,40 +132,65 @@ export class Decoder {
       },
       write: (t, data) => device.write(t, data),
     });
-    const patchRows = maxPatches(c, rows);
-    const tensors = {
-      ids: device.tensor(`ids ${rows}`, [rows, ID_CHANNELS], "u32"),
-      ends: device.tensor(`ends ${rows}`, [patchRows], "u32"),
-      newest: device.tensor(`newest ${rows}`, [rows], "u32"),
-      span: device.tensor(`span ${rows}`, [1], "u32"),
-      patchSpan: device.tensor(`patch span ${rows}`, [1], "u32"),
-      p: device.tensor(`p ${rows}`, [rows, 256]),
-      eom: device.tensor(`eom ${rows}`, [rows]),
+    // Rows behind the last symbol are written too.
+    const most = Math.max(...this.#sizes);
+    const patchRows = this.#patchRows(rows);
+    const wantedRows = Math.min(rows, this.draftRows);
+    const shapes: Readonly<Record<Input, readonly number[]>> = {
+      ids: [rows, ID_CHANNELS],
+      ends: [patchRows],
+      newest: [rows],
+      wanted: [wantedRows],
+      span: [1],
+      patchSpan: [1],
     };
+    const at = {} as Record<Input, number>;
+    let size = 0;
+    for (const [name, shape] of Object.entries(shapes)) {
+      at[name as Input] = size;
+      size += Math.ceil(shape.reduce((product, n) => product * n, 1) / VIEW_ALIGN) * VIEW_ALIGN;
+    }
+    const inputs = device.tensor(`decoding inputs ${rows}`, [size], "u32");
+    const view = (name: Input): Tensor =>
+      device.view(inputs, `${name} ${rows}`, shapes[name], at[name]);
+    const [ids, ends, newest] = [view("ids"), view("ends"), view("newest")];
+    const [wanted, span, patchSpan] = [view("wanted"), view("span"), view("patchSpan")];
+    const p = device.tensor(`p ${rows}`, [wantedRows, 256]);
+    const eom = device.tensor(`eom ${rows}`, [wantedRows]);
     const network = recordNetwork(b, {
-      ids: tensors.ids,
-      ends: tensors.ends,
-      newest: tensors.newest,
-      bytes: { batch: 1, rows, capacity: c.context + PREFILL_ROWS, span: tensors.span },
+      ids,
+      ends,
+      newest,
+      wanted,
+      bytes: { batch: 1, rows, capacity: c.context + most, span },
       patches: {
         batch: 1,
         rows: patchRows,
-        capacity: maxPatches(c, c.context) + maxPatches(c, PREFILL_ROWS),
-        span: tensors.patchSpan,
+        capacity: maxPatches(c, c.context) + this.#patchRows(most),
+        span: patchSpan,
       },
     });
-    probabilitiesForward(b.graph, {
-      logits: network.logits,
-      p: tensors.p,
-      eom: tensors.eom,
-      softcap: c.logitCap,
-    });
+    probabilitiesForward(b.graph, { logits: network.logits, p, eom, softcap: c.logitCap });
     return {
       rows,
       patchRows,
-      ...tensors,
+      inputs,
+      host: new Uint32Array(size),
+      at,
+      views: [ids, ends, newest, wanted, span, patchSpan],
+      p,
+      eom,
       program: await device.compile(b.graph, `decoding ${rows} rows`),
     };
+  }
+
+  /** Patches that a program of so many rows takes; text with more of them takes another program. */
+  #patchRows(rows: number): number {
+    const most = maxPatches(this.#config, rows);
+    const usual = Math.ceil(rows / this.#config.minBytesPerPatch);
+    return this.#config.patching === "rules"
+      ? Math.min(most, usual + PLANS[this.#device.kind].sparePatches)
+      : most;
   }
 
   /** Positions whose rows are in the caches and agree with the given sequence. */
@@ -139,76 +208,67 @@ export class Decoder {
   }
 
   /** Makes the caches hold `symbols` (facts [symbols, channels]) and returns the distributions after the last
-   *  rows, of which there are at least `wanted`. Throws ShapeError past the capacity. */
+   *  `wanted` of them. Throws ShapeError past the capacity. */
   async extend(symbols: readonly number[], facts: Uint16Array, wanted = 1): Promise<Distributions> {
+    const n = symbols.length;
+    invariant(n > 0 && n <= this.capacity, `${n} symbols in a decoder of ${this.capacity}`);
     invariant(
-      symbols.length > 0 && symbols.length <= this.capacity,
-      `${symbols.length} symbols in a decoder of ${this.capacity}`,
+      wanted >= 1 && wanted <= Math.min(n, this.draftRows),
+      `${wanted} distributions of ${n} symbols were asked for, ${this.draftRows} are kept`,
     );
-    invariant(
-      wanted <= DRAFT_ROWS,
-      `${wanted} distributions were asked for, ${DRAFT_ROWS} are kept`,
-    );
-    let at = Math.min(this.#agreeing(symbols, facts), symbols.length - wanted);
+    const from = n - wanted;
+    let at = Math.min(this.#agreeing(symbols, facts), from);
     const map = patchWindow(this.#config, symbols, maxPatches(this.#config, this.capacity));
-    let last: Distributions | undefined;
+    const p = new Float32Array(wanted * 256);
+    const eom = new Float32Array(wanted);
     // A failed run leaves the caches undefined behind `at`.
     this.#symbols.length = at;
-    while (at < symbols.length) {
-      const left = symbols.length - at;
-      const [big, small] = this.#extensions as [Extension, Extension];
-      const extension = left > small.rows ? big : small;
-      // The wanted rows stay together in the last chunk.
-      const count = left <= extension.rows ? left : Math.min(extension.rows, left - wanted);
-      last = await this.#run(extension, { symbols, facts, map, at, count });
+    while (at < n) {
+      const extension = this.#extensions.get(this.#first[n - at]!)!;
+      const count = fitting(extension, map, at, n);
+      const got = await this.#run(extension, { symbols, facts, map, at, count, from });
       at += count;
+      if (got === undefined) continue;
+      const rows = at - Math.max(from, at - count);
+      const first = at - rows - from;
+      p.set(got.p.subarray(0, rows * 256), first * 256);
+      eom.set(got.eom.subarray(0, rows), first);
     }
     this.#symbols = [...symbols];
-    this.#facts = facts.slice(0, symbols.length * N_FACT_CHANNELS);
-    return last!;
+    this.#facts = facts.slice(0, n * N_FACT_CHANNELS);
+    return { from, p, eom };
   }
 
-  async #run(
-    e: Extension,
-    o: {
-      symbols: readonly number[];
-      facts: Uint16Array;
-      map: ReturnType<typeof patchWindow>;
-      at: number;
-      count: number;
-    },
-  ): Promise<Distributions> {
-    const ids = new Uint32Array(e.rows * ID_CHANNELS).fill(NO_ROW);
-    const newest = new Uint32Array(e.rows);
-    const ends = new Uint32Array(e.patchRows).fill(NO_ROW);
+  /** Runs one chunk; gives what it has of the wanted distributions. */
+  async #run(e: Extension, o: Chunk): Promise<{ p: Float32Array; eom: Float32Array } | undefined> {
+    const { host, at } = e;
     const firstPatch = o.at === 0 ? 0 : o.map.newest[o.at - 1]! + 1;
+    host.fill(NO_ROW, at.ids, at.ids + e.rows * ID_CHANNELS);
+    host.fill(NO_ROW, at.ends, at.ends + e.patchRows);
     for (let i = 0; i < e.rows; i++) {
       const t = o.at + Math.min(i, o.count - 1);
-      newest[i] = o.map.newest[t]!;
+      host[at.newest + i] = o.map.newest[t]!;
       if (i >= o.count) continue;
-      writeIds(ids, i * ID_CHANNELS, o.symbols[t]!, o.facts, t * N_FACT_CHANNELS);
+      writeIds(host, at.ids + i * ID_CHANNELS, o.symbols[t]!, o.facts, t * N_FACT_CHANNELS);
       const patch = o.map.endOf[t]!;
-      if (patch !== NO_PATCH) ends[patch - firstPatch] = i;
+      if (patch !== NO_PATCH) host[at.ends + patch - firstPatch] = i;
     }
-    const d = this.#device;
-    d.write(e.ids, ids);
-    d.write(e.ends, ends);
-    d.write(e.newest, newest);
-    d.write(e.span, [o.at]);
-    d.write(e.patchSpan, [firstPatch]);
-    await e.program.run();
-    if (o.at + o.count < o.symbols.length)
-      return { from: o.at, p: new Float32Array(0), eom: new Float32Array(0) };
-    const [p, eom] = await Promise.all([d.read(e.p, 0, o.count * 256), d.read(e.eom, 0, o.count)]);
-    return { from: o.at, p: p as Float32Array, eom: eom as Float32Array };
+    const firstWanted = Math.max(0, o.from - o.at);
+    for (let i = 0; i < e.eom.size; i++)
+      host[at.wanted + i] = Math.min(o.count - 1, firstWanted + i);
+    host[at.span] = o.at;
+    host[at.patchSpan] = firstPatch;
+    this.#device.write(e.inputs, host);
+    const wanted = o.at + o.count > o.from;
+    const [p, eom] = await e.program.runAndRead(wanted ? [e.p, e.eom] : []);
+    return wanted ? { p: p as Float32Array, eom: eom as Float32Array } : undefined;
   }
 
   dispose(): void {
     for (const t of this.#shared.values()) this.#device.free(t);
-    for (const e of this.#extensions) {
+    for (const e of this.#extensions.values()) {
       e.program.dispose();
-      for (const t of [e.ids, e.ends, e.newest, e.span, e.patchSpan, e.p, e.eom])
-        this.#device.free(t);
+      for (const t of [...e.views, e.inputs, e.p, e.eom]) this.#device.free(t);
     }
   }
 
@@ -216,4 +276,12 @@ export class Decoder {
   reset(): void {
     this.#symbols = [];
   }
+}
+
+/** Symbols from `at` that a program takes: as many as its rows, and its patch rows, hold. */
+function fitting(e: Extension, map: PatchMap, at: number, end: number): number {
+  const before = at === 0 ? -1 : map.newest[at - 1]!;
+  let count = Math.min(e.rows, end - at);
+  while (map.newest[at + count - 1]! - before > e.patchRows) count--;
+  return count;
 }

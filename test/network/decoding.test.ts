@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { headerSymbols } from "../../model/bytes.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import { Decoder, DRAFT_ROWS } from "../../model/decoder.ts";
+import { Decoder } from "../../model/decoder.ts";
 import type { Device } from "../../model/device.ts";
 import { createFactEncoder } from "../../model/facts/encoder.ts";
 import { N_FACT_CHANNELS } from "../../model/facts/channels.ts";
@@ -100,7 +100,7 @@ describe("decoding", () => {
           [header.length + 4, 1],
           [header.length + 20, 16],
           [header.length + 12, 3],
-          [symbols.length, DRAFT_ROWS],
+          [symbols.length, decoder.draftRows],
           [header.length + 30, 1],
         ] as const) {
           const d = await decoder.extend(symbols.slice(0, length), facts, wanted);
