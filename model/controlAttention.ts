@@ -7,7 +7,6 @@
 import { keySide, type AttentionPart } from "./attention.ts";
 import type { Builder, Part } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
-import { addInto } from "./kernels/add.ts";
 import { dotAttentionBackward, dotAttentionForward } from "./kernels/dotAttention.ts";
 import { keyShiftBackward, keyShiftForward } from "./kernels/keyShift.ts";
 import { matmul } from "./kernels/matmul.ts";
@@ -204,15 +203,14 @@ function dotPart(b: Builder, p: AttentionPart, x: Tensor): Part {
       value.backward({ dOut: dV, dX, first: 1 });
       query.backward({ dOut: q.backward(dQ), dX, first: 0 });
       key.backward({ dOut: k.backward(dK), dX: dXk, first: 1 });
-      const dShift = b.temp("dShift", [rows, C]);
       keyShiftBackward(g, {
         ...shift,
         x,
         dY: dXk,
-        dX: dShift,
+        dX,
         dMix: b.gradient(`${p.prefix}.keyShift`),
+        accumulate: 1,
       });
-      addInto(g, { x: dShift, y: dX });
       return dX;
     },
   };

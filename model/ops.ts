@@ -18,7 +18,7 @@ import * as streamGradient from "./kernels/streamGradient.ts";
 import * as streamHead from "./kernels/streamHead.ts";
 import * as streamWrite from "./kernels/streamWrite.ts";
 import * as convert from "./kernels/convert.ts";
-import * as attentionScalars from "./kernels/attentionScalars.ts";
+import * as attentionScalars from "./kernels/attentionScalarsOps.ts";
 import * as copyRows from "./kernels/copyRows.ts";
 import * as keyShift from "./kernels/keyShift.ts";
 import * as taumode from "./kernels/taumode.ts";
