@@ -30,7 +30,7 @@ export interface OpenedAdapter {
 export interface AdapterOptions {
   /** A software rasterizer runs the tests; users are better off with the CPU device. */
   readonly software: "allow" | "refuse";
-  /** Whether every access of a shader is kept inside its buffer and every call is validated: "on" costs time (LOG.md
+  /** Whether every access of a shader is kept inside its buffer by the compiler: "on" costs time (LOG.md
    *  has the figures) and is for doubtful drivers; our kernels' own bounds are tested. Default "off", which the
    *  environment variable NARROWGAUGE_GPU_CHECKS=on overrides. */
   readonly checks?: "on" | "off";
@@ -128,7 +128,7 @@ const WANTED_LIMITS = [
 export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapter> {
   const checks = process.env["NARROWGAUGE_GPU_CHECKS"] ?? options.checks ?? "off";
   const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
-  if (checks !== "on") toggles.push("disable_robustness", "skip_validation");
+  if (checks !== "on") toggles.push("disable_robustness");
   const gpu = loadDawn().create([
     `enable-dawn-features=${toggles.join(",")}`,
     // Steps of 65 µs are meant for strangers' pages; our profiles need the true times.

@@ -100,7 +100,8 @@ function fitsMatrices(p: Params, caps: GpuCaps, stored: readonly Stored[]): bool
 function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
   const { m, k, n, batch, splits, chunk } = p as Record<string, number> as Required<MatmulSize>;
   const chosen = p["matrixTile"];
-  const tile = chosen === undefined ? pickMatrixTile(m, n, batch * splits) : matrixTiles[chosen]!;
+  const tile =
+    chosen === undefined ? pickMatrixTile(m, chunk, n, batch * splits) : matrixTiles[chosen]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
     code: matrixSource(tile, {

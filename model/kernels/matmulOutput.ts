@@ -37,20 +37,29 @@ fn ${name}At(i: u32) -> ${real} { return ${real}(${name}[i]); }
 
 const BLEND = "override hiddenShare: f32;\noverride productShare: f32;\n";
 
-/** Declares `out` (and `hidden`) and finish(at, x): stores x at element `at`, a multiple of `lanes`. */
+/** Whether what is stored depends on a tensor besides the product. */
+export const readsBefore = (epilogue: Epilogue): boolean =>
+  epilogue !== "none" && epilogue !== "reluSquared";
+
+/** Declares `out` (and `hidden`); before(at): what the epilogue reads there; finishFrom(at, x, before) stores x at
+ *  element `at`, a multiple of `lanes`; finish(at, x) does both. */
 export function outputSource(o: MatmulOutput, lanes: 1 | 4): string {
   const real = lanes === 4 ? "vec4f" : "f32";
   const type = element(o.out, lanes);
   const i = lanes === 4 ? "at / 4u" : "at";
   const value: Record<Epilogue, string> = {
     none: "x",
-    accumulate: `${real}(out[${i}]) + x`,
+    accumulate: "before + x",
     reluSquared: `max(x, ${real}()) * max(x, ${real}())`,
-    reluSquaredBackward: `2.0 * sqrt(hiddenAt(${i})) * x`,
-    blend: `hiddenShare * hiddenAt(${i}) + productShare * x`,
+    reluSquaredBackward: `2.0 * sqrt(before) * x`,
+    blend: `hiddenShare * before + productShare * x`,
   };
   const reads = o.epilogue === "reluSquaredBackward" || o.epilogue === "blend";
+  const before =
+    o.epilogue === "accumulate" ? `${real}(out[${i}])` : reads ? `hiddenAt(${i})` : `${real}()`;
   return `${o.epilogue === "blend" ? BLEND : ""}${reads ? operandSource("hidden", 3, o.hidden, lanes) : ""}@group(0) @binding(2) var<storage, read_write> out: array<${type}>;
-fn finish(at: u32, x: ${real}) { out[${i}] = ${type}(${value[o.epilogue]}); }
+fn beforeAt(at: u32) -> ${real} { return ${before}; }
+fn finishFrom(at: u32, x: ${real}, before: ${real}) { out[${i}] = ${type}(${value[o.epilogue]}); }
+fn finish(at: u32, x: ${real}) { finishFrom(at, x, beforeAt(at)); }
 `;
 }

@@ -10,6 +10,9 @@ import { tinyConfig, tinySampler, tinySpectrum } from "../support/tinyModel.ts";
 /** float32 against float64 over ten updates: rounding grows with Muon's normalization of small gradients. */
 const CURVE_TOLERANCE = 0.02;
 
+/** The same in halves, whose rounding is 2^-11 of every activation. */
+const HALF_TOLERANCE = 0.06;
+
 let gpu: Device | undefined;
 beforeAll(async () => {
   gpu = await testGpu();
@@ -23,6 +26,7 @@ async function curve(device: Device, config: ModelConfig, steps: number): Promis
     await trainer.step({ step, factor: 1, windows: sampler.step(step) });
     losses.push(await trainer.loss());
   }
+  expect((await trainer.optimizer.lossScaling()).overflows).toBe(0);
   trainer.dispose();
   return losses;
 }
@@ -62,6 +66,20 @@ describe("training step", () => {
         );
       }
     });
+
+  test("follows it in halves too, with a scaled loss and no step skipped", async () => {
+    if (gpu === undefined) return;
+    const config = tinyConfig({ precision: "f16" });
+    const reference = await curve(
+      await createCpuDevice({ threads: 0, precision: "f64" }),
+      config,
+      10,
+    );
+    const got = await curve(gpu, config, 10);
+    got.forEach((loss, i) =>
+      expect(Math.abs(loss - reference[i]!), `step ${i}: ${loss}`).toBeLessThan(HALF_TOLERANCE),
+    );
+  });
 
   for (const [name, overrides] of variants)
     test(`has the gradient that central differences give: ${name}`, async () => {

@@ -26,15 +26,18 @@ describe.each =
     }
   };
 
-export function test(name: string, run: () => unknown): void {
+/** Options, vitest's timeouts among them, are not looked at. */
+export function test(name: string, ...rest: unknown[]): void {
+  const run = rest.find((x) => typeof x === "function") as () => unknown;
   cases.push({ name: [...path, name].join(" > "), run });
 }
 test.each =
   (rows: readonly unknown[]) =>
-  (name: string, run: (...row: unknown[]) => unknown): void => {
+  (name: string, ...rest: unknown[]): void => {
+    const run = rest.find((x) => typeof x === "function") as (...row: unknown[]) => unknown;
     for (const row of rows) {
       const values = Array.isArray(row) ? row : [row];
-      test(`${name} ${String(values[0])}`, () => run(...values));
+      test(`${name} ${JSON.stringify(values[0])}`, () => run(...values));
     }
   };
 

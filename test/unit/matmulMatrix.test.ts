@@ -58,8 +58,8 @@ describe("matrix kernels", () => {
   });
 
   test("narrow products take narrow tiles", () => {
-    expect(pickMatrixTile(32768, 4, 1).tileN).toBeLessThanOrEqual(32);
-    expect(pickMatrixTile(4096, 4096, 1).tileM).toBe(128);
-    expect(pickMatrixTile(16, 256, 1).tileM).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(32768, 256, 4, 1).tileN).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(4096, 4096, 4096, 1).tileM).toBe(128);
+    expect(pickMatrixTile(16, 256, 256, 1).tileM).toBeLessThanOrEqual(32);
   });
 });
