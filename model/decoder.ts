@@ -109,8 +109,17 @@ export class Decoder {
     const decoder = new Decoder(device, config);
     const shared = new Map<string, Tensor>();
     decoder.#shared = shared;
-    const extensions = decoder.#sizes.map((rows) => decoder.#record(rows, params, shared));
-    for (const e of await Promise.all(extensions)) decoder.#extensions.set(e.rows, e);
+    const record = async (rows: number): Promise<void> => {
+      decoder.#extensions.set(rows, await decoder.#record(rows, params, shared));
+    };
+    try {
+      // A GPU's driver compiles side by side; CPU threads take one program at a time.
+      if (device.kind === "gpu") await Promise.all(decoder.#sizes.map(record));
+      else for (const rows of decoder.#sizes) await record(rows);
+    } catch (error) {
+      decoder.dispose();
+      throw error;
+    }
     return decoder;
   }
 

@@ -3,6 +3,7 @@
  * Callers await `run` before they write or read; the GPU's run resolves once the work is queued.
  */
 import type { ModelConfig } from "./config.ts";
+import { ConfigError } from "./errors.ts";
 import type { DType, Graph, Tensor } from "./graph.ts";
 
 export type DeviceChoice = "auto" | "gpu" | "cpu";
@@ -52,7 +53,26 @@ export interface Device {
   free(tensor: Tensor): void;
   /** Bytes held by persistent tensors and programs. */
   readonly allocatedBytes: number;
+  /** Most of them that are allowed; what would pass it throws ConfigError and allocates nothing. */
+  memoryLimit: number;
   dispose(): Promise<void>;
+}
+
+const MIB = 2 ** 20;
+
+/** Throws where `bytes` more would pass a device's limit. */
+export function checkMemory(
+  device: Pick<Device, "allocatedBytes" | "memoryLimit">,
+  what: string,
+  bytes: number,
+): void {
+  if (device.allocatedBytes + bytes <= device.memoryLimit) return;
+  const mib = (n: number): string => `${Math.ceil(n / MIB)} MiB`;
+  throw new ConfigError(
+    "NG_MEMORY_LIMIT",
+    `${what} takes ${mib(bytes)} beside the ${mib(device.allocatedBytes)} in use, and the limit is ${mib(device.memoryLimit)}`,
+    "choose a smaller preset, or raise the limit",
+  );
 }
 
 /** How activations are held on this device under a configuration. */

@@ -68,12 +68,26 @@ const bytesOf = (params: Fields, name: string): Uint8Array =>
   new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
 
 const EXIT_DEVICE_LOST = 3;
+/** How long one submit of training may keep the GPU from the desktop, at most also while the editor is in use; and for
+ *  how long after an edit or a completion it counts as in use. */
+const SUBMIT_MS = 100;
+const IN_USE_SUBMIT_MS = 16;
+const IN_USE_MS = 30_000;
 
 class Host {
   #gpu: { device: Device; reason: string } | undefined;
   #model: Model | undefined;
   #training:
-    { control: { paused: boolean }; abort: AbortController; done: Promise<unknown> } | undefined;
+    | {
+        control: { paused: boolean };
+        abort: AbortController;
+        done: Promise<unknown>;
+        device?: Device;
+      }
+    | undefined;
+  #inUse: NodeJS.Timeout | undefined;
+  #submitMs = SUBMIT_MS;
+  #memoryLimit: number | undefined;
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
   readonly #edits = new Map<string, Uint8Array | undefined>();
@@ -84,6 +98,7 @@ class Host {
   ): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
     if (this.#gpu !== undefined && choice !== "cpu") return { on: this.#gpu, shared: 1 };
     const on = await openDevice(choice);
+    if (this.#memoryLimit !== undefined) on.device.memoryLimit = this.#memoryLimit;
     if (on.device.kind === "gpu") this.#gpu = on;
     return { on, shared: on.device.kind === "gpu" ? 1 : 0 };
   }
@@ -109,6 +124,34 @@ class Host {
         device: model.device,
       },
     };
+  }
+
+  /** Any request may carry limits: `memoryMiB` on a device, `submitMs` of the GPU while nobody types. */
+  #limits(params: Fields): void {
+    const { memoryMiB, submitMs } = params;
+    const device = this.#gpu?.device;
+    if (typeof memoryMiB === "number" && memoryMiB > 0) {
+      this.#memoryLimit = memoryMiB * 2 ** 20;
+      if (device !== undefined) device.memoryLimit = this.#memoryLimit;
+    }
+    if (typeof submitMs === "number" && submitMs > 0) this.#submitMs = submitMs;
+    if (device?.submitMs !== undefined && this.#inUse === undefined)
+      device.submitMs = this.#submitMs;
+  }
+
+  /** Somebody types: shorter submits until nobody does. */
+  #editorInUse(): void {
+    const device = this.#gpu?.device;
+    if (device?.submitMs === undefined) return;
+    if (this.#inUse !== undefined) {
+      this.#inUse.refresh();
+      return;
+    }
+    device.submitMs = Math.min(this.#submitMs, IN_USE_SUBMIT_MS);
+    this.#inUse = setTimeout(() => {
+      device.submitMs = this.#submitMs;
+      this.#inUse = undefined;
+    }, IN_USE_MS).unref();
   }
 
   #edit(path: string, bytes: Uint8Array | undefined): void {
@@ -157,6 +200,7 @@ class Host {
     const lexicon = json("lexiconPath");
     const choice = field(params, "device", "string") as DeviceChoice;
     const { on, shared } = await this.#device(choice);
+    if (this.#training !== undefined) this.#training.device = on.device;
     const resume = hasUnfinishedCandidate(dir);
     if (!resume) discardCandidate(dir);
     let lastStep = -1;
@@ -245,6 +289,9 @@ class Host {
       );
     const abort = new AbortController();
     this.#cancelled.set(id, abort);
+    this.#editorInUse();
+    // Training stops at its next submit, or op, until the completion is made.
+    const release = this.#training?.device?.hold();
     try {
       const c = await model.complete({
         path: field(params, "path", "string"),
@@ -256,12 +303,14 @@ class Host {
       });
       return { text: c.text, confidence: c.confidence, ms: c.ms, perByte: [...c.perByte] };
     } finally {
+      release?.();
       this.#cancelled.delete(id);
     }
   }
 
   async answer(request: Extract<HostRequest, { params: Fields }>): Promise<unknown> {
     const { id, params } = request;
+    this.#limits(params);
     switch (request.method) {
       case "hello":
         return { protocolVersion: PROTOCOL_VERSION, pid: process.pid };
@@ -285,6 +334,7 @@ class Host {
       case "complete":
         return this.#complete(id, params);
       case "setFile":
+        this.#editorInUse();
         this.#edit(field(params, "path", "string"), bytesOf(params, "bytes"));
         return {};
       case "removeFile":

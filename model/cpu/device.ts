@@ -14,7 +14,7 @@ import {
 } from "../graph.ts";
 import { DeviceUnavailableError, invariant } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
-import type { Device, Program } from "../device.ts";
+import { checkMemory, type Device, type Program } from "../device.ts";
 import { bindSimd, HEAP_BASE, MAX_THREADS, memoryBuffer } from "./simd/bind.ts";
 import {
   COMMAND,
@@ -73,6 +73,7 @@ export class CpuDevice implements Device {
   readonly #workers: Worker[] = [];
   #free: { offset: number; bytes: number }[] = [];
   #top = HEAP_BASE;
+  memoryLimit = Infinity;
   #allocated = 0;
   #programId = 1;
   #running: Promise<void> = Promise.resolve();
@@ -135,7 +136,7 @@ export class CpuDevice implements Device {
 
   tensor(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
     const t = makeTensor(name, shape, dtype, "persistent");
-    this.#place(t.id, t.size, dtype);
+    this.#place(t);
     return t;
   }
 
@@ -156,7 +157,12 @@ export class CpuDevice implements Device {
     return t;
   }
 
-  #allocate(elements: number, dtype: DType): { buffer: Buffer; address: BufferAddress } {
+  #allocate(
+    name: string,
+    elements: number,
+    dtype: DType,
+  ): { buffer: Buffer; address: BufferAddress } {
+    checkMemory(this, name, elements * 4);
     if (this.#memory === undefined) {
       this.#allocated += elements * 8;
       return {
@@ -199,10 +205,10 @@ export class CpuDevice implements Device {
     return { buffer, address: { byteOffset, length: elements, dtype: inMemory(dtype) } };
   }
 
-  #place(id: number, elements: number, dtype: DType): void {
-    const { buffer, address } = this.#allocate(elements, dtype);
-    this.#buffers.set(id, buffer);
-    this.#addresses.set(id, address);
+  #place(t: Tensor): void {
+    const { buffer, address } = this.#allocate(t.name, t.size, t.dtype);
+    this.#buffers.set(t.id, buffer);
+    this.#addresses.set(t.id, address);
   }
 
   #release(address: BufferAddress): void {
@@ -273,7 +279,12 @@ export class CpuDevice implements Device {
 
   async compile(graph: Graph, label: string): Promise<Program> {
     const plan = planBuffers(graph.nodes);
-    const slots = plan.slotSizes.map((size) => this.#allocate(size, "f32"));
+    checkMemory(
+      this,
+      label,
+      plan.slotSizes.reduce((sum, size) => sum + size * 4, 0),
+    );
+    const slots = plan.slotSizes.map((size) => this.#allocate(label, size, "f32"));
     const addressOf = (t: Tensor): BufferAddress => {
       if (t.role === "persistent") {
         const a = this.#addresses.get(t.id);

@@ -14,7 +14,7 @@ import {
 import { fromHalves, toHalves } from "../half.ts";
 import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
-import type { Device, OpTime, Program } from "../device.ts";
+import { checkMemory, type Device, type OpTime, type Program } from "../device.ts";
 import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
 import { Pacer } from "./pacing.ts";
 import { Pipelines } from "./pipelines.ts";
@@ -45,6 +45,7 @@ export class GpuDevice implements Device {
   readonly #queue: SubmitQueue;
   /** Free staging buffers by size. */
   readonly #staging = new Map<number, GPUBuffer[]>();
+  memoryLimit = Infinity;
   #allocated = 0;
   #failure: Error | undefined;
 
@@ -95,6 +96,7 @@ export class GpuDevice implements Device {
 
   #createBuffer(name: string, words: number): GPUBuffer {
     const size = Math.max(16, words * 4);
+    checkMemory(this, name, size);
     this.#allocated += size;
     return this.gpu.createBuffer({
       label: name,
@@ -202,6 +204,11 @@ export class GpuDevice implements Device {
   async compile(graph: Graph, label: string): Promise<Program> {
     this.#check();
     const plan = planBuffers(graph.nodes, (t) => this.#words(t));
+    checkMemory(
+      this,
+      label,
+      plan.slotSizes.reduce((sum, words) => sum + words * 4, 0),
+    );
     const slots = plan.slotSizes.map((size, i) => this.#createBuffer(`${label} slot ${i}`, size));
     const temporaryBytes = plan.slotSizes.reduce((sum, n) => sum + n * 4, 0);
     const steps: Step[] = await Promise.all(

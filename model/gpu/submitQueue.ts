@@ -57,6 +57,8 @@ const PROMPT_MS = 0.25;
 /** After a wait that slept too long, so many waits do not sleep: whatever ends while one sleeps is measured wrong. */
 const WARY_WAITS = 16;
 const FENCE_BYTES = 4;
+/** Submits of a run with read-back, at least. */
+const READING_SUBMITS = 3;
 
 export class SubmitQueue {
   /** Longest submit; short while the editor is in use. */
@@ -155,8 +157,10 @@ export class SubmitQueue {
     this.#sawEnd = end - asked > PROMPT_MS;
     this.#lastEnd = end;
     if (!this.#sawEnd && asked - begin > TIMER_SLACK_MS) this.#wary = WARY_WAITS;
-    if (!this.#sawEnd) flight.pacer.late(span, ms);
-    else if (flight.timed === 1 && sawBegin) flight.pacer.measured(span, ms);
+    if (flight.timed === 1) {
+      if (!this.#sawEnd) flight.pacer.late(span, ms);
+      else if (sawBegin) flight.pacer.measured(span, ms);
+    }
     this.#flights.shift();
     this.#freeFences.push(flight.fence);
   }
@@ -196,7 +200,10 @@ export class SubmitQueue {
             size: bytes,
             usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
           }));
-    const spans = program.pacer.spans(this.submitMs);
+    // In parts, so that the GPU starts on the first while the driver records the others.
+    const spans = program.pacer.spans(
+      Math.min(this.submitMs, program.pacer.whole().ms / READING_SUBMITS),
+    );
     const commands = spans.map((span, i) => {
       const encoder = this.#encode(program.steps, span);
       if (i === spans.length - 1 && target !== undefined) copyAll(encoder, copies, target);
@@ -224,7 +231,9 @@ export class SubmitQueue {
     program.prepared = this.#prepare(program, copies, now.staging);
     if (mapped === undefined) return new ArrayBuffer(0);
     await mapped;
-    if (alone) program.pacer.measured(program.pacer.whole(), performance.now() - begin);
+    // The others in flight came before and are done.
+    if (!alone) void this.#retireAll().catch(() => undefined);
+    else program.pacer.measured(program.pacer.whole(), performance.now() - begin);
     const copy = now.staging!.getMappedRange().slice(0);
     now.staging!.unmap();
     this.#check();
