@@ -4,11 +4,12 @@
  */
 import type { Builder, Part } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
-import { linear } from "./linear.ts";
 import { addNorm } from "./kernels/addNorm.ts";
+import { matmul } from "./kernels/matmul.ts";
 import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
 import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
 import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
+import { streamGradient, termsOf } from "./kernels/streamGradient.ts";
 import { streamHeadBackward, streamHeadForward } from "./kernels/streamHead.ts";
 import { streamWriteBackward, streamWriteForward } from "./kernels/streamWrite.ts";
 
@@ -101,14 +102,18 @@ function streamResidual(
   const g = b.graph;
   const { streams: S, mixingBlock: O } = b.config;
   const mixing = { kind: "goMhc", S, O } as const;
-  const phi = linear(b, `${prefix}.phi`, x, rows);
+  // Its columns are too few for rows of halves.
+  const phi = b.param(`${prefix}.phi`);
+  const [k, n] = phi.shape as [number, number];
+  const u = b.temp("stream logits", [rows, n]);
+  matmul(g, { a: x, b: phi, out: u, m: rows, k, n });
   const weights = b.temp("stream weights", [rows, S, S + 1]);
   const gates = b.temp("read gates", [rows, S + 1]);
   const normed = b.temp("normed", [rows, channels], b.half);
   const head = {
     mixing,
     x,
-    u: phi.out,
+    u,
     alpha: b.param(`${prefix}.alpha`),
     bias: b.param(`${prefix}.bias`),
     gates,
@@ -124,17 +129,20 @@ function streamResidual(
       const dF = b.temp("dF", [rows, channels], b.half);
       streamWriteBackward(g, { x, weights, f: inner.out, dY, dWeights, dF });
       const dNormed = inner.backward(dF);
-      const dU = b.temp("dPhi", phi.out.shape);
+      const dU = b.temp("dStream logits", [rows, n]);
+      const terms = b.temp("stream terms", [rows, termsOf(S)]);
       streamHeadBackward(g, {
         ...head,
         dWeights,
         dNormed,
-        dX: dY,
         dU,
+        terms,
         dAlpha: b.gradient(`${prefix}.alpha`),
         dBias: b.gradient(`${prefix}.bias`),
       });
-      phi.backward({ dOut: dU, dX: dY, first: 0 });
+      const dPhi = b.gradient(`${prefix}.phi`);
+      matmul(g, { a: x, b: dU, out: dPhi, m: k, k: rows, n, transposeA: 1 });
+      streamGradient(g, { x, dNormed, terms, dU, phi, dX: dY });
       return dY;
     },
   };

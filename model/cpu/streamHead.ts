@@ -73,14 +73,16 @@ export function streamHeadBackward(
     gates: Floats;
     dWeights: Floats;
     dNormed: Floats;
-    dX: Floats;
     dU: Floats;
+    terms: Floats;
+    /** Entries of terms per token. */
+    stride: number;
     sums: Floats;
   },
   start: number,
   end: number,
 ): void {
-  const { x, u, alpha, bias, gates, dWeights, dNormed, dX, dU, sums, S, C, T } = v;
+  const { x, u, alpha, bias, gates, dWeights, dNormed, dU, terms, stride, sums, S, C, T } = v;
   const mixing = mixingRow(v);
   const M = 2 * S + mixing.K;
   const logits = new Float64Array(mixing.K);
@@ -89,8 +91,7 @@ export function streamHeadBackward(
   const dMix = new Float64Array(S * S);
   const h = new Float64Array(C);
   const dPre = new Float64Array(S);
-  const dY = new Float64Array(S);
-  const groupSums = new Float64Array(2 * M);
+  const groupSums = new Float64Array(M + 3);
   for (let group = start; group < end; group++) {
     groupSums.fill(0);
     const last = Math.min((group + 1) * v.rows, T);
@@ -134,39 +135,32 @@ export function streamHeadBackward(
         } else dV = dLogits[m - 2 * S]!;
         dU[t * M + m] = r * gain * dV;
         groupSums[m]! += dV;
-        groupSums[M + m]! += dV * z;
+        groupSums[M + Math.min(Math.floor(m / S), 2)]! += dV * z;
         through += gain * dV * z;
       }
-      const along = (r * r * through) / (S * C);
-      for (let c = 0; c < C; c++) {
-        for (let i = 0; i < S; i++) dY[i] = dX[streams + i * C + c]!;
-        const dH = scale * dNormed[t * C + c]! - slope * h[c]!;
-        for (let j = 0; j < S; j++) {
-          const at = streams + j * C + c;
-          let sum = gates[pre + j]! * dH - along * x[at]!;
-          for (let i = 0; i < S; i++) sum += mix[i * S + j]! * dY[i]!;
-          dX[at] = sum;
-        }
-      }
+      const to = t * stride;
+      terms.fill(0, to, to + stride);
+      terms.set(mix, to);
+      for (let j = 0; j < S; j++) terms[to + S * S + j] = gates[pre + j]!;
+      terms[to + S * S + S] = scale;
+      terms[to + S * S + S + 1] = -slope;
+      terms[to + S * S + S + 2] = (-r * r * through) / (S * C);
     }
-    sums.set(groupSums, group * 2 * M);
+    sums.set(groupSums, group * (M + 3));
   }
 }
 
 export function streamHeadGains(v: {
-  S: number;
-  K: number;
+  M: number;
   groups: number;
   sums: Floats;
   dBias: Floats;
   dAlpha: Floats;
 }): void {
-  const { S, K, groups, sums, dBias, dAlpha } = v;
-  const M = 2 * S + K;
-  const totals = new Float64Array(2 * M);
+  const { M, groups, sums, dBias, dAlpha } = v;
+  const totals = new Float64Array(M + 3);
   for (let group = 0; group < groups; group++)
-    for (let m = 0; m < 2 * M; m++) totals[m]! += sums[group * 2 * M + m]!;
+    for (let m = 0; m < M + 3; m++) totals[m]! += sums[group * (M + 3) + m]!;
   dBias.set(totals.subarray(0, M));
-  dAlpha.fill(0);
-  for (let m = 0; m < M; m++) dAlpha[Math.min(Math.floor(m / S), 2)]! += totals[M + m]!;
+  dAlpha.set(totals.subarray(M));
 }

@@ -7,10 +7,10 @@
  * Bytes per row over a sublayer's residual, S = 4, in units of C elements (matmuls of phi included):
  *                                            forward   backward
  *   one op per formula                       28        54
- *   this                                     18        36
+ *   this                                     18        32
  * Forward: phi reads x, the head reads x and writes normed, streamWrite reads x and f and writes y. Backward:
- * streamWrite reads x, f and dY and writes dF; the head reads x, dY and dNormed and writes dX over dY; phi adds to
- * dX and reads x for its own gradient.
+ * streamWrite reads x, f and dY and writes dF; the head reads x and dNormed; streamGradient reads x, dY and dNormed
+ * and writes dX over dY; phi reads x for its own gradient.
  */
 import {
   expectSize,
@@ -41,6 +41,7 @@ import {
   type MixingKind,
 } from "./mixing.ts";
 import { streamShape } from "./streamExpand.ts";
+import { termsOf } from "./streamGradient.ts";
 import code from "./streamHead.wgsl";
 
 const THREADS = 128;
@@ -60,9 +61,9 @@ function layoutOf(p: Params): Layout {
   const K = mixingLogits(mixing);
   let lanes = 32;
   while (lanes < THREADS && S * Math.ceil(p["C"]! / 4 / lanes) > KEPT) lanes *= 2;
-  const perRow = mixingFloats(mixing) + 2 * K + 2 * S * S + 2 * S + 2 * (2 * S + K);
+  const perRow = mixingFloats(mixing) + 2 * K + 2 * S * S + 2 * S + (2 * S + K);
   let rows = THREADS / lanes;
-  while (rows > 1 && rows * (perRow + lanes * (2 * S + 1)) > WORKGROUP_FLOATS) rows /= 2;
+  while (rows > 1 && rows * (perRow + lanes * (2 * S + 1 + 4)) > WORKGROUP_FLOATS) rows /= 2;
   return { lanes, rows };
 }
 
@@ -73,12 +74,13 @@ function kernel(
   o: { entryPoint: "forward" | "backward" | "gains"; workgroups?: number },
 ): GpuKernel {
   const { lanes, rows } = layoutOf(p);
-  const aliases = halfAliases(stored, { X: 0, H: 6, DX: 7 }, 4);
+  const aliases = halfAliases(stored, { X: 0, H: 6 }, 4);
   return {
     code: `${aliases}${mixingCode(mixingOf(p), rows, caps)}
 const T: u32 = ${p["T"]};
 const C: u32 = ${p["C"]};
 const LANES: u32 = ${lanes};
+const TERMS: u32 = ${termsOf(p["S"]!)};
 ${code}`,
     entryPoint: o.entryPoint,
     constants: {},
@@ -112,8 +114,8 @@ export const streamHeadForwardOp: OpSpec = {
 
 export const streamHeadBackwardOp: OpSpec = {
   name: "streamHeadBackward",
-  access: ["read", "read", "read", "read", "read", "read", "read", "readWrite", "write", "write"],
-  halves: [0, 6, 7],
+  access: ["read", "read", "read", "read", "read", "read", "read", "write", "write", "write"],
+  halves: [0, 6],
   units: (p) => p["groups"]!,
   cpu: (b, p, start, end) =>
     backwardTwin(
@@ -129,8 +131,9 @@ export const streamHeadBackwardOp: OpSpec = {
         gates: b[4] as Floats,
         dWeights: b[5] as Floats,
         dNormed: b[6] as Floats,
-        dX: b[7] as Floats,
-        dU: b[8] as Floats,
+        dU: b[7] as Floats,
+        terms: b[8] as Floats,
+        stride: termsOf(p["S"]!),
         sums: b[9] as Floats,
       },
       start,
@@ -145,8 +148,7 @@ export const streamHeadGainsOp: OpSpec = {
   units: () => 1,
   cpu: (b, p) =>
     gainsTwin({
-      S: p["S"]!,
-      K: mixingLogits(mixingOf(p)),
+      M: 2 * p["S"]! + mixingLogits(mixingOf(p)),
       groups: p["groups"]!,
       sums: b[0] as Floats,
       dBias: b[1] as Floats,
@@ -198,32 +200,32 @@ export function streamHeadForward(
   );
 }
 
-/** dX [T, S, C] holds the gradient of streamWrite's y and is overwritten by that of x, less what comes through u:
- *  phi adds it from dU. dU, dAlpha and dBias are overwritten. */
+/** dU, dAlpha, dBias and the terms [T, termsOf(S)] that streamGradient wants, from dWeights and dNormed. */
 export function streamHeadBackward(
   g: Graph,
   v: HeadTensors & {
     mixing: MixingKind;
     dWeights: Tensor;
     dNormed: Tensor;
-    dX: Tensor;
     dU: Tensor;
+    terms: Tensor;
     dAlpha: Tensor;
     dBias: Tensor;
   },
 ): void {
   const op = "streamHeadBackward";
   const sizes = shape(op, v.mixing, { ...v, weights: v.dWeights, normed: v.dNormed });
-  expectSize(op, "dX", v.dX, v.x.size);
+  const T = sizes["T"]!;
   expectSize(op, "dU", v.dU, v.u.size);
+  expectSize(op, "terms", v.terms, T * termsOf(v.mixing.S));
   expectSize(op, "dAlpha", v.dAlpha, 3);
   expectSize(op, "dBias", v.dBias, v.bias.size);
-  const groups = Math.ceil(sizes["T"]! / layoutOf(sizes).rows);
+  const groups = Math.ceil(T / layoutOf(sizes).rows);
   const params = { ...sizes, groups };
-  const sums = g.temp("streamHead sums", [groups, 2, v.bias.size]);
+  const sums = g.temp("streamHead sums", [groups, v.bias.size + 3]);
   g.add(
     streamHeadBackwardOp,
-    [v.x, v.u, v.alpha, v.bias, v.gates, v.dWeights, v.dNormed, v.dX, v.dU, sums],
+    [v.x, v.u, v.alpha, v.bias, v.gates, v.dWeights, v.dNormed, v.dU, v.terms, sums],
     params,
   );
   g.add(streamHeadGainsOp, [sums, v.dBias, v.dAlpha], params);

@@ -2,12 +2,13 @@
 // columns in the order read gates, write gates, mixing logits.
 // forward: r = 1/rms(x) over S·C, z = r·u, v = alpha[group]·z + bias; pre = sigmoid(v), post = 2·sigmoid(v),
 // mix = mixRows(v); weights [T, S, S + 1] = mix and post, gates [T, S + 1] = pre and r, normed [T, C] = norm(Σ_j pre_j x_j).
-// backward: x, dNormed, u, alpha, bias, gates, dWeights; dX holds dY, the gradient of y = mix·x + post·f, and becomes
-// mixᵀ·dY + pre·dH + the part through r; dU [T, M] is left to phi; sums [groups, 2, M] = Σ dv and Σ dv·z of ROWS rows.
-// gains: one workgroup for each column of dBias and for each of the three of dAlpha.
-// LANES lanes per row, ROWS rows per workgroup; a lane keeps its CHUNKS · S quadruples of x in registers. Lanes are
-// added in lane order through workgroup memory, at most 16 KiB in all. C % 4 == 0.
-// Constants given, besides mixing's (S, K, ROWS): T, C, LANES. Aliases given: X, H (normed and dNormed), DX.
+// backward: x, dNormed, u, alpha, bias, gates, dWeights → dU [T, M], and terms [T, TERMS], with which streamGradient
+// makes dX: mix, pre, and of the norms the scales of dNormed, of the branch input h and of x.
+// sums [groups, M + 3] = Σ dv and, for each of alpha's gains, Σ dv·z of ROWS rows; gains adds those of all groups, one
+// workgroup per column, to dBias and dAlpha.
+// LANES lanes per row, ROWS rows per workgroup; forward keeps a lane's CHUNKS · S quadruples of x in registers. Lanes
+// are added in lane order through workgroup memory, at most 16 KiB in all. C % 4 == 0.
+// Constants given, besides mixing's (S, K, ROWS): T, C, LANES, TERMS. Aliases given: X, H (normed and dNormed).
 const C4 = C / 4u;
 const M = 2u * S + K;
 const WIDE = S + 1u;
@@ -62,18 +63,15 @@ fn forward(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let row = rowOf(group, groups, thread);
-  var streams: array<vec4f, CHUNKS * S>;
-  var own = 0.0;
+  var streams: array<X, CHUNKS * S>;
   for (var k = 0u; k < CHUNKS; k++) {
     let c = row.lane + k * LANES;
     if (row.live && c < C4) {
-      for (var j = 0u; j < S; j++) {
-        let value = vec4f(x[(row.t * S + j) * C4 + c]);
-        streams[k * S + j] = value;
-        own += dot(value, value);
-      }
+      for (var j = 0u; j < S; j++) { streams[k * S + j] = x[(row.t * S + j) * C4 + c]; }
     }
   }
+  var own = 0.0;
+  for (var i = 0u; i < CHUNKS * S; i++) { own += dot(vec4f(streams[i]), vec4f(streams[i])); }
   let r = inverseSqrt(lanesSum(row, own) / f32(S * C) + EPS);
   if (row.live) {
     for (var m = row.lane; m < M; m += LANES) {
@@ -95,7 +93,7 @@ fn forward(
   own = 0.0;
   for (var k = 0u; k < CHUNKS; k++) {
     var h = vec4f();
-    for (var j = 0u; j < S; j++) { h += reads[row.local * S + j] * streams[k * S + j]; }
+    for (var j = 0u; j < S; j++) { h += reads[row.local * S + j] * vec4f(streams[k * S + j]); }
     read[k] = h;
     own += dot(h, h);
   }
@@ -115,12 +113,13 @@ fn forward(
 @group(0) @binding(4) var<storage, read> gatesIn: array<f32>;
 @group(0) @binding(5) var<storage, read> dWeights: array<f32>;
 @group(0) @binding(6) var<storage, read> dNormed: array<H>;
-@group(0) @binding(7) var<storage, read_write> dX: array<DX>;
-@group(0) @binding(8) var<storage, read_write> dU: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dU: array<f32>;
+@group(0) @binding(8) var<storage, read_write> terms: array<f32>;
 @group(0) @binding(9) var<storage, read_write> sums: array<f32>;
 
-// dv and dv·z of each row and column.
-var<workgroup> products: array<vec2f, ROWS * M>;
+var<workgroup> dValues: array<f32, ROWS * M>;
+// Σ dv·z per lane and gain.
+var<workgroup> gainSums: array<vec3f, THREADS>;
 
 @compute @workgroup_size(THREADS)
 fn backward(
@@ -130,40 +129,34 @@ fn backward(
 ) {
   let row = rowOf(group, groups, thread);
   let cells = row.local * S * S;
-  var streams: array<vec4f, CHUNKS * S>;
-  var gradients: array<vec4f, CHUNKS>;
-  var pre: array<f32, S>;
   var r = 0.0;
+  // ⟨dNormed, x_j⟩ and ⟨h, x_j⟩; with them h·h, h·dNormed and so the norm's adjoint.
+  var dots: array<f32, DOTS>;
   if (row.live) {
+    var pre: array<f32, S>;
+    for (var j = 0u; j < S; j++) { pre[j] = gatesIn[row.t * WIDE + j]; }
+    r = gatesIn[row.t * WIDE + S];
     for (var k = 0u; k < CHUNKS; k++) {
       let c = row.lane + k * LANES;
       if (c < C4) {
-        gradients[k] = vec4f(dNormed[row.t * C4 + c]);
-        for (var j = 0u; j < S; j++) { streams[k * S + j] = vec4f(x[(row.t * S + j) * C4 + c]); }
+        let d = vec4f(dNormed[row.t * C4 + c]);
+        var streams: array<vec4f, S>;
+        var h = vec4f();
+        for (var j = 0u; j < S; j++) {
+          streams[j] = vec4f(x[(row.t * S + j) * C4 + c]);
+          h += pre[j] * streams[j];
+        }
+        for (var j = 0u; j < S; j++) {
+          dots[j] += dot(d, streams[j]);
+          dots[S + j] += dot(h, streams[j]);
+        }
       }
     }
-    for (var j = 0u; j < S; j++) { pre[j] = gatesIn[row.t * WIDE + j]; }
-    r = gatesIn[row.t * WIDE + S];
     for (var o = row.lane; o < S * S; o += LANES) {
       dMixes[cells + o] = dWeights[(row.t * S + o / S) * WIDE + o % S];
     }
     for (var k = row.lane; k < K; k += LANES) {
       logits[row.local * K + k] = alpha[2] * r * u[row.t * M + 2u * S + k] + bias[2u * S + k];
-    }
-  }
-  workgroupBarrier();
-  // Nothing here waits for x, which is on its way.
-  mixRows(thread, groups);
-  mixRowsBackward(thread, groups);
-
-  // ⟨dNormed, x_j⟩ and ⟨h, x_j⟩; with them h·h, h·dNormed and so the norm's adjoint.
-  var dots: array<f32, DOTS>;
-  for (var k = 0u; k < CHUNKS; k++) {
-    var h = vec4f();
-    for (var j = 0u; j < S; j++) { h += pre[j] * streams[k * S + j]; }
-    for (var j = 0u; j < S; j++) {
-      dots[j] += dot(gradients[k], streams[k * S + j]);
-      dots[S + j] += dot(h, streams[k * S + j]);
     }
   }
   for (var o = 0u; o < DOTS; o++) { partial[thread * STRIDE + o] = dots[o]; }
@@ -173,17 +166,19 @@ fn backward(
     for (var l = 0u; l < LANES; l++) { sum += partial[(o / DOTS * LANES + l) * STRIDE + o % DOTS]; }
     reads[o] = sum;
   }
-  workgroupBarrier();
+  mixRows(thread, groups);
+  mixRowsBackward(thread, groups);
+
   var squares = 0.0;
   var inner = 0.0;
   for (var j = 0u; j < S; j++) {
-    inner += pre[j] * reads[row.local * DOTS + j];
-    squares += pre[j] * reads[row.local * DOTS + S + j];
+    let gate = select(0.0, gatesIn[min(row.t, T - 1u) * WIDE + j], row.live);
+    inner += gate * reads[row.local * DOTS + j];
+    squares += gate * reads[row.local * DOTS + S + j];
   }
   let scale = inverseSqrt(squares / f32(C) + EPS);
   let slope = scale * scale * scale * inner / f32(C);
-
-  var through = 0.0; // dr·r.
+  var own = vec3f();
   if (row.live) {
     for (var m = row.lane; m < M; m += LANES) {
       let gain = gainOf(m);
@@ -200,37 +195,39 @@ fn backward(
         dV = dLogits[row.local * K + m - 2u * S];
       }
       dU[row.t * M + m] = r * gain * dV;
-      products[row.local * M + m] = vec2f(dV, dV * z);
-      through += gain * dV * z;
+      dValues[row.local * M + m] = dV;
+      own += dV * z * vec3f(vec3u(min(m / S, 2u)) == vec3u(0u, 1u, 2u));
     }
   }
-  let along = r * r * lanesSum(row, through) / f32(S * C);
+  gainSums[thread] = own;
+  workgroupBarrier();
   let tile = group.y * groups.x + group.x;
+  if (row.live) {
+    var total = vec3f();
+    for (var l = 0u; l < LANES; l++) { total += gainSums[row.local * LANES + l]; }
+    let through = alpha[0] * total.x + alpha[1] * total.y + alpha[2] * total.z; // dr·r.
+    for (var o = row.lane; o < TERMS; o += LANES) {
+      var term = 0.0;
+      if (o < S * S) {
+        term = mixes[cells + o];
+      } else if (o < S * S + S) {
+        term = gatesIn[row.t * WIDE + o - S * S];
+      } else if (o < S * S + S + 3u) {
+        term = vec3f(scale, -slope, -r * r * through / f32(S * C))[o - S * S - S];
+      }
+      terms[row.t * TERMS + o] = term;
+    }
+  }
   if (tile * ROWS < T) {
     for (var m = thread; m < M; m += THREADS) {
-      var sum = vec2f();
-      for (var i = 0u; i < ROWS; i++) { sum += products[i * M + m]; }
-      sums[tile * 2u * M + m] = sum.x;
-      sums[tile * 2u * M + M + m] = sum.y;
+      var sum = 0.0;
+      for (var i = 0u; i < ROWS; i++) { sum += dValues[i * M + m]; }
+      sums[tile * (M + 3u) + m] = sum;
     }
-  }
-
-  for (var k = 0u; k < CHUNKS; k++) {
-    let c = row.lane + k * LANES;
-    if (row.live && c < C4) {
-      let base = row.t * S * C4 + c;
-      var dY: array<vec4f, S>;
-      var h = vec4f();
-      for (var i = 0u; i < S; i++) {
-        dY[i] = vec4f(dX[base + i * C4]);
-        h += pre[i] * streams[k * S + i];
-      }
-      let dH = scale * gradients[k] - slope * h;
-      for (var j = 0u; j < S; j++) {
-        var sum = pre[j] * dH - along * streams[k * S + j];
-        for (var i = 0u; i < S; i++) { sum += mixes[cells + i * S + j] * dY[i]; }
-        dX[base + j * C4] = DX(sum);
-      }
+    if (thread < 3u) {
+      var sum = 0.0;
+      for (var i = 0u; i < THREADS; i++) { sum += gainSums[i][thread]; }
+      sums[tile * (M + 3u) + M + thread] = sum;
     }
   }
 }
@@ -244,17 +241,8 @@ var<workgroup> lanes: array<f32, 256>;
 @compute @workgroup_size(256)
 fn gains(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   const GROUPS = (T + ROWS - 1u) / ROWS;
-  // Columns [first, first + width) of the 2 M sums of every group of rows.
-  var first = group.x;
-  var width = 1u;
-  if (group.x >= M) {
-    first = M + (group.x - M) * S;
-    width = select(S, K, group.x == M + 2u);
-  }
   var sum = 0.0;
-  for (var i = thread; i < GROUPS * width; i += 256u) {
-    sum += groupSums[i / width * 2u * M + first + i % width];
-  }
+  for (var i = thread; i < GROUPS; i += 256u) { sum += groupSums[i * (M + 3u) + group.x]; }
   lanes[thread] = sum;
   workgroupBarrier();
   for (var half = 128u; half > 0u; half >>= 1u) {

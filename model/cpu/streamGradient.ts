@@ -1,0 +1,49 @@
+/** Reference twin of streamGradient. Units are tokens. */
+import type { Floats } from "../graph.ts";
+
+export function streamGradient(
+  v: {
+    x: Floats;
+    dNormed: Floats;
+    terms: Floats;
+    dU: Floats;
+    phi: Floats;
+    dX: Floats;
+    S: number;
+    C: number;
+    M: number;
+    /** Entries of terms per token. */
+    stride: number;
+  },
+  start: number,
+  end: number,
+): void {
+  const { x, dNormed, terms, dU, phi, dX, S, C, M } = v;
+  const dY = new Float64Array(S);
+  for (let t = start; t < end; t++) {
+    const mix = t * v.stride;
+    const pre = mix + S * S;
+    const [scale, slope, along] = terms.subarray(pre + S, pre + S + 3) as unknown as [
+      number,
+      number,
+      number,
+    ];
+    const u = dU.subarray(t * M, (t + 1) * M);
+    for (let c = 0; c < C; c++) {
+      const at = t * S * C + c;
+      let h = 0;
+      for (let i = 0; i < S; i++) {
+        dY[i] = dX[at + i * C]!;
+        h += terms[pre + i]! * x[at + i * C]!;
+      }
+      const dH = scale * dNormed[t * C + c]! + slope * h;
+      for (let j = 0; j < S; j++) {
+        let sum = terms[pre + j]! * dH + along * x[at + j * C]!;
+        for (let i = 0; i < S; i++) sum += terms[mix + i * S + j]! * dY[i]!;
+        const row = (j * C + c) * M;
+        for (let m = 0; m < M; m++) sum += u[m]! * phi[row + m]!;
+        dX[at + j * C] = sum;
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// Gradient of a sublayer's streams in one pass: dX [T, S, C] holds dY, the gradient of y = mix·x + post·f, and becomes
+// mixᵀ·dY + pre·dH + dU·phiᵀ + along·x, where dH = scale·dNormed + slope·Σ_j pre_j x_j. x [T, S, C], dNormed [T, C],
+// terms [T, TERMS] = mix, pre, scale, slope, along; dU [T, M], phi [S · C, M].
+// A workgroup takes QUADS quadruples of channels of all streams, whose part of phi it holds in workgroup memory, and
+// TILES times FOURS·4 rows; each invocation makes one quadruple of four rows. C % 4 == 0.
+// Constants given: T, S, C, M, TERMS, QUADS, FOURS, TILES. Aliases given: X, H (dNormed), DX.
+const C4 = C / 4u;
+const THREADS = QUADS * FOURS;
+const SLABS = (C4 + QUADS - 1u) / QUADS;
+
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read> dNormed: array<H>;
+@group(0) @binding(2) var<storage, read> terms: array<vec4f>;
+@group(0) @binding(3) var<storage, read> dU: array<f32>;
+@group(0) @binding(4) var<storage, read> phi: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dX: array<DX>;
+
+// [M, S, QUADS], and dU of four rows at a time [M, FOURS].
+var<workgroup> slab: array<vec4f, M * S * QUADS>;
+var<workgroup> tile: array<vec4f, M * FOURS>;
+
+// Whole quadruples are stored: parts of one are no memory locations of their own.
+fn phiAt(i: u32) -> vec4f { return vec4f(phi[i], phi[i + M], phi[i + 2u * M], phi[i + 3u * M]); }
+
+fn dUAt(t: u32, m: u32) -> vec4f {
+  let rows = min(vec4u(t, t + 1u, t + 2u, t + 3u), vec4u(T - 1u)) * M + m;
+  return vec4f(dU[rows.x], dU[rows.y], dU[rows.z], dU[rows.w]);
+}
+
+fn term(t: u32, i: u32) -> f32 { return terms[t * (TERMS / 4u) + i / 4u][i % 4u]; }
+
+@compute @workgroup_size(THREADS)
+fn backward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let index = group.y * groups.x + group.x;
+  let quad = thread % QUADS;
+  let four = thread / QUADS;
+  let c = index % SLABS * QUADS + quad;
+  for (var i = thread; i < S * QUADS * M; i += THREADS) {
+    let m = i % M;
+    let s = i / M / QUADS;
+    let place = i / M % QUADS;
+    let at = index % SLABS * QUADS + place;
+    if (at < C4) { slab[(m * S + s) * QUADS + place] = phiAt((s * C + 4u * at) * M + m); }
+  }
+  for (var k = 0u; k < TILES; k++) {
+    let first = (index / SLABS * TILES + k) * 4u * FOURS;
+    workgroupBarrier();
+    for (var i = thread; i < FOURS * M; i += THREADS) {
+      tile[i % M * FOURS + i / M] = dUAt(first + 4u * (i / M), i % M);
+    }
+    workgroupBarrier();
+    var sums = array<vec4f, 4u * S>(); // Anew for every tile.
+    for (var m = 0u; m < M; m++) {
+      let d = tile[m * FOURS + four];
+      for (var s = 0u; s < S; s++) {
+        let p = slab[(m * S + s) * QUADS + quad];
+        sums[s] += d.x * p;
+        sums[S + s] += d.y * p;
+        sums[2u * S + s] += d.z * p;
+        sums[3u * S + s] += d.w * p;
+      }
+    }
+    for (var i = 0u; i < 4u; i++) {
+      let t = first + 4u * four + i;
+      if (t < T && c < C4) {
+        let base = t * S * C4 + c;
+        var streams: array<vec4f, S>;
+        var dY: array<vec4f, S>;
+        var h = vec4f();
+        for (var j = 0u; j < S; j++) {
+          streams[j] = vec4f(x[base + j * C4]);
+          dY[j] = vec4f(dX[base + j * C4]);
+          h += term(t, S * S + j) * streams[j];
+        }
+        let dH = term(t, S * S + S) * vec4f(dNormed[t * C4 + c]) + term(t, S * S + S + 1u) * h;
+        for (var j = 0u; j < S; j++) {
+          var sum = sums[i * S + j] + term(t, S * S + j) * dH + term(t, S * S + S + 2u) * streams[j];
+          for (var o = 0u; o < S; o++) { sum += term(t, o * S + j) * dY[o]; }
+          dX[base + j * C4] = DX(sum);
+        }
+      }
+    }
+  }
+}
