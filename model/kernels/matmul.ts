@@ -18,7 +18,7 @@ import {
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
-import { matrixSource, pickMatrixTile, matrixTiles, readable } from "./matmulMatrix.ts";
+import { matrixSource, matrixTiles, pickMatrixTile, pickSplits, readable } from "./matmulMatrix.ts";
 import {
   enableHalves,
   EPILOGUES,
@@ -86,22 +86,17 @@ const shares = (p: Params): Record<string, number> =>
     ? { hiddenShare: p["hiddenShare"]!, productShare: p["productShare"]! }
     : {};
 
-/** f16 operands, or f32 ones that may be rounded, go to the matrix units where every row starts on 16 bytes. */
+/** Where anything is held in f16, operands may be rounded to it, and the product goes to the matrix units. */
 function fitsMatrices(p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean {
   if (!caps.subgroupMatrix || p["tile"] !== undefined) return false;
-  if (p["matrixTile"] === undefined && stored[0] !== "f16" && stored[1] !== "f16") return false;
-  return (
-    readable(stored[0]!, p["transposeA"] === 1 ? p["m"]! : p["k"]!) &&
-    readable(stored[1]!, p["transposeB"] === 1 ? p["k"]! : p["n"]!) &&
-    p["n"]! % 4 === 0
-  );
+  return p["matrixTile"] !== undefined || stored.slice(0, 3).includes("f16");
 }
 
 function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
   const { m, k, n, batch, splits, chunk } = p as Record<string, number> as Required<MatmulSize>;
   const chosen = p["matrixTile"];
   const tile =
-    chosen === undefined ? pickMatrixTile(m, chunk, n, batch * splits) : matrixTiles[chosen]!;
+    chosen === undefined ? pickMatrixTile(m, chunk, n, batch * splits).tile : matrixTiles[chosen]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
     code: matrixSource(tile, {
@@ -112,6 +107,9 @@ function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
       out: stored[2]!,
       hidden: stored[3] ?? "f32",
       epilogue: epilogueOf(p),
+      singlesA: !readable(stored[0]!, p["transposeA"] === 1 ? m : k),
+      singlesB: !readable(stored[1]!, p["transposeB"] === 1 ? k : n),
+      singlesOut: n % 4 !== 0,
       wholeM: m % tile.tileM === 0,
       wholeN: n % tile.tileN === 0,
       wholeK: k % tile.tileK === 0 && (splits === 1 || chunk % tile.tileK === 0),
@@ -305,11 +303,15 @@ export function matmul(g: Graph, x: Matmul): void {
   }
   // A product with few tiles and a long k leaves multiprocessors idle; parts of k fill them, two groups each.
   const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
-  const wanted = Math.min(
-    transposeA === 1 ? Math.floor((2 * MULTIPROCESSORS) / tileCount) : 1,
-    Math.floor(k / SHORTEST_CHUNK),
-    MOST_PARTS,
-  );
+  const halves = x.a.dtype === "f16" || x.b.dtype === "f16" || x.matrixTile !== undefined;
+  const filling = halves
+    ? pickSplits(m, k, n, batch)
+    : Math.min(
+        Math.floor((2 * MULTIPROCESSORS) / tileCount),
+        Math.floor(k / SHORTEST_CHUNK),
+        MOST_PARTS,
+      );
+  const wanted = transposeA === 1 ? filling : 1;
   if (wanted < 2) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
     g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, epilogue: accumulate });

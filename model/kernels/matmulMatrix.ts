@@ -8,7 +8,7 @@
  * leaves through workgroup memory, so that stores are wide and the epilogue sees rows and columns.
  */
 import type { Stored } from "../graph.ts";
-import { outputSource, readsBefore, type MatmulOutput } from "./matmulOutput.ts";
+import { operandSource, outputSource, readsBefore, type MatmulOutput } from "./matmulOutput.ts";
 
 export interface MatrixTile {
   readonly tileM: number;
@@ -20,6 +20,10 @@ export interface MatrixTile {
 }
 
 export interface MatrixForm extends MatmulOutput {
+  /** Operands whose rows do not start on 16 bytes are read one by one; so is an out of no whole quads written. */
+  readonly singlesA: boolean;
+  readonly singlesB: boolean;
+  readonly singlesOut: boolean;
   readonly transposeA: number;
   readonly transposeB: number;
   readonly a: Stored;
@@ -53,6 +57,7 @@ interface Side {
   readonly units: number;
   readonly guardRows: boolean;
   readonly guardColumns: boolean;
+  readonly singles: boolean;
 }
 
 function side(
@@ -76,6 +81,7 @@ function side(
     units: rows * stride,
     guardRows: contiguousK ? !wholeAcross : !f.wholeK,
     guardColumns: contiguousK ? !f.wholeK : !wholeAcross,
+    singles: name === "a" ? f.singlesA : f.singlesB,
   };
 }
 
@@ -88,6 +94,18 @@ function reader(s: Side, binding: number): string {
     ...(s.guardColumns ? ["column >= columnEnd"] : []),
   ].join(" || ");
   const guard = outside === "" ? "" : `  if (${outside}) { return vec4u(); }\n`;
+  if (s.singles) {
+    const one = (i: number): string => `one_${s.name}(at + ${i}u, column + ${i}u, columnEnd)`;
+    const pair = (i: number): string => `pack2x16float(vec2f(${one(i)}, ${one(i + 1)}))`;
+    return `${operandSource(s.name, binding, s.stored, 1)}
+fn one_${s.name}(at: u32, column: u32, columnEnd: u32) -> f32 {
+  if (column >= columnEnd) { return 0.0; }
+  return ${s.name}At(at);
+}
+fn read_${s.name}(at: u32, row: u32, rowEnd: u32, column: u32, columnEnd: u32) -> vec4u {
+${guard}  return vec4u(${pair(0)}, ${pair(2)}, ${pair(4)}, ${pair(6)});
+}`;
+  }
   if (s.stored === "f16")
     return `${declaration}
 fn read_${s.name}(at: u32, row: u32, rowEnd: u32, column: u32, columnEnd: u32) -> vec4u {
@@ -102,6 +120,41 @@ fn read_${s.name}(at: u32, row: u32, rowEnd: u32, column: u32, columnEnd: u32) -
 ${guard}  let x = ${s.name}[at / 4u];
   ${high}
   return vec4u(pack2x16float(x.xy), pack2x16float(x.zw), pack2x16float(y.xy), pack2x16float(y.zw));
+}`;
+}
+
+/** beforeIn and write: a quad of the result at (row, column), as the epilogue wants it. */
+function leaveByQuads(outside: string): string {
+  const guard = (value: string): string =>
+    outside === "" ? "" : `  if (${outside}) { return ${value}; }\n`;
+  return `fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
+${guard("vec4f()")}  return beforeAt(outBase + row * n + column);
+}
+fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
+${guard("")}  finishFrom(outBase + row * n + column, bitcast<vec4f>(bits), before);
+}`;
+}
+
+function leaveSingly(outside: string): string {
+  const guard = outside === "" ? "false" : outside;
+  return `fn oneBefore(outBase: u32, row: u32, column: u32) -> f32 {
+  if (${guard}) { return 0.0; }
+  return beforeAt(outBase + row * n + column);
+}
+fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
+  return vec4f(oneBefore(outBase, row, column), oneBefore(outBase, row, column + 1u),
+               oneBefore(outBase, row, column + 2u), oneBefore(outBase, row, column + 3u));
+}
+fn writeOne(x: f32, outBase: u32, row: u32, column: u32, before: f32) {
+  if (${guard}) { return; }
+  finishFrom(outBase + row * n + column, x, before);
+}
+fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
+  let x = bitcast<vec4f>(bits);
+  writeOne(x.x, outBase, row, column, before.x);
+  writeOne(x.y, outBase, row, column + 1u, before.y);
+  writeOne(x.z, outBase, row, column + 2u, before.z);
+  writeOne(x.w, outBase, row, column + 3u, before.w);
 }`;
 }
 
@@ -242,13 +295,7 @@ override chunk: u32;
 var<workgroup> tile: array<vec4u, ${units}>;
 ${reader(A, 0)}
 ${reader(B, 1)}
-${outputSource(f, 4)}fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
-${outside === "" ? "" : `  if (${outside}) { return vec4f(); }\n`}  return beforeAt(outBase + row * n + column);
-}
-fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
-${outside === "" ? "" : `  if (${outside}) { return; }\n`}  finishFrom(outBase + row * n + column, bitcast<vec4f>(bits), before);
-}
-
+${outputSource(f, f.singlesOut ? 1 : 4)}${f.singlesOut ? leaveSingly(outside) : leaveByQuads(outside)}
 @compute @workgroup_size(${threads})
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -396,8 +443,13 @@ const MULTIPROCESSORS = 132;
 /** 64 × 16 was fitted to narrow results only, where no other tile competes. */
 const NARROW = 48;
 
-/** The tile that is expected to finish first; k is the length of one range of k. */
-export function pickMatrixTile(m: number, k: number, n: number, layers: number): MatrixTile {
+/** The tile that is expected to finish first, and after how many microseconds; k is the length of one range. */
+export function pickMatrixTile(
+  m: number,
+  k: number,
+  n: number,
+  layers: number,
+): { readonly tile: MatrixTile; readonly time: number } {
   let best = matrixTiles[0]!;
   let bestTime = Infinity;
   for (const t of matrixTiles) {
@@ -413,6 +465,31 @@ export function pickMatrixTile(m: number, k: number, n: number, layers: number):
     const time = ((share + Math.ceil(share)) / 2) * perGroup + t.start + t.step * steps;
     if (time < bestTime) {
       best = t;
+      bestTime = time;
+    }
+  }
+  return { tile: best, time: bestTime };
+}
+
+/** Bytes per microsecond at which parts of k are written, read again and added up, and what a dispatch costs. */
+const PARTS_BANDWIDTH = 2.4e6;
+const DISPATCH = 3;
+/** Numbers of parts that are considered: fractions and multiples of what fills the multiprocessors. */
+const MOST_PARTS = 66;
+
+/** Into how many ranges to cut k, so that the parts and their sum take least time together. */
+export function pickSplits(m: number, k: number, n: number, batch: number): number {
+  let best = 1;
+  let bestTime = pickMatrixTile(m, k, n, batch).time;
+  for (let splits = 2; splits <= Math.min(MOST_PARTS, k / 128); splits++) {
+    const chunk = Math.ceil(k / splits / 64) * 64;
+    const parts = Math.ceil(k / chunk);
+    const time =
+      pickMatrixTile(m, chunk, n, batch * parts).time +
+      DISPATCH +
+      ((parts * 2 + 1) * batch * m * n * 4) / PARTS_BANDWIDTH;
+    if (time < bestTime) {
+      best = parts;
       bestTime = time;
     }
   }

@@ -143,6 +143,26 @@ describe("matmul", () => {
         });
       });
 
+  // Rows that start anywhere: what matrix units read and write one by one.
+  for (const f of forms)
+    for (const s of [
+      { m: 70, k: 72, n: 12 },
+      { m: 66, k: 6, n: 40 },
+      { m: 36, k: 100, n: 6 },
+    ])
+      test(`takes halves in rows of any length: ${s.m}×${s.k}×${s.n}, transposes ${f.transposeA}${f.transposeB}`, async () => {
+        await checkOp({
+          inputs: {
+            a: { shape: [s.m * s.k], dtype: "f16" },
+            b: { shape: [s.k * s.n], dtype: "f16" },
+          },
+          outputs: { out: [s.m * s.n] },
+          halves: f.transposeA === 1 ? ["out"] : [],
+          forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, ...f }),
+          ...tolerance(s.k),
+        });
+      });
+
   test("adds to what is there", async () => {
     const s = { m: 70, k: 64, n: 40, accumulate: 1 } as const;
     for (const dtype of ["f16", "f32"] as const)

@@ -25,6 +25,9 @@ describe("matrix kernels", () => {
               b: other,
               out: stored,
               hidden: other,
+              singlesA: !whole && transposeB === 0,
+              singlesB: !whole && transposeB === 1,
+              singlesOut: !whole && transposeA === 0,
               epilogue: EPILOGUES[(i + transposeA + 2 * transposeB) % EPILOGUES.length]!,
               wholeM: whole,
               wholeN: whole,
@@ -47,6 +50,9 @@ describe("matrix kernels", () => {
         b: "f16",
         out: "f32",
         hidden: "f32",
+        singlesA: false,
+        singlesB: false,
+        singlesOut: false,
         epilogue: "none",
         wholeM: true,
         wholeN: true,
@@ -58,8 +64,8 @@ describe("matrix kernels", () => {
   });
 
   test("narrow products take narrow tiles", () => {
-    expect(pickMatrixTile(32768, 256, 4, 1).tileN).toBeLessThanOrEqual(32);
-    expect(pickMatrixTile(4096, 4096, 4096, 1).tileM).toBe(128);
-    expect(pickMatrixTile(16, 256, 256, 1).tileM).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(32768, 256, 4, 1).tile.tileN).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(4096, 4096, 4096, 1).tile.tileM).toBe(128);
+    expect(pickMatrixTile(16, 256, 256, 1).tile.tileM).toBeLessThanOrEqual(32);
   });
 });
