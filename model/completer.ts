@@ -40,7 +40,20 @@ const RESERVE_SHARE = 0.125;
 const ANCHOR_BYTES = 64;
 /** Bytes before the cursor that the memory's view of this file is made from. */
 const CURSOR_BYTES = 1 << 14;
+/** That view is kept for the next keystroke, from a start in steps and up to an end in steps. */
+const CURSOR_START_STEP = 1 << 12;
+const CURSOR_END_STEP = 256;
 const SNAPSHOT_BYTES = 1024;
+
+/** The memory's view of a file up to some bytes before the cursor. */
+interface ViewOfFile {
+  readonly path: string;
+  readonly version: number;
+  readonly start: number;
+  /** Bytes from the start that the cursor has read. */
+  readonly read: Uint8Array;
+  readonly cursor: MemoryCursor;
+}
 
 /** What a call gives that was given up before its turn came. */
 function aborted(): Completion {
@@ -70,6 +83,7 @@ export class Completer {
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
   #file: FactsOfFile | undefined;
+  #view: ViewOfFile | undefined;
 
   constructor(o: {
     decoder: Decoder;
@@ -122,6 +136,30 @@ export class Completer {
     return { stream: file.stream, facts };
   }
 
+  /** A cursor of the memory that has read the last bytes before the cursor; what it read for the last keystroke is
+   *  not read again. */
+  #cursorAfter(path: string, before: Uint8Array): MemoryCursor {
+    const missing = Math.max(0, before.length - CURSOR_BYTES);
+    const start = Math.ceil(missing / CURSOR_START_STEP) * CURSOR_START_STEP;
+    const text = before.subarray(start);
+    const kept = text.slice(0, Math.floor(text.length / CURSOR_END_STEP) * CURSOR_END_STEP);
+    const view = this.#view;
+    const holds =
+      view !== undefined &&
+      view.path === path &&
+      view.version === this.#memory.version &&
+      view.start === start &&
+      view.read.length <= kept.length &&
+      view.read.every((byte, i) => byte === kept[i]);
+    const from = holds ? view.read.length : 0;
+    const cursor = holds ? view.cursor : this.#memory.cursor({ exclude: path });
+    for (const byte of kept.subarray(from)) cursor.push(byte);
+    this.#view = { path, version: this.#memory.version, start, read: kept, cursor };
+    const fork = cursor.fork();
+    for (const byte of text.subarray(kept.length)) fork.push(byte);
+    return fork;
+  }
+
   /** The window: header, text after the cursor, text before it, as in training; plain left to right without
    *  text after the cursor. */
   #window(o: CompleteOptions, facts: Uint16Array): { symbols: number[]; facts: Uint16Array } {
@@ -148,9 +186,7 @@ export class Completer {
     const fileFacts = this.#factsOf(o.path, o.before);
     const { symbols, facts } = this.#window(o, fileFacts.facts);
     const stream = fileFacts.stream;
-    const cursor = this.#memory.cursor({ exclude: o.path });
-    for (const byte of o.before.subarray(Math.max(0, o.before.length - CURSOR_BYTES)))
-      cursor.push(byte);
+    const cursor = this.#cursorAfter(o.path, o.before);
     const out: number[] = [];
     const perByte: number[] = [];
     const memory = new Float64Array(256);

@@ -1,6 +1,7 @@
 /** One reader of the memory, going through one file from left to right. `predict` sees the bytes pushed so far and no
  *  other of that file. A cursor is a snapshot: later changes of the memory do not reach it. */
 
+import { invariant } from "../errors.ts";
 import type { BlendWeights } from "./blendWeights.ts";
 import { Levels } from "./levels.ts";
 import { OwnIndex } from "./ownIndex.ts";
@@ -20,6 +21,9 @@ export interface MemoryCursor {
   predict(out: Float64Array): MemoryPrediction;
   /** What most probably comes next, copied from the longest match; empty if there is no match to trust. */
   draft(maxBytes: number): Uint8Array;
+  /** A second reader at the same place; neither sees what the other is shown from here on. Not between a prediction
+   *  and the byte it was about. */
+  fork(): MemoryCursor;
 }
 
 /** Shorter matches are not worth a draft; a wrong one costs nothing that is seen. */
@@ -37,6 +41,8 @@ export interface CursorParts {
   readonly weights: BlendWeights;
   readonly absorbOwn: 0 | 1;
   readonly adapt: 0 | 1;
+  /** What was read before, where this goes on from another cursor. */
+  readonly own?: OwnIndex;
 }
 
 export class WalkCursor implements MemoryCursor {
@@ -55,7 +61,7 @@ export class WalkCursor implements MemoryCursor {
   constructor(parts: CursorParts) {
     this.walks = parts.walks;
     this.drafts = parts.walks.map((walk) => new SegmentWalk(walk.segment, walk.sign));
-    this.own = parts.absorbOwn === 1 ? new OwnIndex() : undefined;
+    this.own = parts.absorbOwn === 1 ? (parts.own ?? new OwnIndex()) : undefined;
     this.ownLevels = this.own === undefined ? undefined : new Levels();
     this.blend = new RankedBlend(parts.weights);
     this.sharedWeights = parts.weights;
@@ -93,6 +99,25 @@ export class WalkCursor implements MemoryCursor {
       this.blend.weights = this.sharedWeights.copy({ seenLimit: ADAPT_SEEN_LIMIT });
     }
     this.blend.learn({ byte, rate: ADAPT_RATE, seenLimit: ADAPT_SEEN_LIMIT });
+  }
+
+  fork(): WalkCursor {
+    invariant(!this.predicted, "a cursor was forked between a prediction and its byte");
+    const fork = new WalkCursor({
+      walks: this.walks.map((walk) => {
+        const copy = new SegmentWalk(walk.segment, walk.sign);
+        copy.copyFrom(walk);
+        return copy;
+      }),
+      weights: this.sharedWeights,
+      absorbOwn: this.own === undefined ? 0 : 1,
+      adapt: this.adapt,
+      ...(this.own === undefined ? {} : { own: this.own.copy() }),
+    });
+    if (this.blend.weights !== this.sharedWeights)
+      fork.blend.weights = this.blend.weights.copy({ seenLimit: Infinity });
+    fork.last = this.last;
+    return fork;
   }
 
   draft(maxBytes: number): Uint8Array {

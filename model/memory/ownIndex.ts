@@ -26,6 +26,20 @@ export class OwnIndex {
   private lengthAt = new Uint8Array(1024);
   private measuredAt = new Int32Array(1024);
 
+  copy(): OwnIndex {
+    const copy = new OwnIndex();
+    copy.length = this.length;
+    copy.text = this.text.slice();
+    copy.previous = this.previous.slice();
+    copy.newest.set(this.newest);
+    copy.follower.set(this.follower);
+    copy.followers.set(this.followers);
+    copy.count.set(this.count);
+    copy.lengthAt = this.lengthAt.slice();
+    copy.measuredAt = this.measuredAt.slice();
+    return copy;
+  }
+
   push(byte: number): void {
     const at = this.length;
     if (at + 1 >= this.text.length) this.grow();

@@ -21,6 +21,8 @@ export class SuffixMemory {
   private readonly bytes = new Map<string, Uint8Array>();
   private readonly segments = new SegmentSet();
   private weights = new BlendWeights();
+  /** Counts changes: cursors made at different values may read different files. */
+  version = 0;
   /** How long the index took to build after `deserialize`. */
   buildMs = 0;
 
@@ -31,6 +33,7 @@ export class SuffixMemory {
       if (equalBytes(known, bytes)) return;
       this.segments.remove(path);
     }
+    this.version++;
     const copy = bytes.slice();
     this.bytes.set(path, copy);
     this.segments.add(path, copy);
@@ -38,6 +41,7 @@ export class SuffixMemory {
 
   removeFile(path: string): void {
     if (!this.bytes.delete(path)) return;
+    this.version++;
     this.segments.remove(path);
   }
 
@@ -76,6 +80,7 @@ export class SuffixMemory {
       o,
     );
     this.weights = weights;
+    this.version++;
     return report;
   }
 

@@ -4,7 +4,8 @@ import { Completer } from "../../model/completer.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Decoder } from "../../model/decoder.ts";
 import { RankedMixer } from "../../model/memory/rankedMixer.ts";
-import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
+import type { MemoryCursor } from "../../model/memory/memoryCursor.ts";
+import { SuffixMemory, type CursorOptions } from "../../model/memory/suffixMemory.ts";
 import { Trainer } from "../../model/trainer.ts";
 import {
   tinyConfig,
@@ -15,13 +16,14 @@ import {
 } from "../support/tinyModel.ts";
 
 class Undrafted extends SuffixMemory {
-  override cursor(o: Parameters<SuffixMemory["cursor"]>[0]): ReturnType<SuffixMemory["cursor"]> {
-    const cursor = super.cursor(o);
-    return {
+  override cursor(o: CursorOptions): MemoryCursor {
+    const undrafted = (cursor: MemoryCursor): MemoryCursor => ({
       push: (byte) => cursor.push(byte),
       predict: (out) => cursor.predict(out),
       draft: () => new Uint8Array(0),
-    };
+      fork: () => undrafted(cursor.fork()),
+    });
+    return undrafted(super.cursor(o));
   }
 }
 
@@ -91,6 +93,14 @@ describe("completion", () => {
     });
     await used.complete({ ...ask, before: text.encode("import { Cou") });
     expect((await used.complete(o)).text).toBe((await fresh.complete(o)).text);
+    // Long enough that what was read for the keystroke before is not read again.
+    const long = "for (const item of items) item.count += 1;\n".repeat(30);
+    for (const end of ["for (const it", "for"]) {
+      const typed = { ...ask, before: text.encode(long + end) };
+      const a = await used.complete(typed);
+      const b = await (await completer(new SuffixMemory())).completer.complete(typed);
+      expect([a.text, a.confidence]).toEqual([b.text, b.confidence]);
+    }
   });
 
   test("leaves the file's own saved text out of its memory", async () => {

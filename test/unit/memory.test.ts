@@ -230,6 +230,23 @@ describe("SuffixMemory", () => {
     expect(trace(cursor, text)).toEqual(expected);
   });
 
+  test("a forked cursor reads on like the one it came from, and leaves that one alone", () => {
+    fc.assert(
+      fc.property(corpus, content, content, content, (files, first, other, rest) => {
+        const memory = memoryOf(files);
+        const base = memory.cursor({ exclude: "a.ts" });
+        for (const byte of first) base.push(byte);
+        trace(base.fork(), other);
+        const plain = memory.cursor({ exclude: "a.ts" });
+        for (const byte of first) plain.push(byte);
+        const expected = trace(plain, rest);
+        expect(trace(base.fork(), rest)).toEqual(expected);
+        expect(trace(base, rest)).toEqual(expected);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test("drafts what followed the same context elsewhere", () => {
     const text = new TextEncoder();
     const memory = memoryOf(
