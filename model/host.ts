@@ -68,9 +68,8 @@ const bytesOf = (params: Fields, name: string): Uint8Array =>
   new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
 
 const EXIT_DEVICE_LOST = 3;
-/** How long one submit of training may keep the GPU from the desktop, at most also while the editor is in use; and for
- *  how long after an edit or a completion it counts as in use. */
-const SUBMIT_MS = 100;
+/** How long one submit of training may keep the GPU from the desktop while the editor is in use, and for how long after
+ *  an edit or a completion it counts as in use. */
 const IN_USE_SUBMIT_MS = 16;
 const IN_USE_MS = 30_000;
 
@@ -86,8 +85,6 @@ class Host {
       }
     | undefined;
   #inUse: NodeJS.Timeout | undefined;
-  #submitMs = SUBMIT_MS;
-  #memoryLimit: number | undefined;
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
   readonly #edits = new Map<string, Uint8Array | undefined>();
@@ -98,7 +95,6 @@ class Host {
   ): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
     if (this.#gpu !== undefined && choice !== "cpu") return { on: this.#gpu, shared: 1 };
     const on = await openDevice(choice);
-    if (this.#memoryLimit !== undefined) on.device.memoryLimit = this.#memoryLimit;
     if (on.device.kind === "gpu") this.#gpu = on;
     return { on, shared: on.device.kind === "gpu" ? 1 : 0 };
   }
@@ -126,19 +122,6 @@ class Host {
     };
   }
 
-  /** Any request may carry limits: `memoryMiB` on a device, `submitMs` of the GPU while nobody types. */
-  #limits(params: Fields): void {
-    const { memoryMiB, submitMs } = params;
-    const device = this.#gpu?.device;
-    if (typeof memoryMiB === "number" && memoryMiB > 0) {
-      this.#memoryLimit = memoryMiB * 2 ** 20;
-      if (device !== undefined) device.memoryLimit = this.#memoryLimit;
-    }
-    if (typeof submitMs === "number" && submitMs > 0) this.#submitMs = submitMs;
-    if (device?.submitMs !== undefined && this.#inUse === undefined)
-      device.submitMs = this.#submitMs;
-  }
-
   /** Somebody types: shorter submits until nobody does. */
   #editorInUse(): void {
     const device = this.#gpu?.device;
@@ -147,9 +130,10 @@ class Host {
       this.#inUse.refresh();
       return;
     }
-    device.submitMs = Math.min(this.#submitMs, IN_USE_SUBMIT_MS);
+    const before = device.submitMs;
+    device.submitMs = Math.min(before, IN_USE_SUBMIT_MS);
     this.#inUse = setTimeout(() => {
-      device.submitMs = this.#submitMs;
+      device.submitMs = before;
       this.#inUse = undefined;
     }, IN_USE_MS).unref();
   }
@@ -310,7 +294,6 @@ class Host {
 
   async answer(request: Extract<HostRequest, { params: Fields }>): Promise<unknown> {
     const { id, params } = request;
-    this.#limits(params);
     switch (request.method) {
       case "hello":
         return { protocolVersion: PROTOCOL_VERSION, pid: process.pid };

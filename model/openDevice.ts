@@ -22,7 +22,24 @@ async function openCpu(): Promise<Device> {
   return createCpuDevice(threads === 0 ? { threads } : { threads, workerUrl: worker });
 }
 
+/** A number above 0 from the environment. */
+function limitOf(variable: string): number | undefined {
+  const value = Number(process.env[variable]);
+  return value > 0 ? value : undefined;
+}
+
+/** NARROWGAUGE_MEMORY_MIB bounds what a device may hold, NARROWGAUGE_SUBMIT_MS how long training keeps a GPU. */
 export async function openDevice(choice: DeviceChoice): Promise<OpenedDevice> {
+  const opened = await open(choice);
+  const memoryMiB = limitOf("NARROWGAUGE_MEMORY_MIB");
+  if (memoryMiB !== undefined) opened.device.memoryLimit = memoryMiB * 2 ** 20;
+  const submitMs = limitOf("NARROWGAUGE_SUBMIT_MS");
+  if (submitMs !== undefined && opened.device.submitMs !== undefined)
+    opened.device.submitMs = submitMs;
+  return opened;
+}
+
+async function open(choice: DeviceChoice): Promise<OpenedDevice> {
   if (choice === "cpu") return { device: await openCpu(), reason: "the CPU was asked for" };
   const software = process.env["NARROWGAUGE_SOFTWARE_GPU"] === "1" ? "allow" : "refuse";
   try {
