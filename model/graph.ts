@@ -42,6 +42,10 @@ export interface GpuKernel {
   readonly entryPoint: string;
   /** WGSL `override` values; shapes go here, so the compiler can unroll. */
   readonly constants: Readonly<Record<string, number>>;
+  /** u32 values that the kernel reads from a uniform buffer, bound after the tensors: for shapes of a kernel that is
+   *  slow to compile, so that one pipeline serves them all. */
+  readonly uniforms?: readonly number[];
+  /** A zero among them: nothing to run on this device. */
   readonly workgroups: readonly [number, number, number];
 }
 

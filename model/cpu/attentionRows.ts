@@ -17,6 +17,33 @@ export function attentionRowStats(
   }
 }
 
+export function attentionRowScalars(
+  buffers: readonly Floats[],
+  p: Params,
+  start: number,
+  end: number,
+): void {
+  const [dOut, out, lse, c, slope, stats] = buffers as [
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+    Floats,
+  ];
+  const headDim = p["headDim"]!;
+  const nHeads = p["nHeads"]!;
+  for (let u = start; u < end; u++) {
+    const at = u * headDim;
+    let sum = 0;
+    for (let d = 0; d < headDim; d++) sum += dOut[at + d]! * out[at + d]!;
+    stats[4 * u] = lse[u]!;
+    stats[4 * u + 1] = sum;
+    stats[4 * u + 2] = c[u]!;
+    stats[4 * u + 3] = slope[u % nHeads]!;
+  }
+}
+
 export function attentionSlopeReduce(
   buffers: readonly Floats[],
   p: Params,

@@ -106,9 +106,7 @@ export function tauAttentionKeysBackward(
   start: number,
   end: number,
 ): void {
-  const [a, b, c, slope, stats, v, dOut, dV, dB, dC] = buffers as [
-    Floats,
-    Floats,
+  const [a, b, stats, v, dOut, dV, dB, dC] = buffers as [
     Floats,
     Floats,
     Floats,
@@ -132,16 +130,16 @@ export function tauAttentionKeysBackward(
     const n = Math.floor(u / (rows * nHeads));
     const keyAt = (n * rows + j) * nHeads + h;
     const valueAt = keyAt * headDim;
-    const gamma = slope[h]!;
-    const salience = c[keyAt]!;
+    const gamma = stats[4 * keyAt + 3]!;
+    const salience = stats[4 * keyAt + 2]!;
     const last = window === 0 ? rows - 1 : Math.min(rows - 1, j + window - 1);
     if (keyRow !== undefined) {
       dC[keyAt] = keyRow(
         a.byteOffset + keyAt * m * 4,
         nHeads * m * 4,
         b.byteOffset + keyAt * m * 4,
-        stats.byteOffset + keyAt * 8,
-        nHeads * 8,
+        stats.byteOffset + keyAt * 16,
+        nHeads * 16,
         v.byteOffset + valueAt * 4,
         dOut.byteOffset + valueAt * 4,
         nHeads * headDim * 4,
@@ -161,7 +159,7 @@ export function tauAttentionKeysBackward(
     for (let d = 0; d < headDim; d++) sums[d] = 0;
     for (let i = j; i <= last; i++) {
       const rowAt = (n * rows + i) * nHeads + h;
-      let score = salience - gamma * (i - j) - stats[2 * rowAt]!;
+      let score = salience - gamma * (i - j) - stats[4 * rowAt]!;
       for (let k = 0; k < m; k++) score -= Math.abs(a[rowAt * m + k]! - b[keyAt * m + k]!);
       const weight = Math.exp(score);
       if (weight === 0) continue;
@@ -172,7 +170,7 @@ export function tauAttentionKeysBackward(
         dP += o * v[valueAt + d]!;
         sums[d] = sums[d]! + weight * o;
       }
-      const dS = weight * (dP - stats[2 * rowAt + 1]!);
+      const dS = weight * (dP - stats[4 * rowAt + 1]!);
       salienceSum += dS;
       for (let k = 0; k < m; k++)
         bandSums[k] = bandSums[k]! + dS * Math.sign(a[rowAt * m + k]! - b[keyAt * m + k]!);
@@ -189,8 +187,7 @@ export function tauAttentionQueriesBackward(
   start: number,
   end: number,
 ): void {
-  const [a, b, c, slope, stats, v, dOut, dA, slopePartial] = buffers as [
-    Floats,
+  const [a, b, stats, v, dOut, , dA, slopePartial] = buffers as [
     Floats,
     Floats,
     Floats,
@@ -214,9 +211,9 @@ export function tauAttentionQueriesBackward(
     const n = Math.floor(u / (rows * nHeads));
     const rowAt = (n * rows + i) * nHeads + h;
     const outAt = rowAt * headDim;
-    const gamma = slope[h]!;
-    const lse = stats[2 * rowAt]!;
-    const delta = stats[2 * rowAt + 1]!;
+    const lse = stats[4 * rowAt]!;
+    const delta = stats[4 * rowAt + 1]!;
+    const gamma = stats[4 * rowAt + 3]!;
     const first = window === 0 ? 0 : Math.max(0, i - window + 1);
     if (queryRow !== undefined) {
       const key = (n * rows + first) * nHeads + h;
@@ -224,9 +221,9 @@ export function tauAttentionQueriesBackward(
         a.byteOffset + rowAt * m * 4,
         b.byteOffset + key * m * 4,
         nHeads * m * 4,
-        c.byteOffset + key * 4,
-        nHeads * 4,
-        stats.byteOffset + rowAt * 8,
+        stats.byteOffset + key * 16 + 8,
+        nHeads * 16,
+        stats.byteOffset + rowAt * 16,
         v.byteOffset + key * headDim * 4,
         nHeads * headDim * 4,
         dOut.byteOffset + outAt * 4,
@@ -244,7 +241,7 @@ export function tauAttentionQueriesBackward(
     bandSums.fill(0);
     for (let j = first; j <= i; j++) {
       const keyAt = (n * rows + j) * nHeads + h;
-      let score = c[keyAt]! - gamma * (i - j) - lse;
+      let score = stats[4 * keyAt + 2]! - gamma * (i - j) - lse;
       for (let k = 0; k < m; k++) score -= Math.abs(a[rowAt * m + k]! - b[keyAt * m + k]!);
       const weight = Math.exp(score);
       if (weight === 0) continue;

@@ -41,6 +41,7 @@ export class GpuDevice implements Device {
   readonly #pipelines: Pipelines;
   readonly #buffers = new Map<number, GPUBuffer>();
   /** Views: which tensor's buffer they are in, and where (bytes). */
+  readonly #uniforms = new Map<string, GPUBuffer>();
   readonly #views = new Map<number, { readonly parent: Tensor; readonly byteOffset: number }>();
   readonly #queue: SubmitQueue;
   /** Free staging buffers by size. */
@@ -201,6 +202,24 @@ export class GpuDevice implements Device {
     return tensor.dtype === "u32" ? new Uint32Array(copy) : new Float32Array(copy);
   }
 
+  /** A small buffer of u32; equal values share one for the life of the device. */
+  #uniform(values: readonly number[]): GPUBuffer {
+    const key = values.join();
+    let buffer = this.#uniforms.get(key);
+    if (buffer === undefined) {
+      const padded = new Uint32Array(Math.ceil(values.length / 4) * 4);
+      padded.set(values);
+      buffer = this.gpu.createBuffer({
+        label: "uniforms",
+        size: padded.byteLength,
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      });
+      this.gpu.queue.writeBuffer(buffer, 0, padded);
+      this.#uniforms.set(key, buffer);
+    }
+    return buffer;
+  }
+
   async compile(graph: Graph, label: string): Promise<Program> {
     this.#check();
     const plan = planBuffers(graph.nodes, (t) => this.#words(t));
@@ -218,22 +237,34 @@ export class GpuDevice implements Device {
           this.caps,
           node.tensors.map((t) => storedAs(t, this.caps)),
         );
+        // Left to the next op on this device; Dawn would warn on stdout.
+        if (kernel.workgroups.includes(0)) return [];
         const pipeline = await this.#pipelines.get(kernel, node.op.name);
         const group = this.gpu.createBindGroup({
           label: node.op.name,
           layout: pipeline.getBindGroupLayout(0),
-          entries: node.tensors.map((t, binding) => ({
-            binding,
-            resource: {
-              buffer: t.role === "persistent" ? this.buffer(t) : slots[plan.slotOf.get(t.id)!]!,
-              offset: this.#offset(t),
-              size: Math.max(4, this.#words(t) * 4),
-            },
-          })),
+          entries: [
+            ...node.tensors.map((t, binding) => ({
+              binding,
+              resource: {
+                buffer: t.role === "persistent" ? this.buffer(t) : slots[plan.slotOf.get(t.id)!]!,
+                offset: this.#offset(t),
+                size: Math.max(4, this.#words(t) * 4),
+              },
+            })),
+            ...(kernel.uniforms === undefined
+              ? []
+              : [
+                  {
+                    binding: node.tensors.length,
+                    resource: { buffer: this.#uniform(kernel.uniforms) },
+                  },
+                ]),
+          ],
         });
-        return { name: node.op.name, pipeline, group, workgroups: kernel.workgroups };
+        return [{ name: node.op.name, pipeline, group, workgroups: kernel.workgroups }];
       }),
-    );
+    ).then((perNode) => perNode.flat());
     this.#check();
     const paced: Paced = { steps, pacer: new Pacer(steps.length) };
     return {

@@ -6,16 +6,24 @@
 import {
   expectSize,
   type Floats,
+  type GpuKernel,
   type Graph,
   type OpSpec,
   type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/tauAttention.ts";
+import { halfAliases } from "./halves.ts";
 import forwardCode from "./tauAttention.wgsl";
+import fewCode from "./tauAttentionFew.wgsl";
 import backwardCode from "./tauAttentionBackward.wgsl";
-import { attentionRowStats, attentionSlopeReduce } from "./attentionRows.ts";
+import { attentionRowScalars, attentionSlopeReduce } from "./attentionRows.ts";
+import { matrixForward } from "./tauAttentionMatrix.ts";
+import { matrixKeysBackward } from "./tauAttentionMatrixBackward.ts";
+import { matrixQueriesBackward, partsSize } from "./tauAttentionParts.ts";
+import { backwardOnMatrices, fitsMatrices, forwardOnMatrices } from "./tauAttentionTiles.ts";
 
 /** Sizes of an attention op: B = batch windows, `rows` queries and `capacity` keys in each. */
 export interface TauAttentionShape {
@@ -48,58 +56,91 @@ const tiles = (p: Params): [number, number, number] => [
 ];
 const rowHeads = (p: Params): number => p["batch"]! * p["rows"]! * p["nHeads"]!;
 
-/** On the CPU the next op computes the normalizers along the way, so this one has no units there. */
+/** Decoding: up to this many new rows against a longer cache take the kernel that spreads a row over a workgroup. */
+const FEW_ROWS = 64;
+const isFew = (p: Params): boolean => p["rows"]! <= FEW_ROWS && p["capacity"]! > p["rows"]!;
+
+const forwardKernel = (
+  p: Params,
+  stored: readonly Stored[],
+  entryPoint: "rowNormalizers" | "forward",
+): GpuKernel => ({
+  code: halfAliases(stored, { V: 6, Out: 7 }, 4) + forwardCode,
+  entryPoint,
+  constants: constantsOf(p),
+  workgroups: tiles(p),
+});
+
+const fewKernel = (p: Params, stored: readonly Stored[]): GpuKernel => ({
+  code: halfAliases(stored, { V: 6, Out: 7 }, 4) + fewCode,
+  entryPoint: "forwardFew",
+  constants: constantsOf(p),
+  workgroups: [p["rows"]!, Math.ceil(p["headDim"]! / 16), p["batch"]! * p["nHeads"]!],
+});
+
+const backwardKernel = (
+  p: Params,
+  stored: readonly Stored[],
+  entryPoint: "keysBackward" | "queriesBackward",
+): GpuKernel => ({
+  code:
+    halfAliases(stored, { V: 3, DOut: 4, DV: entryPoint === "keysBackward" ? 5 : -1 }, 4) +
+    backwardCode,
+  entryPoint,
+  constants: constantsOf(p),
+  workgroups: tiles(p),
+});
+
+/** Nothing to do where the next op computes the normalizers along the way: on the CPU, on matrix units, for few
+ *  rows. */
 export const tauAttentionNormalizersOp: OpSpec = {
   name: "tauAttentionNormalizers",
   access: ["read", "read", "read", "read", "read", "write"],
   units: () => 0,
   cpu: () => undefined,
-  gpu: (p) => ({
-    code: forwardCode,
-    entryPoint: "rowNormalizers",
-    constants: constantsOf(p),
-    workgroups: tiles(p),
-  }),
+  gpu: (p, caps, stored) => {
+    const kernel = forwardKernel(p, stored, "rowNormalizers");
+    return isFew(p) || forwardOnMatrices(p, caps) ? { ...kernel, workgroups: [0, 0, 0] } : kernel;
+  },
 };
 
 export const tauAttentionForwardOp: OpSpec = {
   name: "tauAttentionForward",
   access: ["read", "read", "read", "read", "read", "readWrite", "read", "write"],
+  halves: [6, 7],
   units: rowHeads,
   cpu: twin.tauAttentionForward,
-  gpu: (p) => ({
-    code: forwardCode,
-    entryPoint: "forward",
-    constants: constantsOf(p),
-    workgroups: tiles(p),
-  }),
+  gpu: (p, caps, stored) =>
+    isFew(p)
+      ? fewKernel(p, stored)
+      : forwardOnMatrices(p, caps)
+        ? matrixForward(p, stored)
+        : forwardKernel(p, stored, "forward"),
 };
 
 export const tauAttentionKeysBackwardOp: OpSpec = {
   name: "tauAttentionKeysBackward",
-  access: ["read", "read", "read", "read", "read", "read", "read", "write", "write", "write"],
+  access: ["read", "read", "read", "read", "read", "write", "write", "write", "write"],
+  halves: [3, 4, 5],
   units: rowHeads,
   cpu: (b, p, start, end) => twin.tauAttentionKeysBackward(b as readonly Floats[], p, start, end),
-  gpu: (p) => ({
-    code: backwardCode,
-    entryPoint: "keysBackward",
-    constants: constantsOf(p),
-    workgroups: tiles(p),
-  }),
+  gpu: (p, caps, stored) =>
+    backwardOnMatrices(p, caps)
+      ? matrixKeysBackward(p, stored)
+      : backwardKernel(p, stored, "keysBackward"),
 };
 
 export const tauAttentionQueriesBackwardOp: OpSpec = {
   name: "tauAttentionQueriesBackward",
-  access: ["read", "read", "read", "read", "read", "read", "read", "write", "write"],
+  access: ["read", "read", "read", "read", "read", "read", "write", "write"],
+  halves: [3, 4],
   units: rowHeads,
   cpu: (b, p, start, end) =>
     twin.tauAttentionQueriesBackward(b as readonly Floats[], p, start, end),
-  gpu: (p) => ({
-    code: backwardCode,
-    entryPoint: "queriesBackward",
-    constants: constantsOf(p),
-    workgroups: tiles(p),
-  }),
+  gpu: (p, caps, stored) =>
+    backwardOnMatrices(p, caps)
+      ? matrixQueriesBackward(p, stored)
+      : backwardKernel(p, stored, "queriesBackward"),
 };
 
 function paramsOf(op: string, s: TauAttentionShape): Params {
@@ -132,7 +173,7 @@ export interface TauAttentionForward {
   readonly c: Tensor;
   /** [H], ≥ 0, used as given. */
   readonly slope: Tensor;
-  /** [batch, capacity, H, D] */
+  /** [batch, capacity, H, D], this and `out` f32 or f16 */
   readonly v: Tensor;
   /** u32 [1]: position of row 0. */
   readonly span: Tensor;
@@ -179,7 +220,8 @@ export interface TauAttentionBackward {
   readonly dV: Tensor;
 }
 
-/** Gradients of every input in the training layout (capacity = rows, span = 0); each is overwritten in full.
+/** Gradients of every input in the training layout (capacity = rows, span = 0); each is overwritten in full. v, out,
+ *  dOut and dV are f32 or f16 each; on matrix units v and dOut are rounded to halves either way.
  *  Recomputes the weights from lse; the subgradient of |x| at 0 is 0. Throws ShapeError on other sizes. */
 export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
   const op = "tauAttentionBackward";
@@ -199,17 +241,26 @@ export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
     expectSize(op, name, tensor, n * s.headDim);
   expectSize(op, "slope", t.slope, s.nHeads);
   expectSize(op, "dSlope", t.dSlope, s.nHeads);
-  const stats = g.temp("attention row stats", [s.batch, s.rows, s.nHeads, 2]);
+  const stats = g.temp("attention row scalars", [s.batch, s.rows, s.nHeads, 4]);
+  const parts = g.temp("attention parts", [fitsMatrices(params) ? partsSize(params) : 1]);
   const slopePartial = g.temp("attention slope partial", [s.batch, s.rows, s.nHeads]);
-  attentionRowStats(g, { dOut: t.dOut, out: t.out, lse: t.lse, stats, headDim: s.headDim });
+  attentionRowScalars(g, {
+    dOut: t.dOut,
+    out: t.out,
+    lse: t.lse,
+    c: t.c,
+    slope: t.slope,
+    stats,
+    headDim: s.headDim,
+  });
   g.add(
     tauAttentionKeysBackwardOp,
-    [t.a, t.b, t.c, t.slope, stats, t.v, t.dOut, t.dV, t.dB, t.dC],
+    [t.a, t.b, stats, t.v, t.dOut, t.dV, t.dB, t.dC, parts],
     params,
   );
   g.add(
     tauAttentionQueriesBackwardOp,
-    [t.a, t.b, t.c, t.slope, stats, t.v, t.dOut, t.dA, slopePartial],
+    [t.a, t.b, stats, t.v, t.dOut, parts, t.dA, slopePartial],
     params,
   );
   attentionSlopeReduce(g, { partial: slopePartial, dSlope: t.dSlope });

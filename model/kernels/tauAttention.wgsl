@@ -1,6 +1,7 @@
 // Tau attention, forward: score = −Σ_k |a − b| + c − slope·distance, softmax over the allowed keys, P·v.
 // a [batch, rows, H, m], b [batch, capacity, H, m], c [batch, capacity, H], slope [H], span [1] (position of row 0),
-// lse [batch, rows, H], v and out [batch, rows or capacity, H, D] as vec4. Scores are never stored.
+// lse [batch, rows, H], v and out [batch, rows or capacity, H, D] as four values or halves (aliases V, Out before
+// this text). Scores are never stored.
 // Workgroup (64-query tile, head, batch), 256 threads. rowNormalizers: each query has 4 threads that take every
 // fourth key. forward: tiles of 64 queries × 32 keys, 4 × 4 register blocks, 16 KiB of workgroup memory.
 // Keys are visited in ascending absolute position, masked ones add exact zeros: a row's result depends on its
@@ -103,8 +104,8 @@ fn rowNormalizers(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation
 }
 
 @group(0) @binding(5) var<storage, read> lse: array<f32>;
-@group(0) @binding(6) var<storage, read> v: array<vec4f>;
-@group(0) @binding(7) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(6) var<storage, read> v: array<V>;
+@group(0) @binding(7) var<storage, read_write> out: array<Out>;
 
 // [key][query / 4] and [key][dimension / 4].
 var<workgroup> pTile: array<vec4f, 512>;
@@ -153,7 +154,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
           let score = c[at] - distance1(q[r], k) - gamma * (f32(position) - f32(j)) - normalizer[r];
           p[r] = select(0.0, exp(score), j <= position && j >= firstKey(position));
         }
-        if (column < quads) { value = v[at * quads + column]; }
+        if (column < quads) { value = vec4f(v[at * quads + column]); }
       }
       pTile[slot * 16u + lane % 16u] = p;
       vTile[slot * 16u + column] = value;
@@ -176,8 +177,8 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   let row = firstRow + 4u * rowQuad;
   let at = ((group.z * rows + row) * nHeads + h) * quads + column;
   let step = nHeads * quads;
-  if (row < rows) { out[at] = acc0; }
-  if (row + 1u < rows) { out[at + step] = acc1; }
-  if (row + 2u < rows) { out[at + 2u * step] = acc2; }
-  if (row + 3u < rows) { out[at + 3u * step] = acc3; }
+  if (row < rows) { out[at] = Out(acc0); }
+  if (row + 1u < rows) { out[at + step] = Out(acc1); }
+  if (row + 2u < rows) { out[at + 2u * step] = Out(acc2); }
+  if (row + 3u < rows) { out[at + 3u * step] = Out(acc3); }
 }

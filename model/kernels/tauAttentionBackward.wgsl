@@ -1,6 +1,6 @@
 // Tau attention, backward (training layout: capacity = rows, span = 0). Every pass recomputes P from lse.
-// a, b [batch, rows, H, m], c [batch, rows, H], slope [H], v, dOut, out [batch, rows, H, D] as vec4,
-// stats [batch, rows, H, 2] = (lse, dOut·out). dS = P (dOut·v − dOut·out).
+// a, b [batch, rows, H, m], v, dOut, dV [batch, rows, H, D] as four values or halves (aliases V, DOut, DV before this
+// text), stats [batch, rows, H, 4] = (lse, dOut·out, c, slope). dS = P (dOut·v − dOut·out).
 // keysBackward: workgroup per 64 keys, loops over the query tiles that see them; writes dV, dB, dC.
 // queriesBackward: workgroup per 64 queries, loops over key tiles; writes dA and slopePartial = Σ_j dS (i − j).
 // 256 threads; thread (quadA = lane / 16, quadB = lane % 16) owns 4 queries × 4 keys of a 64 × 64 tile pair; dOut·v
@@ -20,11 +20,9 @@ fn opaqueZero() -> u32 { return arrayLength(&stats) >> 31u; }
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
 @group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read> c: array<f32>;
-@group(0) @binding(3) var<storage, read> slope: array<f32>;
-@group(0) @binding(4) var<storage, read> stats: array<vec2f>;
-@group(0) @binding(5) var<storage, read> v: array<vec4f>;
-@group(0) @binding(6) var<storage, read> dOut: array<vec4f>;
+@group(0) @binding(2) var<storage, read> stats: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v: array<V>;
+@group(0) @binding(4) var<storage, read> dOut: array<DOut>;
 
 // 512 vec4 each: [dimension of the slice][query / 4] and [dimension][key / 4], or other tiles between barriers.
 var<workgroup> tileA: array<vec4f, 512>;
@@ -119,11 +117,11 @@ fn dotTile(firstQuery: u32, firstKey: u32, batchIdx: u32, h: u32, lane: u32) -> 
     var m = mat4x4f();
     if (column < quads) {
       if (isKey) {
-        m = mat4x4f(v[at.x * quads + column], v[at.y * quads + column],
-                    v[at.z * quads + column], v[at.w * quads + column]);
+        m = mat4x4f(vec4f(v[at.x * quads + column]), vec4f(v[at.y * quads + column]),
+                    vec4f(v[at.z * quads + column]), vec4f(v[at.w * quads + column]));
       } else {
-        m = mat4x4f(dOut[at.x * quads + column], dOut[at.y * quads + column],
-                    dOut[at.z * quads + column], dOut[at.w * quads + column]);
+        m = mat4x4f(vec4f(dOut[at.x * quads + column]), vec4f(dOut[at.y * quads + column]),
+                    vec4f(dOut[at.z * quads + column]), vec4f(dOut[at.w * quads + column]));
       }
     }
     m = transpose(m);
@@ -184,20 +182,23 @@ fn partsOf(s: Quad, last: vec4f) -> array<vec4f, 12> {
   return array<vec4f, 12>(s.b0, s.b1, s.b2, s.b3, s.b4, s.b5, s.b6, s.b7, last, none, none, none);
 }
 
-@group(0) @binding(7) var<storage, read_write> dV: array<vec4f>;
-@group(0) @binding(8) var<storage, read_write> dB: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dC: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dV: array<DV>;
+@group(0) @binding(6) var<storage, read_write> dB: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dC: array<f32>;
+// Only the kernels on matrix units leave partial sums here; both entry points bind it.
+@group(0) @binding(8) var<storage, read_write> keyParts: array<f32>;
 
 @compute @workgroup_size(256)
 fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  _ = &keyParts;
   let h = group.y;
   let quads = headDim / 4u;
-  let gamma = slope[h];
+  let gamma = stats[h].w;
   let firstKey = group.x * TILE;
   let key = firstKey + 4u * (lane % 16u);
   let keyAt = rowIndex(group.z, key, h);
   let k = loadKeys(keyAt);
-  let salience = vec4f(c[keyAt.x], c[keyAt.y], c[keyAt.z], c[keyAt.w]);
+  let salience = vec4f(stats[keyAt.x].z, stats[keyAt.y].z, stats[keyAt.z].z, stats[keyAt.w].z);
   var sums: Quad;
   var salienceSum = vec4f(0.0);
   // dV: keys 4·(lane / 16) …, dimensions 4·(lane % 16) ….
@@ -209,7 +210,7 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
     let query = firstQuery + 4u * (lane / 16u);
     let at = rowIndex(group.z, query, h);
     let q = loadQueries(at);
-    let s = mat4x2f(stats[at.x], stats[at.y], stats[at.z], stats[at.w]);
+    let s = mat4x4f(stats[at.x], stats[at.y], stats[at.z], stats[at.w]);
     let t = transpose(s);
     let p = weights(q, k, salience, gamma, t[0], query, key);
     var dS = dotTile(firstQuery, firstKey, group.z, h, lane);
@@ -240,7 +241,7 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
         let row = firstQuery + 32u * half + local;
         var o = vec4f(0.0);
         if (row < rows && lane % 16u < quads) {
-          o = dOut[((group.z * rows + row) * nHeads + h) * quads + lane % 16u];
+          o = vec4f(dOut[((group.z * rows + row) * nHeads + h) * quads + lane % 16u]);
         }
         tileB[local * 16u + lane % 16u] = o;
       }
@@ -274,23 +275,25 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
   let row = firstKey + 4u * (lane / 16u);
   for (var n = 0u; n < 4u; n++) {
     if (row + n < rows && lane % 16u < quads) {
-      dV[((group.z * rows + row + n) * nHeads + h) * quads + lane % 16u] = acc[n];
+      dV[((group.z * rows + row + n) * nHeads + h) * quads + lane % 16u] = DV(acc[n]);
     }
   }
 }
 
-@group(0) @binding(7) var<storage, read_write> dA: array<f32>;
-@group(0) @binding(8) var<storage, read_write> slopePartial: array<f32>;
+@group(0) @binding(5) var<storage, read> queryParts: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dA: array<f32>;
+@group(0) @binding(7) var<storage, read_write> slopePartial: array<f32>;
 
 @compute @workgroup_size(256)
 fn queriesBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  _ = &queryParts;
   let h = group.y;
-  let gamma = slope[h];
+  let gamma = stats[h].w;
   let firstQuery = group.x * TILE;
   let query = firstQuery + 4u * (lane / 16u);
   let at = rowIndex(group.z, query, h);
   let q = loadQueries(at);
-  let s = mat4x2f(stats[at.x], stats[at.y], stats[at.z], stats[at.w]);
+  let s = mat4x4f(stats[at.x], stats[at.y], stats[at.z], stats[at.w]);
   let t = transpose(s);
   let position = vec4f(vec4u(query, query + 1u, query + 2u, query + 3u));
   var sums: Quad;
@@ -301,7 +304,7 @@ fn queriesBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocatio
     let key = firstKey + 4u * (lane % 16u);
     let keyAt = rowIndex(group.z, key, h);
     let k = loadKeys(keyAt);
-    let salience = vec4f(c[keyAt.x], c[keyAt.y], c[keyAt.z], c[keyAt.w]);
+    let salience = vec4f(stats[keyAt.x].z, stats[keyAt.y].z, stats[keyAt.z].z, stats[keyAt.w].z);
     let p = weights(q, k, salience, gamma, t[0], query, key);
     var dS = dotTile(firstQuery, firstKey, group.z, h, lane);
     for (var n = 0u; n < 4u; n++) {

@@ -1,0 +1,75 @@
+/**
+ * Partial sums that the keys' kernel on subgroup matrices (tauAttentionMatrixBackward.ts) leaves for the queries' op:
+ * their layout, and the kernel that adds them up in a fixed order.
+ */
+import { gridFor, type GpuKernel, type Params, type Stored } from "../graph.ts";
+import { MATRIX_TILE, slotsOf, tilePrelude, wideType } from "./tauAttentionTiles.ts";
+
+export const tilesOf = (p: Params): number => Math.ceil(p["rows"]! / MATRIX_TILE);
+
+/** Where the distance sums begin. */
+export const distancesAt = (p: Params): number =>
+  slotsOf(p) * p["batch"]! * p["nHeads"]! * p["bands"]! * tilesOf(p) * MATRIX_TILE;
+
+/** [slot = query tile − key tile][batch][head][band][row], then one distance sum per key tile and head. */
+export const partsSize = (p: Params): number =>
+  distancesAt(p) + p["batch"]! * tilesOf(p) * p["nHeads"]!;
+
+/** What both backward kernels bind first. */
+export const backwardBindings = (stored: readonly Stored[]): string => `
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+// (lse, dOut·out, c, slope) per row and head.
+@group(0) @binding(2) var<storage, read> stats: array<vec4f>;
+@group(0) @binding(3) var<storage, read> v: array<${wideType(stored[3]!)}>;
+@group(0) @binding(4) var<storage, read> dOut: array<${wideType(stored[4]!)}>;
+`;
+
+/** What the keys' kernel left in `parts`: one thread per row and head adds up dA and hands on the distance sums. */
+export function matrixQueriesBackward(p: Params, stored: readonly Stored[]): GpuKernel {
+  const n = p["batch"]! * p["rows"]! * p["nHeads"]!;
+  const code = `${tilePrelude(p)}
+const TILES = ${tilesOf(p)}u;
+const PARTS = ${distancesAt(p)}u;
+${backwardBindings(stored)}
+@group(0) @binding(5) var<storage, read> parts: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dA: array<f32>;
+@group(0) @binding(7) var<storage, read_write> slopePartial: array<f32>;
+
+@compute @workgroup_size(256)
+fn queriesBackwardMatrix(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  // The plain kernel reads these; here they are only bound.
+  _ = &a;
+  _ = &b;
+  _ = &stats;
+  _ = &v;
+  _ = &dOut;
+  let i = (group.y * groups.x + group.x) * 256u + lane;
+  if (i >= ${n}u) { return; }
+  let h = i % nHeads;
+  let row = i / nHeads % rows;
+  let batch = i / nHeads / rows;
+  let slots = min(${slotsOf(p)}u, row / TILE + 1u);
+  for (var k = 0u; k < bands; k++) {
+    var sum = 0.0;
+    for (var slot = 0u; slot < slots; slot++) {
+      sum += parts[(((slot * ${p["batch"]!}u + batch) * nHeads + h) * bands + k) * (TILES * TILE) + row];
+    }
+    dA[i * bands + k] = -sum;
+  }
+  var partial = 0.0;
+  if (row % TILE == 0u) { partial = parts[PARTS + (batch * TILES + row / TILE) * nHeads + h]; }
+  slopePartial[i] = partial;
+}
+`;
+  return {
+    code,
+    entryPoint: "queriesBackwardMatrix",
+    constants: {},
+    workgroups: gridFor(n, 256),
+  };
+}
