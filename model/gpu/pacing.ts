@@ -8,7 +8,7 @@ const START_MS = 0.25;
 const LEAST_MS = 1e-4;
 /** An estimate that was slept through shrinks by this until an end is seen again: what is noticed late measures
  *  our own sleep, and a GPU left idle clocks down. */
-const LATE_SHRINK = 0.5;
+const LATE_SHRINK = 0.7;
 /** One measurement raises an estimate at most by this factor: the driver may have compiled, or the process may
  *  have been away, meanwhile. */
 const MOST_RISE = 8;

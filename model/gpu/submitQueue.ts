@@ -44,18 +44,19 @@ interface Flight {
   readonly fence: GPUBuffer;
 }
 
-/** Submits in flight, in multiples of the bound on one. */
-const BOUNDS_IN_FLIGHT = 2;
-/** Short submits: so many at most, which bounds what pending writes hold. */
-const SUBMITS_IN_FLIGHT = 8;
+/** Submits in flight: one that runs and one behind it; more while all of them take less than this together. */
+const IN_FLIGHT = 2;
+const SHORT_MS = 16;
+/** So many at most, which bounds what pending writes hold. */
+const SHORT_IN_FLIGHT = 8;
 /** Timers end at this share of the expected time, and so much earlier: they wake up late, and the GPU should not
  *  fall idle. */
 const SLEEP_SHARE = 0.9;
-const TIMER_SLACK_MS = 0.7;
+const TIMER_SLACK_MS = 1.2;
 /** A result that takes less than this after asking was there before. */
 const PROMPT_MS = 0.25;
 /** After a wait that slept too long, so many waits do not sleep: whatever ends while one sleeps is measured wrong. */
-const WARY_WAITS = 16;
+const WARY_WAITS = 2;
 const FENCE_BYTES = 4;
 /** Submits of a run with read-back, at least. */
 const READING_SUBMITS = 3;
@@ -124,9 +125,8 @@ export class SubmitQueue {
       const inFlight = this.#flights.reduce((sum, f) => sum + f.span.ms, 0);
       if (this.#holds > 0) await this.#released;
       else if (
-        this.#flights.length > 0 &&
-        (inFlight + ms > BOUNDS_IN_FLIGHT * this.submitMs ||
-          this.#flights.length >= SUBMITS_IN_FLIGHT)
+        this.#flights.length >= SHORT_IN_FLIGHT ||
+        (this.#flights.length >= IN_FLIGHT && inFlight + ms > SHORT_MS)
       )
         await this.#retire();
       else return;
