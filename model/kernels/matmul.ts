@@ -115,7 +115,8 @@ function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
       wholeK: k % tile.tileK === 0 && (splits === 1 || chunk % tile.tileK === 0),
     }),
     entryPoint: "main",
-    constants: { m, k, n, batch, splits, chunk, ...shares(p) },
+    constants: shares(p),
+    uniforms: [m, k, n, batch, splits, chunk],
     workgroups: gridFor(groups, 1),
   };
 }
@@ -227,12 +228,17 @@ export const sumPartsOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => ({
-    code: partsCode,
-    entryPoint: "sumParts",
-    constants: { size: p["size"]!, splits: p["splits"]!, accumulate: p["accumulate"]! },
-    workgroups: gridFor(p["size"]!, 256),
-  }),
+  gpu: (p) => {
+    const lanes = p["size"]! % 4 === 0 ? 4 : 1;
+    const size = p["size"]! / lanes;
+    return {
+      code: `alias Real = ${lanes === 4 ? "vec4f" : "f32"};\n${partsCode}`,
+      entryPoint: "sumParts",
+      constants: {},
+      uniforms: [size, p["splits"]!, p["accumulate"]!],
+      workgroups: gridFor(size, 256),
+    };
+  },
 };
 
 export const sumPartsAccumulateOp: OpSpec = {

@@ -128,10 +128,10 @@ function leaveByQuads(outside: string): string {
   const guard = (value: string): string =>
     outside === "" ? "" : `  if (${outside}) { return ${value}; }\n`;
   return `fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
-${guard("vec4f()")}  return beforeAt(outBase + row * n + column);
+${guard("vec4f()")}  return beforeAt(outBase + row * size[0].z + column);
 }
 fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
-${guard("")}  finishFrom(outBase + row * n + column, bitcast<vec4f>(bits), before);
+${guard("")}  finishFrom(outBase + row * size[0].z + column, bitcast<vec4f>(bits), before);
 }`;
 }
 
@@ -139,7 +139,7 @@ function leaveSingly(outside: string): string {
   const guard = outside === "" ? "false" : outside;
   return `fn oneBefore(outBase: u32, row: u32, column: u32) -> f32 {
   if (${guard}) { return 0.0; }
-  return beforeAt(outBase + row * n + column);
+  return beforeAt(outBase + row * size[0].z + column);
 }
 fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
   return vec4f(oneBefore(outBase, row, column), oneBefore(outBase, row, column + 1u),
@@ -147,7 +147,7 @@ fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
 }
 fn writeOne(x: f32, outBase: u32, row: u32, column: u32, before: f32) {
   if (${guard}) { return; }
-  finishFrom(outBase + row * n + column, x, before);
+  finishFrom(outBase + row * size[0].z + column, x, before);
 }
 fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
   let x = bitcast<vec4f>(bits);
@@ -158,7 +158,8 @@ fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
 }`;
 }
 
-/** The whole module; entry point `main`. Overrides: m, k, n, batch, splits, chunk. */
+/** The whole module; entry point `main`. Uniforms: m, k, n, batch, splits, chunk, so that products of one form
+ *  share a pipeline: these kernels take a GPU's driver a tenth of a second each. */
 export function matrixSource(t: MatrixTile, f: MatrixForm): string {
   const threads = matrixThreads(t);
   const warpsM = t.tileM / t.warpM;
@@ -275,9 +276,10 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
       ].join("\n");
     })
     .join("\n");
-  const outside = [...(f.wholeM ? [] : ["row >= m"]), ...(f.wholeN ? [] : ["column >= n"])].join(
-    " || ",
-  );
+  const outside = [
+    ...(f.wholeM ? [] : ["row >= size[0].x"]),
+    ...(f.wholeN ? [] : ["column >= size[0].z"]),
+  ].join(" || ");
 
   return `diagnostic(off, chromium.subgroup_matrix_uniformity);
 enable f16;
@@ -286,12 +288,7 @@ enable chromium_experimental_subgroup_matrix;
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Result = subgroup_matrix_result<f32, 16, 16>;
-override m: u32;
-override k: u32;
-override n: u32;
-override batch: u32;
-override splits: u32;
-override chunk: u32;
+@group(0) @binding(${f.epilogue === "reluSquaredBackward" || f.epilogue === "blend" ? 4 : 3}) var<uniform> size: array<vec4u, 2>;
 var<workgroup> tile: array<vec4u, ${units}>;
 ${reader(A, 0)}
 ${reader(B, 1)}
@@ -302,6 +299,12 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let m = size[0].x;
+  let k = size[0].y;
+  let n = size[0].z;
+  let batch = size[0].w;
+  let splits = size[1].x;
+  let chunk = size[1].y;
   let tilesM = (m + ${t.tileM - 1}u) / ${t.tileM}u;
   let tilesN = (n + ${t.tileN - 1}u) / ${t.tileN}u;
   let index = group.y * groups.x + group.x;
@@ -317,9 +320,7 @@ fn main(
   let bBase = (z % batch) * k * n;
   let outBase = z * m * n;
   let kFirst = (z / batch) * chunk;
-  // Zero, unknown to the compiler: unrolling the loop over k makes it slow to compile and no faster.
-  let zero = arrayLength(&a) >> 31u;
-  let kEnd = min(k, kFirst + chunk) + zero;
+  let kEnd = min(k, kFirst + chunk);
   let warp = lane / ${SUBGROUP}u;
   let thread = lane % ${SUBGROUP}u;
   let warpRow = warp % ${warpsM}u * ${t.warpM}u;
