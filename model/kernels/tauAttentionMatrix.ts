@@ -21,7 +21,7 @@ import {
 const P_STRIDE = MATRIX_TILE / 8 + 1;
 /** Key scalars lie [band, salience last][key / 4]; the padding spreads a key's bands over the banks. */
 const KEY_STRIDE = MATRIX_TILE / 4 + 2;
-const WARPS = 4;
+const WARPS = 8;
 
 export function matrixForward(p: Params, stored: readonly Stored[], warps = WARPS): GpuKernel {
   const m = p["bands"]!;

@@ -129,7 +129,28 @@ const matrixShapes: readonly TauAttentionShape[] = [
   { batch: 1, rows: 131, capacity: 131, nHeads: 2, bands: 3, headDim: 16, window: 40 },
 ];
 
+/** Forward needs less room: other head dimensions and more bands. */
+const forwardShapes: readonly TauAttentionShape[] = [
+  { batch: 2, rows: 131, capacity: 131, nHeads: 2, bands: 4, headDim: 64, window: 0 },
+  { batch: 1, rows: 203, capacity: 203, nHeads: 2, bands: 5, headDim: 48, window: 70 },
+  { batch: 1, rows: 1, capacity: 1, nHeads: 1, bands: 1, headDim: 32, window: 64 },
+];
+
 describe("tauAttention on matrix units", () => {
+  for (const shape of forwardShapes)
+    test(`looks up what its twin does at ${JSON.stringify(shape)}`, async () => {
+      const whole = attentionCase(shape, { std: 1, salience: 1, values: "f16", matrices: true });
+      const { inputs, outputs, halves, atol, rtol } = whole;
+      await checkOp({
+        inputs,
+        outputs,
+        halves: halves!,
+        forward: (g, t) => whole.forward(g, t),
+        atol: atol!,
+        rtol: rtol!,
+      });
+    });
+
   for (const [i, shape] of matrixShapes.entries())
     test(`matches its twin at ${JSON.stringify(shape)}`, { timeout: COMPILE_MS }, async () => {
       const values = i % 2 === 0 ? ({ values: "f16" } as const) : {};
