@@ -111,6 +111,11 @@ class Host {
     await before?.dispose();
     for (const [path, bytes] of this.#edits) this.#edit(path, bytes);
     const model = this.#model;
+    model
+      .prepare()
+      .catch((error: unknown) =>
+        logger.warn(`completions could not be prepared: ${String(error)}`),
+      );
     const { manifest } = model;
     return {
       loaded: {

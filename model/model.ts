@@ -86,6 +86,11 @@ export class Predictor {
     this.#completer?.dispose();
   }
 
+  /** Compiles what completions need, so that the first one does not. */
+  async prepare(): Promise<void> {
+    await this.#completing.run(() => this.#completion());
+  }
+
   complete(o: CompleteOptions): Promise<Completion> {
     return this.#completing.run(async () => (await this.#completion()).complete(o));
   }
@@ -249,6 +254,11 @@ export class Model {
       symbols: json("symbols.json.gz"),
       owned: o.on?.owned ?? (o.on === undefined ? 1 : 0),
     });
+  }
+
+  /** Compiles what completions need, so that the first one does not. */
+  prepare(): Promise<void> {
+    return this.#predictor.prepare();
   }
 
   complete(o: CompleteOptions): Promise<Completion> {
