@@ -26,8 +26,8 @@ export function checkCayley(S: number, O: number): void {
 /** Parameters per token: the strict upper triangle of an S·O × S·O matrix. */
 export const cayleyParameters = (S: number, O: number): number => (S * O * (S * O - 1)) / 2;
 
-/** Workgroup memory per row, in floats: four matrices with a gap. */
-export const cayleyFloats = (S: number, O: number): number => 4 * S * O * (S * O + 1);
+/** Workgroup memory per row, in floats: two matrices with a gap, and two columns. */
+export const cayleyFloats = (S: number, O: number): number => 2 * S * O * (S * O + 2);
 
 /** A compiler that unrolls the threefold nests takes many seconds in software. */
 export const cayleyCode = (O: number, caps: GpuCaps): string =>

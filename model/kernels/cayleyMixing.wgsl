@@ -2,23 +2,22 @@
 // N = S · O ≤ 12, A = skew(a) with the strict upper triangle row by row, W = (I + A)⁻¹, Q = 2W − I, mix_ij = mean of
 // the squares of Q's O × O block (i, j).
 // I + A has symmetric part I, so every pivot is at least 1 and Gauss-Jordan needs no pivoting; one Newton step takes
-// the error to rounding. N lanes per row, each owning a column. Matrices take turns in workgroup memory, so that
-// every elimination step needs one barrier.
+// the error to rounding. N lanes per row, each with a column of the matrix in registers; the pivot's column goes
+// through workgroup memory, in two places in turn, so that every elimination step needs one barrier.
 // Constants given: S, O, K, ROWS per workgroup, ROLLED. Workgroup arrays given: logits and dLogits [ROWS, K], mixes
 // and dMixes [ROWS, S, S].
 const N = S * O;
 const SLOT = N * N + N; // The gap puts the rows of a warp on different banks.
-const MATRICES = ROWS * SLOT;
-// Where invertRows leaves W, and the matrix it leaves free.
-const W_AT = (N + 1u) % 2u * MATRICES;
-const FREE_AT = N % 2u * MATRICES;
 
-var<workgroup> cell: array<f32, 4u * MATRICES>;
+var<workgroup> pivots: array<f32, 2u * ROWS * N>;
+// W column by column, and H of the backward pass row by row.
+var<workgroup> inverse: array<f32, ROWS * SLOT>;
+var<workgroup> rotated: array<f32, ROWS * SLOT>;
 
 struct Lane {
   row: u32, // 0 for idle lanes too, which neither load nor store.
   q: u32, // Column.
-  base: u32, // Of the row's first matrix.
+  base: u32, // Of the row's matrices.
   busy: bool,
 }
 
@@ -43,44 +42,41 @@ fn order(groups: vec3u) -> u32 { return N + ROLLED * (groups.z - 1u); }
 
 fn invertRows(l: Lane, n: u32) {
   let q = l.q;
-  var source = l.base;
-  var sink = l.base + MATRICES;
-  let original = l.base + 3u * MATRICES;
+  var column: array<f32, N>;
   if (l.busy) {
-    for (var p = 0u; p < n; p++) {
-      let value = identityAt(p, q) + skewAt(l.row, p, q);
-      cell[source + p * N + q] = value;
-      cell[original + p * N + q] = value;
+    for (var p = 0u; p < n; p++) { column[p] = identityAt(p, q) + skewAt(l.row, p, q); }
+  }
+  for (var k = 0u; k < n; k++) {
+    let at = (k % 2u * ROWS + l.row) * N;
+    if (l.busy && q == k) {
+      for (var p = 0u; p < n; p++) { pivots[at + p] = column[p]; }
+    }
+    workgroupBarrier();
+    if (l.busy) {
+      let own = q == k;
+      let pivot = select(column[k], 1.0, own) / pivots[at + k];
+      for (var p = 0u; p < n; p++) {
+        let value = select(column[p], 0.0, own) - pivots[at + p] * pivot;
+        column[p] = select(value, pivot, p == k);
+      }
+    }
+  }
+  if (l.busy) {
+    for (var p = 0u; p < n; p++) { inverse[l.base + q * N + p] = column[p]; }
+  }
+  workgroupBarrier();
+  // Newton: W += W (I − (I + A) W).
+  var better = column;
+  if (l.busy) {
+    for (var k = 0u; k < n; k++) {
+      var residual = identityAt(k, q) - column[k];
+      for (var m = 0u; m < n; m++) { residual -= skewAt(l.row, k, m) * column[m]; }
+      for (var p = 0u; p < n; p++) { better[p] += inverse[l.base + k * N + p] * residual; }
     }
   }
   workgroupBarrier();
-  for (var k = 0u; k < n; k++) {
-    if (l.busy) {
-      let own = q == k;
-      let pivot = select(cell[source + k * N + q], 1.0, own) / cell[source + k * N + k];
-      for (var p = 0u; p < n; p++) {
-        let value = select(cell[source + p * N + q], 0.0, own) - cell[source + p * N + k] * pivot;
-        cell[sink + p * N + q] = select(value, pivot, p == k);
-      }
-    }
-    workgroupBarrier();
-    let next = source;
-    source = sink;
-    sink = next;
-  }
-  // Newton: W += W (I − (I + A) W).
   if (l.busy) {
-    let residual = l.base + 2u * MATRICES; // Only its own column, so no barrier.
-    for (var p = 0u; p < n; p++) {
-      var sum = identityAt(p, q);
-      for (var k = 0u; k < n; k++) { sum -= cell[original + p * N + k] * cell[source + k * N + q]; }
-      cell[residual + p * N + q] = sum;
-    }
-    for (var p = 0u; p < n; p++) {
-      var sum = 0.0;
-      for (var k = 0u; k < n; k++) { sum += cell[source + p * N + k] * cell[residual + k * N + q]; }
-      cell[sink + p * N + q] = cell[source + p * N + q] + sum;
-    }
+    for (var p = 0u; p < n; p++) { inverse[l.base + q * N + p] = better[p]; }
   }
   workgroupBarrier();
 }
@@ -90,14 +86,13 @@ fn mixRows(thread: u32, groups: vec3u) {
   let l = laneOf(thread);
   invertRows(l, order(groups));
   if (l.busy) {
-    let w = l.base + W_AT;
     for (var o = l.q; o < S * S; o += N) {
       let i = o / S;
       let j = o % S;
       var sum = 0.0;
       for (var p = i * O; p < (i + 1u) * O; p++) {
         for (var q = j * O; q < (j + 1u) * O; q++) {
-          let value = 2.0 * cell[w + p * N + q] - identityAt(p, q);
+          let value = 2.0 * inverse[l.base + q * N + p] - identityAt(p, q);
           sum += value * value;
         }
       }
@@ -113,32 +108,29 @@ fn mixRowsBackward(thread: u32, groups: vec3u) {
   let l = laneOf(thread);
   let q = l.q;
   let n = order(groups);
-  let w = l.base + W_AT;
-  let h = l.base + FREE_AT;
-  let g = l.base + 2u * MATRICES;
+  // H = G Wᵀ: its row q.
   if (l.busy) {
-    for (var p = 0u; p < n; p++) {
-      let rotation = 2.0 * cell[w + p * N + q] - identityAt(p, q);
-      cell[g + p * N + q] = 2.0 / f32(O) * dMixes[(l.row * S + p / O) * S + q / O] * rotation;
+    var row: array<f32, N>;
+    for (var k = 0u; k < n; k++) {
+      let rotation = 2.0 * inverse[l.base + k * N + q] - identityAt(q, k);
+      let g = 2.0 / f32(O) * dMixes[(l.row * S + q / O) * S + k / O] * rotation;
+      for (var p = 0u; p < n; p++) { row[p] += g * inverse[l.base + k * N + p]; }
     }
+    for (var p = 0u; p < n; p++) { rotated[l.base + q * N + p] = row[p]; }
   }
   workgroupBarrier();
+  // da_pq = 2 Σ_k (W_kq H_kp − W_kp H_kq).
   if (l.busy) {
-    // H = G Wᵀ.
-    for (var p = 0u; p < n; p++) {
-      var sum = 0.0;
-      for (var k = 0u; k < n; k++) { sum += cell[g + p * N + k] * cell[w + q * N + k]; }
-      cell[h + p * N + q] = sum;
-    }
-  }
-  workgroupBarrier();
-  if (l.busy) {
-    for (var p = 0u; p < q; p++) {
-      var sum = 0.0;
-      for (var k = 0u; k < n; k++) {
-        sum += cell[w + k * N + q] * cell[h + k * N + p] - cell[w + k * N + p] * cell[h + k * N + q];
+    var sums: array<f32, N>;
+    for (var k = 0u; k < n; k++) {
+      let w = inverse[l.base + q * N + k];
+      let h = rotated[l.base + k * N + q];
+      for (var p = 0u; p < n; p++) {
+        sums[p] += w * rotated[l.base + k * N + p] - inverse[l.base + p * N + k] * h;
       }
-      dLogits[l.row * K + skewIndex(p, q)] = 2.0 * sum;
+    }
+    for (var p = 0u; p < n; p++) {
+      if (p < q) { dLogits[l.row * K + skewIndex(p, q)] = 2.0 * sums[p]; }
     }
   }
   workgroupBarrier();

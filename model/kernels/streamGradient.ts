@@ -32,8 +32,8 @@ interface Layout {
 /** The widest slab of phi that fits; a device with little workgroup memory takes narrow ones. */
 function layoutOf(p: Params, caps: GpuCaps): Layout {
   const layouts: readonly Layout[] = [
-    { quads: 8, fours: 16, tiles: 2 },
-    { quads: 4, fours: 8, tiles: 4 },
+    { quads: 8, fours: 32, tiles: 1 },
+    { quads: 4, fours: 8, tiles: 2 },
     { quads: 2, fours: 16, tiles: 4 },
     { quads: 1, fours: 16, tiles: 8 },
   ];

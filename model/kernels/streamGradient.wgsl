@@ -29,6 +29,39 @@ fn dUAt(t: u32, m: u32) -> vec4f {
 
 fn term(t: u32, i: u32) -> f32 { return terms[t * (TERMS / 4u) + i / 4u][i % 4u]; }
 
+// What the end of a row needs of memory.
+struct Row {
+  streams: array<X, S>,
+  dY: array<DX, S>,
+  branch: H,
+}
+
+fn rowAt(t: u32, c: u32) -> Row {
+  var row: Row;
+  if (t < T && c < C4) {
+    for (var j = 0u; j < S; j++) {
+      row.streams[j] = x[(t * S + j) * C4 + c];
+      row.dY[j] = dX[(t * S + j) * C4 + c];
+    }
+    row.branch = dNormed[t * C4 + c];
+  }
+  return row;
+}
+
+fn finish(t: u32, c: u32, row: Row, product: array<vec4f, S>) {
+  if (t >= T || c >= C4) { return; }
+  var given = row;
+  var sums = product;
+  var h = vec4f();
+  for (var j = 0u; j < S; j++) { h += term(t, S * S + j) * vec4f(given.streams[j]); }
+  let dH = term(t, S * S + S) * vec4f(given.branch) + term(t, S * S + S + 1u) * h;
+  for (var j = 0u; j < S; j++) {
+    var sum = sums[j] + term(t, S * S + j) * dH + term(t, S * S + S + 2u) * vec4f(given.streams[j]);
+    for (var o = 0u; o < S; o++) { sum += term(t, o * S + j) * vec4f(given.dY[o]); }
+    dX[(t * S + j) * C4 + c] = DX(sum);
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn backward(
   @builtin(workgroup_id) group: vec3u,
@@ -53,36 +86,31 @@ fn backward(
       tile[i % M * FOURS + i / M] = dUAt(first + 4u * (i / M), i % M);
     }
     workgroupBarrier();
-    var sums = array<vec4f, 4u * S>(); // Anew for every tile.
+    // The four rows are named: an indexed array of their sums would land in slow local memory. They are on their
+    // way while the product is made, and every store to dX comes after every load.
+    let t = first + 4u * four;
+    let row0 = rowAt(t, c);
+    let row1 = rowAt(t + 1u, c);
+    let row2 = rowAt(t + 2u, c);
+    let row3 = rowAt(t + 3u, c);
+    // Without an initializer they would keep the last tile's values.
+    var sums0 = array<vec4f, S>();
+    var sums1 = array<vec4f, S>();
+    var sums2 = array<vec4f, S>();
+    var sums3 = array<vec4f, S>();
     for (var m = 0u; m < M; m++) {
       let d = tile[m * FOURS + four];
       for (var s = 0u; s < S; s++) {
         let p = slab[(m * S + s) * QUADS + quad];
-        sums[s] += d.x * p;
-        sums[S + s] += d.y * p;
-        sums[2u * S + s] += d.z * p;
-        sums[3u * S + s] += d.w * p;
+        sums0[s] += d.x * p;
+        sums1[s] += d.y * p;
+        sums2[s] += d.z * p;
+        sums3[s] += d.w * p;
       }
     }
-    for (var i = 0u; i < 4u; i++) {
-      let t = first + 4u * four + i;
-      if (t < T && c < C4) {
-        let base = t * S * C4 + c;
-        var streams: array<vec4f, S>;
-        var dY: array<vec4f, S>;
-        var h = vec4f();
-        for (var j = 0u; j < S; j++) {
-          streams[j] = vec4f(x[base + j * C4]);
-          dY[j] = vec4f(dX[base + j * C4]);
-          h += term(t, S * S + j) * streams[j];
-        }
-        let dH = term(t, S * S + S) * vec4f(dNormed[t * C4 + c]) + term(t, S * S + S + 1u) * h;
-        for (var j = 0u; j < S; j++) {
-          var sum = sums[i * S + j] + term(t, S * S + j) * dH + term(t, S * S + S + 2u) * streams[j];
-          for (var o = 0u; o < S; o++) { sum += term(t, o * S + j) * dY[o]; }
-          dX[base + j * C4] = DX(sum);
-        }
-      }
-    }
+    finish(t, c, row0, sums0);
+    finish(t + 1u, c, row1, sums1);
+    finish(t + 2u, c, row2, sums2);
+    finish(t + 3u, c, row3, sums3);
   }
 }
