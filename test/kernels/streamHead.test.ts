@@ -11,11 +11,9 @@ import { checkOp, type OpCase, type Tensors } from "../support/checkOp.ts";
 /** Tokens, streams, block size, channels. */
 const shapes = [
   [1, 1, 2, 4],
-  [7, 2, 1, 12],
   [5, 4, 2, 132],
-  [3, 4, 3, 68],
   [3, 8, 1, 260],
-  [2, 4, 2, 1028],
+  [2, 4, 3, 1028],
   [517, 4, 2, 16],
 ] as const;
 
