@@ -7,11 +7,11 @@ import type { CorpusFile } from "./bytes.ts";
 import { PRESETS, type ModelConfig, type Preset } from "./config.ts";
 import { Completer } from "./completer.ts";
 import { Decoder } from "./decoder.ts";
-import type { Device, DeviceChoice } from "./device.ts";
+import type { Device, DeviceChoice, KernelTime } from "./device.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import { Graph } from "./graph.ts";
-import { addInto } from "./kernels/add.ts";
+import { convert } from "./kernels/convert.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import { Mixer } from "./memory/mixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
@@ -40,6 +40,9 @@ export interface BenchOptions {
 }
 
 const WARMUP_STEPS = 2;
+/** Submits are paced by what steps were seen to take: the first ones are slow. */
+const GPU_STEPS = 40;
+const COPIES = 10;
 const COPY_ELEMENTS = 1 << 26;
 const COMPLETION_BYTES = 40;
 const COMPLETION_CONTEXT = 512;
@@ -61,27 +64,65 @@ function syntheticFile(): CorpusFile {
 
 const median = (times: number[]): number => times.toSorted((a, b) => a - b)[times.length >> 1]!;
 
-async function benchCopy(device: Device): Promise<BenchOp> {
+/** Bytes per second that a plain copy moves, read and written: the ceiling of everything bound by memory. */
+async function benchCopy(device: Device): Promise<BenchOp & { readonly GBps: number }> {
   const n = device.kind === "gpu" ? COPY_ELEMENTS : COPY_ELEMENTS >> 4;
   const x = device.tensor("copy from", [n]);
   const y = device.tensor("copy to", [n]);
   const g = new Graph();
-  for (let i = 0; i < 10; i++) addInto(g, { x, y });
+  for (let i = 0; i < COPIES; i++) convert(g, { x, y });
   const program = await device.compile(g, "copy");
-  await program.run();
-  await device.idle();
-  const started = performance.now();
-  await program.run();
-  await device.idle();
-  const ms = (performance.now() - started) / 10;
+  let ms = Infinity;
+  for (let round = 0; round < ROUNDS; round++) {
+    await device.idle();
+    const started = performance.now();
+    await program.run();
+    await device.idle();
+    ms = Math.min(ms, (performance.now() - started) / COPIES);
+  }
+  const kernels = await program.kernels?.();
+  if (kernels !== undefined) ms = kernels[0]!.us / 1e3;
   program.dispose();
   device.free(x);
   device.free(y);
-  // Two reads and a write per element.
-  return { op: "addInto", elements: n, ms, GBps: (n * 12) / ms / 1e6 };
+  return { op: "copy", elements: n, ms, GBps: (n * 8) / ms / 1e6 };
 }
 
-async function benchStep(device: Device, config: ModelConfig): Promise<BenchOp[]> {
+/** What the machine can do at best, measured in the same run. */
+interface Ceilings {
+  readonly GBps: number;
+  readonly teraflops: number;
+}
+
+/** Below this a kernel's time is mostly the launch. */
+const LAUNCH_US = 5;
+
+function kernelRow(k: KernelTime, ceilings: Ceilings): BenchOp {
+  const memory = k.bytes / (ceilings.GBps * 1e3);
+  const arithmetic = k.flop / (ceilings.teraflops * 1e6);
+  const reached = Math.max(memory, arithmetic) / k.us;
+  const bound =
+    k.us < LAUNCH_US && reached < 0.5 ? "launch" : memory >= arithmetic ? "memory" : "arithmetic";
+  return {
+    op: `    ${k.op}`,
+    shape: k.shape,
+    perRun: k.count,
+    us: k.us,
+    GBps: k.bytes / k.us / 1e3,
+    ofCopy: memory / k.us,
+    ...(k.flop > 0 ? { teraflops: k.flop / k.us / 1e6, ofBestMatmul: arithmetic / k.us } : {}),
+    bound,
+  };
+}
+
+const kernelRows = (kernels: readonly KernelTime[], ceilings: Ceilings): BenchOp[] =>
+  kernels.toSorted((a, b) => b.us * b.count - a.us * a.count).map((k) => kernelRow(k, ceilings));
+
+async function benchStep(
+  device: Device,
+  config: ModelConfig,
+  ceilings: Ceilings,
+): Promise<BenchOp[]> {
   const file = syntheticFile();
   const trainer = await Trainer.create({
     device,
@@ -93,11 +134,12 @@ async function benchStep(device: Device, config: ModelConfig): Promise<BenchOp[]
   const sampler = new Sampler([file], config, encoder, 1);
   const step = (i: number): Promise<number> =>
     trainer.step({ step: i, factor: 1, windows: sampler.step(i) });
-  for (let i = 0; i < WARMUP_STEPS; i++) await step(i);
+  const warmup = device.kind === "gpu" ? GPU_STEPS : WARMUP_STEPS;
+  for (let i = 0; i < warmup; i++) await step(i);
   await device.idle();
-  const rounds = device.kind === "gpu" ? 10 : 2;
+  const rounds = device.kind === "gpu" ? GPU_STEPS : 2;
   const started = performance.now();
-  for (let i = 0; i < rounds; i++) await step(WARMUP_STEPS + i);
+  for (let i = 0; i < rounds; i++) await step(warmup + i);
   await device.idle();
   const ms = (performance.now() - started) / rounds;
   const bytes = config.batch * config.context;
@@ -115,6 +157,7 @@ async function benchStep(device: Device, config: ModelConfig): Promise<BenchOp[]
   for (const [name, t] of [...(profile ?? [])].toSorted((a, b) => b[1].ms - a[1].ms))
     ops.push({ op: `  ${name}`, dispatches: t.count, ms: t.ms });
   ops.push(await benchCompletion(device, config, trainer, file));
+  ops.push(...kernelRows((await trainer.kernels()) ?? [], ceilings));
   trainer.dispose();
   return ops;
 }
@@ -169,15 +212,21 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
   const ops: BenchOp[] = [];
   try {
     logger.info(`measuring ${device.name}: ${reason}`);
-    ops.push(await benchCopy(device));
+    const copy = await benchCopy(device);
+    ops.push(copy);
     const shapes = device.kind === "gpu" ? trainingShapes : cpuShapes;
-    for (const s of await benchMatmul(device, shapes)) ops.push({ op: "matmul", ...s });
+    const speeds = await benchMatmul(device, shapes);
+    for (const m of speeds) ops.push({ op: "matmul", ...m });
+    const ceilings = {
+      GBps: copy.GBps,
+      teraflops: Math.max(...speeds.map((m) => m.teraflops)),
+    };
     const presets: Preset[] =
       o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
     for (const preset of presets) {
       if (o.signal?.aborted === true) break;
       logger.info(`measuring a training step of ${preset}`);
-      ops.push(...(await benchStep(device, PRESETS[preset])));
+      ops.push(...(await benchStep(device, PRESETS[preset], ceilings)));
     }
   } finally {
     await device.dispose();

@@ -14,6 +14,21 @@ export interface OpTime {
   readonly count: number;
 }
 
+/** One kernel of a program at one shape, timed by itself. */
+export interface KernelTime {
+  readonly op: string;
+  /** The op's parameters that name its shape. */
+  readonly shape: string;
+  /** How often a run dispatches it. */
+  readonly count: number;
+  readonly us: number;
+  /** Of the tensors it binds, each once, twice where it is read and written: what it has to move at least, but for
+   *  ops that pick rows. */
+  readonly bytes: number;
+  /** Multiplications and additions of matrix products; 0 for all other ops. */
+  readonly flop: number;
+}
+
 export interface Program {
   readonly label: string;
   /** Bytes of temporaries. */
@@ -23,6 +38,8 @@ export interface Program {
   runAndRead(tensors: readonly Tensor[]): Promise<(Float32Array | Float64Array)[]>;
   /** Time per op of one run, where the device can tell. */
   profile?(): Promise<ReadonlyMap<string, OpTime>>;
+  /** Times every kernel over and over on a busy device. What the program holds is undefined afterwards. */
+  kernels?(): Promise<readonly KernelTime[]>;
   dispose(): void;
 }
 

@@ -58,6 +58,8 @@ export interface OpSpec {
   units(params: Params): number;
   /** Computes units [start, end). Must not touch what another unit writes. */
   cpu(buffers: readonly Buffer[], params: Params, start: number, end: number): void;
+  /** Multiplications and additions, where a kernel is bound by them. */
+  flop?(params: Params): number;
   /** `stored`: one entry per binding. Only those listed in `halves` are ever "f16". */
   gpu(params: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel;
   /** Bindings that may hold f16 tensors; the kernel converts as it loads and stores. */

@@ -4,7 +4,13 @@
  */
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
-import { activationType, type Device, type OpTime, type Program } from "./device.ts";
+import {
+  activationType,
+  type Device,
+  type KernelTime,
+  type OpTime,
+  type Program,
+} from "./device.ts";
 import { invariant } from "./errors.ts";
 import type { Tensor } from "./graph.ts";
 import { weightedTotal } from "./kernels/columnSum.ts";
@@ -162,6 +168,11 @@ export class Trainer {
   /** Time per op of one step on the batch that was last uploaded; undefined where the device cannot tell. */
   profile(): Promise<ReadonlyMap<string, OpTime>> | undefined {
     return this.#program!.profile?.();
+  }
+
+  /** Every kernel of a step, timed by itself; ruins the parameters. */
+  kernels(): Promise<readonly KernelTime[]> | undefined {
+    return this.#program!.kernels?.();
   }
 
   get temporaryBytes(): number {

@@ -18,6 +18,7 @@ import { checkMemory, type Device, type OpTime, type Program } from "../device.t
 import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
 import { Pacer } from "./pacing.ts";
 import { Pipelines } from "./pipelines.ts";
+import { timeKernels } from "./timeKernels.ts";
 import { SubmitQueue, type Copy, type Paced, type Step } from "./submitQueue.ts";
 
 /** Longest submit while nobody says that the editor is in use. */
@@ -262,7 +263,9 @@ export class GpuDevice implements Device {
                 ]),
           ],
         });
-        return [{ name: node.op.name, pipeline, group, workgroups: kernel.workgroups }];
+        const { workgroups } = kernel;
+        const kind = JSON.stringify([node.op.name, node.params, node.tensors.map((t) => t.dtype)]);
+        return [{ name: node.op.name, pipeline, group, workgroups, node, kind }];
       }),
     ).then((perNode) => perNode.flat());
     this.#check();
@@ -273,6 +276,7 @@ export class GpuDevice implements Device {
       run: () => this.#queue.run(paced),
       runAndRead: (tensors) => this.#runAndRead(paced, tensors),
       profile: () => this.#profile(steps),
+      kernels: () => timeKernels(this, steps),
       dispose: () => {
         paced.prepared?.staging?.destroy();
         paced.prepared = undefined;

@@ -4,6 +4,7 @@
  * for Node polls without a pause while any promise is pending, so waits sleep until a result is due and ask then.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Node } from "../graph.ts";
 import type { Pacer, Span } from "./pacing.ts";
 
 export interface Step {
@@ -11,6 +12,9 @@ export interface Step {
   readonly pipeline: GPUComputePipeline;
   readonly group: GPUBindGroup;
   readonly workgroups: readonly [number, number, number];
+  readonly node: Node;
+  /** Equal for dispatches of one kernel at one shape. */
+  readonly kind: string;
 }
 
 /** A compiled program as the queue takes it. */

@@ -172,6 +172,7 @@ export const matmulOp: OpSpec = {
   access: ["read", "read", "write"],
   halves: [0, 1, 2],
   units: (p) => p["batch"]! * p["m"]!,
+  flop: (p) => 2 * p["batch"]! * p["m"]! * p["k"]! * p["n"]!,
   cpu: (b, p, start, end) => {
     const [x, y, out, hidden] = b as readonly Floats[];
     matmulTwin(x!, y!, out!, shape(p), start, end);

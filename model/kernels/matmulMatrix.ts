@@ -443,6 +443,8 @@ export const matrixTiles: readonly (MatrixTile & Speed)[] = [
 const MULTIPROCESSORS = 132;
 /** 64 × 16 was fitted to narrow results only, where no other tile competes. */
 const NARROW = 48;
+/** Narrow results of long products: the model errs, measured 27 µs against 39 and more (8704 × 1536 × 36). */
+const LONG = 1024;
 
 /** The tile that is expected to finish first, and after how many microseconds; k is the length of one range. */
 export function pickMatrixTile(
@@ -454,7 +456,7 @@ export function pickMatrixTile(
   let best = matrixTiles[0]!;
   let bestTime = Infinity;
   for (const t of matrixTiles) {
-    if (t.tileN < 32 && n > NARROW) continue;
+    if (t.tileN < 32 ? n > NARROW : n <= NARROW && k >= LONG) continue;
     const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
     const steps = Math.ceil(k / t.tileK);
     const entries = t.tileM * t.tileN;

@@ -116,11 +116,11 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   var buffer = 0u;
   var top0 = LOWEST;
   var top1 = LOWEST;
-  ${staging.fetch("start")}
+  ${staging.fetchRows("start")}
   ${staging.put("0u")}
   workgroupBarrier();
   for (var tile = start; tile < end; tile += TILE) {
-    ${staging.fetch("min(tile + TILE, last / TILE * TILE)")}
+    ${staging.fetchRows("min(tile + TILE, last / TILE * TILE)")}
     let edge = tile + (TILE - 1u) > firstPosition || firstRow + TILE > rows
       || (window != 0u && firstPosition + (TILE - 1u) - tile >= window);
     var best0 = vec4f(LOWEST);
@@ -139,7 +139,7 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   }
   rowParts[warp * TILE + lane] = top0;
   rowParts[warp * TILE + lane + 32u] = top1;
-  ${staging.fetch("start")}
+  ${staging.fetchRows("start")}
   buffer = 0u;
   ${staging.put("0u")}
   workgroupBarrier();
@@ -158,7 +158,7 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
       if (key < end) { value${i} = eightV(((keyBase + key) * nHeads + h) * ${D / 8}u + (t + ${i * threads}u) % ${D / 8}u); }
     }`,
     )}
-    ${staging.fetch("min(tile + TILE, last / TILE * TILE)")}
+    ${staging.fetchRows("min(tile + TILE, last / TILE * TILE)")}
     let edge = tile + (TILE - 1u) > firstPosition || firstRow + TILE > rows
       || (window != 0u && firstPosition + (TILE - 1u) - tile >= window);
     let base0 = top0 + gamma * (f32(position0) - f32(tile));

@@ -165,7 +165,7 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
   if (window != 0u) { end = min(rows, firstKey + TILE - 1u + window); }
 
   ${staging.declare}
-  ${staging.fetch("firstKey")}
+  ${staging.fetchRows("firstKey")}
   ${staging.put("0u")}
   ${times(
     loads,

@@ -65,6 +65,7 @@ describe("matrix kernels", () => {
 
   test("narrow products take narrow tiles", () => {
     expect(pickMatrixTile(32768, 256, 4, 1).tile.tileN).toBeLessThanOrEqual(32);
+    expect(pickMatrixTile(8704, 1536, 36, 1).tile.tileN).toBe(16);
     expect(pickMatrixTile(4096, 4096, 4096, 1).tile.tileM).toBe(128);
     expect(pickMatrixTile(16, 256, 256, 1).tile.tileM).toBeLessThanOrEqual(32);
   });
