@@ -85,14 +85,14 @@ export const wideType = (stored: Stored): string => (stored === "f16" ? "vec4u" 
 export function keyStaging(
   p: Params,
   threads: number,
-): { fetch: (tile: string) => string; put: (buffer: string) => string; declare: string } {
+): { fetchRows: (tile: string) => string; put: (buffer: string) => string; declare: string } {
   const scalars = MATRIX_TILE * (p["bands"]! + 1);
   const n = Math.ceil(scalars / threads);
   const inside = (i: number): string =>
     (i + 1) * threads <= scalars ? "" : `if (t + ${i * threads}u < ${scalars}u) `;
   return {
     declare: times(n, (i) => `var fresh${i} = 0.0;`),
-    fetch: (tile) =>
+    fetchRows: (tile) =>
       times(
         n,
         (i) =>

@@ -21,7 +21,7 @@ describe.each =
   (rows: readonly unknown[]) =>
   (name: string, body: (...row: unknown[]) => void): void => {
     for (const row of rows) {
-      const values = Array.isArray(row) ? row : [row];
+      const values: unknown[] = Array.isArray(row) ? (row as unknown[]) : [row];
       describe(`${name} ${String(values[0])}`, () => body(...values));
     }
   };
@@ -36,17 +36,18 @@ test.each =
   (name: string, ...rest: unknown[]): void => {
     const run = rest.find((x) => typeof x === "function") as (...row: unknown[]) => unknown;
     for (const row of rows) {
-      const values = Array.isArray(row) ? row : [row];
+      const values: unknown[] = Array.isArray(row) ? (row as unknown[]) : [row];
       test(`${name} ${JSON.stringify(values[0])}`, () => run(...values));
     }
   };
 
 export const beforeAll = (run: () => unknown): void => void before.push(run);
 
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
 class Failure extends Error {}
-const show = (x: unknown): string => String(typeof x === "object" ? JSON.stringify(x) : x);
+const show = (x: unknown): string => (typeof x === "object" ? JSON.stringify(x) : String(x));
 
-function matchers(got: unknown, wanted: boolean): Record<string, (...args: never[]) => void> {
+function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
   const demand = (ok: boolean, what: string): void => {
     if (ok !== wanted)
       throw new Failure(`${show(got).slice(0, 300)} is ${wanted ? "not " : ""}${what}`);
@@ -74,7 +75,7 @@ function matchers(got: unknown, wanted: boolean): Record<string, (...args: never
         (x === undefined || (typeof x === "string" ? message.includes(x) : x.test(message)));
       demand(fits, `thrown as ${String(x)}`);
     },
-  } as Record<string, (...args: never[]) => void>;
+  };
 }
 
 export function expect(got: unknown): Record<string, unknown> {
@@ -99,11 +100,11 @@ export async function runAll(): Promise<void> {
     } catch (error) {
       failed++;
       const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      console.log(`FAILED ${c.name}\n${text.split("\n").slice(0, 14).join("\n")}`);
+      say(`FAILED ${c.name}\n${text.split("\n").slice(0, 14).join("\n")}`);
     }
     const ms = performance.now() - started;
-    if (ms > 5000) console.log(`${(ms / 1000).toFixed(1)} s: ${c.name}`);
+    if (ms > 5000) say(`${(ms / 1000).toFixed(1)} s: ${c.name}`);
   }
-  console.log(`${passed} passed, ${failed} failed`);
+  say(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);
 }

@@ -36,4 +36,4 @@ await runAll();`,
   },
   logLevel: "warning",
 });
-console.log(`${files.length} test files → ${out}`);
+process.stdout.write(`${files.length} test files → ${out}\n`);
