@@ -45,7 +45,7 @@ export const beforeAll = (run: () => unknown): void => void before.push(run);
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 class Failure extends Error {}
-const show = (x: unknown): string => (typeof x === "object" ? JSON.stringify(x) : String(x));
+const show = (x: unknown): string => JSON.stringify(x) ?? "undefined";
 
 function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
   const demand = (ok: boolean, what: string): void => {
