@@ -28,6 +28,7 @@ import * as attentionRows from "./kernels/attentionRows.ts";
 import * as mixing from "./kernels/mixing.ts";
 import * as rope from "./kernels/rope.ts";
 import * as dotAttention from "./kernels/dotAttention.ts";
+import * as gridAttention from "./kernels/gridAttention.ts";
 import * as verdict from "./kernels/verdict.ts";
 
 const modules: readonly Record<string, unknown>[] = [
@@ -59,6 +60,7 @@ const modules: readonly Record<string, unknown>[] = [
   attentionScalars,
   rope,
   dotAttention,
+  gridAttention,
   verdict,
 ];
 
