@@ -88,6 +88,8 @@ export interface TrainResult {
 const CHECKPOINT_SECONDS = 20;
 /** Looks at the loss and reports at most this often. */
 const REPORT_SECONDS = 0.5;
+/** More steps than a loss scale can be halved. */
+const SCALINGS = 20;
 /** Held-out bytes behind each point of the curve. */
 const CURVE_BYTES = { gpu: 12_000, cpu: 3_000 } as const;
 /** The memory's weights are learned from this much of the workspace, file by file, each left out in turn. */
@@ -280,6 +282,8 @@ class TrainingRun {
     });
     const curve = sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]);
     let lastReport = 0;
+    let reportedStep = this.#step;
+    let reportedOverflows = 0;
     let lastSave = performance.now();
     let lastCurve = 0;
     let curveMs = 0;
@@ -295,13 +299,27 @@ class TrainingRun {
       this.#bytes += perStep;
       const now = performance.now();
       if (now - lastReport > REPORT_SECONDS * 1000) {
-        this.#loss = await trainer.loss();
+        const [loss, { overflows }] = await Promise.all([
+          trainer.loss(),
+          trainer.optimizer.lossScaling(),
+        ]);
+        this.#loss = loss;
         if (!Number.isFinite(this.#loss))
           throw new CheckpointError(
             "NG_DIVERGED",
             `the loss became ${this.#loss} at step ${this.#step}`,
             "resume from the last checkpoint, or lower the learning rate",
           );
+        // A loss scale is halved until gradients are finite; where that never happens, no step is taken any more.
+        const taken = this.#step - reportedStep;
+        if (taken >= SCALINGS && overflows - reportedOverflows >= taken)
+          throw new CheckpointError(
+            "NG_DIVERGED",
+            `the last ${taken} steps had gradients that are no numbers, and were skipped`,
+            "resume from the last checkpoint, lower the learning rate, or train with precision=f32",
+          );
+        reportedStep = this.#step;
+        reportedOverflows = overflows;
         lastReport = performance.now();
         // The curve may take a small share of the time, whatever the device.
         if (

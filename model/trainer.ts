@@ -87,11 +87,9 @@ export class Trainer {
     });
     this.params = this.optimizer.params;
     this.gradients = this.optimizer.gradients;
-    for (const [name, value] of initialParams(this.specs, o.seed))
+    for (const [name, value] of initialParams(this.specs, o.seed)) {
       device.write(this.params.get(name)!, value.data);
-    for (const [name, t] of this.optimizer.ema) {
-      const value = initialParams([this.specs.find((s) => s.name === name)!], o.seed);
-      device.write(t, value.get(name)!.data);
+      device.write(this.optimizer.ema.get(name)!, value.data);
     }
     const B = o.config.batch;
     const rows = B * o.config.context;
