@@ -29,6 +29,7 @@ import * as mixing from "./kernels/mixing.ts";
 import * as rope from "./kernels/rope.ts";
 import * as dotAttention from "./kernels/dotAttention.ts";
 import * as gridAttention from "./kernels/gridAttention.ts";
+import * as gridAttentionBackward from "./kernels/gridAttentionBackward.ts";
 import * as verdict from "./kernels/verdict.ts";
 
 const modules: readonly Record<string, unknown>[] = [
@@ -61,6 +62,7 @@ const modules: readonly Record<string, unknown>[] = [
   rope,
   dotAttention,
   gridAttention,
+  gridAttentionBackward,
   verdict,
 ];
 

@@ -118,14 +118,15 @@ export function gridForward(b_: readonly Floats[], p: Params, start: number, end
   }
 }
 
-/** stats holds (total, dOut·out, c, slope) per row and head. */
+/** stats holds (total, dOut·out, c, slope) per row and head; parts receives (T's gradient, Σ of scores' gradients), the
+ *  second zero but for rounding in dOut·out. */
 export function gridQueriesBackward(
   b_: readonly Floats[],
   p: Params,
   start: number,
   end: number,
 ): void {
-  const [a, b, temperature, stats, v, dOut, , dA, heat] = b_ as [
+  const [a, b, temperature, stats, v, dOut, , dA, parts] = b_ as [
     Floats,
     Floats,
     Floats,
@@ -143,6 +144,7 @@ export function gridQueriesBackward(
     const at = (first + i) * nHeads + h;
     let moved = 0;
     let heated = 0;
+    let sum = 0;
     for (let j = 0; j <= i; j++) {
       const keyAt = (first + j) * nHeads + h;
       let x = -stats[4 * at + 1]!;
@@ -151,9 +153,11 @@ export function gridQueriesBackward(
       x *= Math.exp(stats[4 * keyAt + 2]! - stats[4 * at + 3]! * (i - j)) / stats[4 * at]!;
       moved += x * pair[1]!;
       heated += x * pair[3]!;
+      sum += x * pair[0]!;
     }
     dA[at] = moved;
-    heat[at] = heated / temperature[h]!;
+    parts[2 * at] = heated / temperature[h]!;
+    parts[2 * at + 1] = sum;
   }
 }
 
@@ -202,9 +206,9 @@ export function gridKeysBackward(
   }
 }
 
-/** Units are rows with heads. A row's scores gain what others lose, so the slope's gradient is a moment of dC. */
+/** Units are rows with heads. The slope's gradient −Σ (i − j) dScore as moments of the scores' sums. */
 export function gridParts(b_: readonly Floats[], p: Params, start: number, end: number): void {
-  const [parts, heat, dB, dC, heatPartial, slopePartial] = b_ as [
+  const [keyParts, queryParts, dB, dC, heatPartial, slopePartial] = b_ as [
     Floats,
     Floats,
     Floats,
@@ -215,9 +219,10 @@ export function gridParts(b_: readonly Floats[], p: Params, start: number, end: 
   const rows = p["rows"]!;
   for (let u = start; u < end; u++) {
     const row = Math.floor(u / p["nHeads"]!) % rows;
-    dB[u] = parts[4 * u]!;
-    dC[u] = parts[4 * u + 1]!;
-    heatPartial[u] = -(heat[u]! + parts[4 * u + 2]!);
-    slopePartial[u] = -(row - 0.5 * rows) * parts[4 * u + 1]!;
+    const position = row - 0.5 * rows;
+    dB[u] = keyParts[4 * u]!;
+    dC[u] = keyParts[4 * u + 1]!;
+    heatPartial[u] = -(queryParts[2 * u]! + keyParts[4 * u + 2]!);
+    slopePartial[u] = position * (queryParts[2 * u + 1]! - keyParts[4 * u + 1]!);
   }
 }

@@ -16,7 +16,7 @@ override quads: u32 = headDim / 4u;
 override share: u32 = quads / 4u;
 
 var<workgroup> values: array<vec4f, 1024>;
-// (b / T, exponent of salience and position, hat times K), the first two in units of ln 2.
+// (b, exponent of salience and position in units of ln 2, hat times K).
 var<workgroup> keys: array<vec4f, CHUNK>;
 var<workgroup> cells: array<u32, CHUNK>;
 
@@ -34,7 +34,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
     let row = row0 + t * nHeads;
     let hat = hatOf(b[row], d);
     cells[t] = hat.cell;
-    keys[t] = vec4f(b[row] * scale, c[row] * LOG2E + gamma * f32(t), hat.w + q * hat.w.yx);
+    keys[t] = vec4f(b[row], c[row] * LOG2E + gamma * f32(t), hat.w + q * hat.w.yx);
   }
   for (var k = t; k < count * quads; k += 256u) {
     values[k] = vec4f(v[(row0 + k / quads * nHeads) * quads + k % quads]);
@@ -44,7 +44,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   let i = min(t % CHUNK, count - 1u);
   let part = t / CHUNK * share;
   let row = row0 + i * nHeads;
-  let x = a[row] * scale;
+  let x = a[row];
   let hat = hatOf(a[row], d);
   let fade = gamma * f32(i);
   var acc: array<vec4f, 4>;
@@ -52,7 +52,7 @@ fn forward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index)
   for (var j = 0u; j <= i; j++) {
     let key = keys[j];
     let same = cells[j] == hat.cell;
-    let p = exp2(key.y - fade - select(abs(x - key.x), 0.0, same)) * select(1.0, dot(hat.w, key.zw), same);
+    let p = exp2(key.y - fade - select(scale * abs(x - key.x), 0.0, same)) * select(1.0, dot(hat.w, key.zw), same);
     sum += p;
     for (var k = 0u; k < share; k++) { acc[k] += p * values[j * quads + part + k]; }
   }

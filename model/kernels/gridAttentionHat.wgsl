@@ -31,7 +31,7 @@ fn smallSinh(x: vec2f) -> vec2f {
 
 // Distances to the other point over T.
 fn reach(z: f32, cell: u32, d: f32) -> vec2f {
-  let x = clamp(clamp(z, 0.0, 1.0) * CELLS - f32(cell), 0.0, 1.0);
+  let x = clamp(fma(z, CELLS, -f32(cell)), 0.0, 1.0);
   return vec2f(1.0 - x, x) * d;
 }
 

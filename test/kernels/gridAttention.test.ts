@@ -3,8 +3,13 @@ import {
   gridAttentionForward,
   type GridAttentionShape,
 } from "../../model/kernels/gridAttention.ts";
+import { gridAttentionBackward } from "../../model/kernels/gridAttentionBackward.ts";
+import type { Tensor } from "../../model/graph.ts";
 import { Random } from "../../model/random.ts";
 import { checkOp, type OpCase } from "../support/checkOp.ts";
+
+/** The gradients of scores lose what `out` loses as a half, through dOut·out. */
+const ROUNDED = { gradAtol: 1e-2, gradRtol: 1e-2 };
 
 /** Scalars in [0, 1), away from grid points, where the kernel has kinks that differences would straddle. */
 function scalars(n: number, random: Random, spread = 1): Float64Array {
@@ -27,12 +32,14 @@ export function gridCase(shape: GridAttentionShape, o: Options): OpCase {
   const random = new Random(7);
   const n = batch * rows * nHeads;
   const dtype = o.values ?? "f32";
+  const used = o.temperatures.slice(0, nHeads);
+  let total: Tensor;
   return {
     inputs: {
       a: { shape: [batch, rows, nHeads], values: scalars(n, random, o.spread) },
       b: { shape: [batch, rows, nHeads], values: scalars(n, random, o.spread) },
       c: { shape: [batch, rows, nHeads], std: 1 },
-      temperature: { shape: [nHeads], values: o.temperatures.slice(0, nHeads) },
+      temperature: { shape: [nHeads], values: used },
       slope: {
         shape: [nHeads],
         values: Float64Array.from(
@@ -45,6 +52,7 @@ export function gridCase(shape: GridAttentionShape, o: Options): OpCase {
     outputs: { out: [batch, rows, nHeads, headDim] },
     halves: dtype === "f16" ? ["out", "dOut", "dV"] : [],
     forward: (g, t) => {
+      total = g.temp("total", [batch, rows, nHeads]);
       gridAttentionForward(g, {
         shape,
         a: t["a"]!,
@@ -54,9 +62,31 @@ export function gridCase(shape: GridAttentionShape, o: Options): OpCase {
         slope: t["slope"]!,
         v: t["v"]!,
         out: t["out"]!,
-        total: g.temp("total", [batch, rows, nHeads]),
+        total,
       });
     },
+    backward: (g, t) => {
+      gridAttentionBackward(g, {
+        shape,
+        a: t["a"]!,
+        b: t["b"]!,
+        c: t["c"]!,
+        temperature: t["temperature"]!,
+        slope: t["slope"]!,
+        v: t["v"]!,
+        out: t["out"]!,
+        total,
+        dOut: t["dOut"]!,
+        dA: t["dA"]!,
+        dB: t["dB"]!,
+        dC: t["dC"]!,
+        dTemperature: t["dTemperature"]!,
+        dSlope: t["dSlope"]!,
+        dV: t["dV"]!,
+      });
+    },
+    // Scores are differences of scalars over T, so gradients by scalars have their rounding times 1/T.
+    ...(dtype === "f16" ? ROUNDED : { gradAtol: 1e-5 * Math.max(...used.map((T) => 1 / T)) }),
     probes: o.probes ?? 6,
   };
 }
@@ -89,7 +119,10 @@ describe("gridAttention", () => {
 
   test("holds values and outputs in halves", async () => {
     await checkOp(
-      gridCase({ batch: 1, rows: 100, nHeads: 2, headDim: 64 }, { temperatures, values: "f16" }),
+      gridCase(
+        { batch: 1, rows: 100, nHeads: 2, headDim: 32 },
+        { temperatures: [0.3, 1].map(Math.fround), values: "f16", probes: 2 },
+      ),
     );
   });
 });
