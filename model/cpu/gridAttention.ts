@@ -33,7 +33,7 @@ function setHat(hat: Hat, z: number, d: number): void {
   ] as const) {
     hat.w[k] = Math.sinh(x) / Math.sinh(d);
     hat.slope[k] = (sign * Math.cosh(x)) / Math.sinh(d);
-    hat.heat[k] = (hat.w[k]! * d) / Math.tanh(d) - (x * Math.cosh(x)) / Math.sinh(d);
+    hat.heat[k] = (hat.w[k] * d) / Math.tanh(d) - (x * Math.cosh(x)) / Math.sinh(d);
   }
 }
 
