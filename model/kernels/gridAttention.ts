@@ -89,7 +89,7 @@ export const gridScanOp: OpSpec = {
       code: scanCode,
       entryPoint: p["reverse"] === 1 ? "back" : "ahead",
       constants: { rows: p["rows"]!, nHeads: p["nHeads"]!, size },
-      workgroups: [Math.ceil(size / 64), p["batch"]! * p["nHeads"]!, 1],
+      workgroups: [Math.ceil(size / 32), p["batch"]! * p["nHeads"]!, 1],
     };
   },
 };
