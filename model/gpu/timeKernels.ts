@@ -12,6 +12,9 @@ const ROUNDS = 5;
 const ROUND_US = 400;
 const MOST_REPEATS = 60;
 const FIRST_REPEATS = 4;
+/** An idle GPU takes this long to reach its clock: a kernel measured before reads up to five times too slow. */
+const WARM_MS = 400;
+const MOST_WARM_ROUNDS = 2000;
 
 function trafficOf(node: Node, caps: GpuDevice["caps"]): number {
   return node.tensors.reduce((sum, t, i) => {
@@ -95,8 +98,11 @@ export async function timeKernels(
     staging.unmap();
     return kinds.map((_, i) => Number(ns[2 * i + 1]! - ns[2 * i]!) / 1e3 / repeats[i]!);
   };
-  await round(kinds.map(() => FIRST_REPEATS));
-  const estimate = await round(kinds.map(() => FIRST_REPEATS));
+  const few = kinds.map(() => FIRST_REPEATS);
+  let estimate = await round(few);
+  const started = performance.now();
+  for (let i = 0; i < MOST_WARM_ROUNDS && performance.now() - started < WARM_MS; i++)
+    estimate = await round(few);
   const repeats = estimate.map((us) =>
     Math.max(FIRST_REPEATS, Math.min(MOST_REPEATS, Math.ceil(ROUND_US / us))),
   );
