@@ -108,7 +108,7 @@ for (const name of ["unit", "kernels", "network", "server", "process"])
 if (swiftShader)
   await project("kernels", {
     label: "kernels-swiftshader",
-    flags: ["add", "rmsNorm", "keyShift", "crossEntropy", "gatherRows", "streamRead"],
+    flags: ["add", "rmsNorm", "keyShift", "crossEntropy", "gatherRows", "streamWrite"],
     env: { ...base, ...swiftShader },
   });
 if (existsSync(codeServerEntry())) {
