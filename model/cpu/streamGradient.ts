@@ -1,5 +1,6 @@
 /** Reference twin of streamGradient. Units are tokens. */
 import type { Floats } from "../graph.ts";
+import { matmul } from "./matmul.ts";
 
 export function streamGradient(
   v: {
@@ -28,7 +29,6 @@ export function streamGradient(
       number,
       number,
     ];
-    const u = dU.subarray(t * M, (t + 1) * M);
     for (let c = 0; c < C; c++) {
       const at = t * S * C + c;
       let h = 0;
@@ -40,10 +40,12 @@ export function streamGradient(
       for (let j = 0; j < S; j++) {
         let sum = terms[pre + j]! * dH + along * x[at + j * C]!;
         for (let i = 0; i < S; i++) sum += terms[mix + i * S + j]! * dY[i]!;
-        const row = (j * C + c) * M;
-        for (let m = 0; m < M; m++) sum += u[m]! * phi[row + m]!;
         dX[at + j * C] = sum;
       }
     }
   }
+  // dU·phiᵀ is added by the matrix product, which has SIMD: a plain loop took a seventh of a step on the CPU.
+  const m = dU.length / M;
+  const shape = { m, k: M, n: S * C, transposeA: 0, transposeB: 1, accumulate: 1 };
+  matmul(dU, phi, dX, shape, start, end);
 }

@@ -180,12 +180,17 @@ export const matmulOp: OpSpec = {
     const from = start * p["n"]!;
     const to = end * p["n"]!;
     if (epilogue === "reluSquared")
-      for (let i = from; i < to; i++) out![i] = Math.max(out![i]!, 0) ** 2;
+      for (let i = from; i < to; i++) {
+        const r = Math.max(out![i]!, 0);
+        out![i] = r * r;
+      }
     if (epilogue === "reluSquaredBackward")
       for (let i = from; i < to; i++) out![i]! *= 2 * Math.sqrt(hidden![i]!);
-    if (epilogue === "blend")
-      for (let i = from; i < to; i++)
-        out![i] = p["hiddenShare"]! * hidden![i]! + p["productShare"]! * out![i]!;
+    if (epilogue === "blend") {
+      const hiddenShare = p["hiddenShare"]!;
+      const productShare = p["productShare"]!;
+      for (let i = from; i < to; i++) out![i] = hiddenShare * hidden![i]! + productShare * out![i]!;
+    }
   },
   gpu: kernel,
 };
