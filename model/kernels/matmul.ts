@@ -18,7 +18,8 @@ import {
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
-import { matrixSource, matrixTiles, pickMatrixTile, pickSplits, readable } from "./matmulMatrix.ts";
+import { matrixSource, readable } from "./matmulMatrix.ts";
+import { matrixTiles, pickMatrixTile, pickSplits } from "./matmulTiles.ts";
 import {
   enableHalves,
   EPILOGUES,

@@ -1,11 +1,7 @@
 /** The text of the matrix kernels: valid WGSL in every form. What they compute is checked on a GPU that has matrices. */
 import { describe, expect, test } from "vitest";
-import {
-  matrixSource,
-  matrixThreads,
-  matrixTiles,
-  pickMatrixTile,
-} from "../../model/kernels/matmulMatrix.ts";
+import { matrixSource, matrixThreads } from "../../model/kernels/matmulMatrix.ts";
+import { matrixTiles, pickMatrixTile } from "../../model/kernels/matmulTiles.ts";
 import { EPILOGUES } from "../../model/kernels/matmulOutput.ts";
 import { wgslErrors } from "../support/nullGpu.ts";
 

@@ -1,0 +1,153 @@
+/** Which tile of subgroup matrices a product takes, and into how many parts a long k is cut: a model of their time. */
+import type { MatrixTile } from "./matmulMatrix.ts";
+
+interface Speed {
+  /** TFLOP/s of the whole chip while k is walked. */
+  readonly rate: number;
+  /** Nanoseconds per entry of the result on one multiprocessor. */
+  readonly entry: number;
+  /** Microseconds that any product takes, and that every tileK of k adds. */
+  readonly start: number;
+  readonly step: number;
+}
+
+/** Speeds are fitted to 28 shapes of training, Muon and decoding on an H100 (LOG.md): the choice they lead to is
+ *  within 2.4 % of the best tile on average. */
+export const matrixTiles: readonly (MatrixTile & Speed)[] = [
+  {
+    tileM: 128,
+    tileN: 128,
+    tileK: 32,
+    warpM: 64,
+    warpN: 64,
+    rate: 427,
+    entry: 0.155,
+    start: 0.74,
+    step: 0.533,
+  },
+  {
+    tileM: 128,
+    tileN: 128,
+    tileK: 64,
+    warpM: 64,
+    warpN: 32,
+    rate: 348,
+    entry: 0.188,
+    start: 1.1,
+    step: 0.622,
+  },
+  {
+    tileM: 128,
+    tileN: 64,
+    tileK: 32,
+    warpM: 32,
+    warpN: 32,
+    rate: 225,
+    entry: 0.155,
+    start: 0.82,
+    step: 0.306,
+  },
+  {
+    tileM: 64,
+    tileN: 64,
+    tileK: 64,
+    warpM: 32,
+    warpN: 32,
+    rate: 212,
+    entry: 0.246,
+    start: 0.91,
+    step: 0.477,
+  },
+  {
+    tileM: 128,
+    tileN: 32,
+    tileK: 64,
+    warpM: 32,
+    warpN: 32,
+    rate: 189,
+    entry: 0.278,
+    start: 1.35,
+    step: 0.404,
+  },
+  {
+    tileM: 64,
+    tileN: 16,
+    tileK: 64,
+    warpM: 16,
+    warpN: 16,
+    rate: 67.6,
+    entry: 0.073,
+    start: 1.79,
+    step: 0.128,
+  },
+  {
+    tileM: 16,
+    tileN: 64,
+    tileK: 64,
+    warpM: 16,
+    warpN: 16,
+    rate: 89.7,
+    entry: 0.258,
+    start: 0.2,
+    step: 0.551,
+  },
+];
+
+const MULTIPROCESSORS = 132;
+/** 64 × 16 was fitted to narrow results only, where no other tile competes. */
+const NARROW = 48;
+/** Narrow results of long products: the model errs, measured 27 µs against 39 and more (8704 × 1536 × 36). */
+const LONG = 1024;
+
+/** The tile that is expected to finish first, and after how many microseconds; k is the length of one range. */
+export function pickMatrixTile(
+  m: number,
+  k: number,
+  n: number,
+  layers: number,
+): { readonly tile: MatrixTile; readonly time: number } {
+  let best = matrixTiles[0]!;
+  let bestTime = Infinity;
+  for (const t of matrixTiles) {
+    if (t.tileN < 32 ? n > NARROW : n <= NARROW && k >= LONG) continue;
+    const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
+    const steps = Math.ceil(k / t.tileK);
+    const entries = t.tileM * t.tileN;
+    const perGroup =
+      (2 * entries * steps * t.tileK * MULTIPROCESSORS) / (t.rate * 1e6) +
+      (t.entry * entries) / 1e3;
+    const share = groups / MULTIPROCESSORS;
+    // Half the groups of a last, partial wave overlap with the one before.
+    const time = ((share + Math.ceil(share)) / 2) * perGroup + t.start + t.step * steps;
+    if (time < bestTime) {
+      best = t;
+      bestTime = time;
+    }
+  }
+  return { tile: best, time: bestTime };
+}
+
+/** Bytes per microsecond at which parts of k are written, read again and added up, and what a dispatch costs. */
+const PARTS_BANDWIDTH = 2.4e6;
+const DISPATCH = 3;
+/** Numbers of parts that are considered: fractions and multiples of what fills the multiprocessors. */
+const MOST_PARTS = 66;
+
+/** Into how many ranges to cut k, so that the parts and their sum take least time together. */
+export function pickSplits(m: number, k: number, n: number, batch: number): number {
+  let best = 1;
+  let bestTime = pickMatrixTile(m, k, n, batch).time;
+  for (let splits = 2; splits <= Math.min(MOST_PARTS, k / 128); splits++) {
+    const chunk = Math.ceil(k / splits / 64) * 64;
+    const parts = Math.ceil(k / chunk);
+    const time =
+      pickMatrixTile(m, chunk, n, batch * parts).time +
+      DISPATCH +
+      ((parts * 2 + 1) * batch * m * n * 4) / PARTS_BANDWIDTH;
+    if (time < bestTime) {
+      best = parts;
+      bestTime = time;
+    }
+  }
+  return best;
+}
