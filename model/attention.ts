@@ -38,29 +38,44 @@ interface Maps {
   readonly key: Linear;
 }
 
+interface ScalarGradients {
+  readonly dA: Tensor;
+  readonly dB: Tensor;
+  readonly dC: Tensor;
+  readonly dSlope: Tensor;
+}
+
 /** Recorded scalars of all heads: tied ones, then free ones. */
-interface Scalars {
+export interface Scalars {
+  /** [rows, H, m], of queries and of keys. */
   readonly a: Tensor;
   readonly b: Tensor;
+  /** [rows, H] */
   readonly c: Tensor;
+  /** [H] */
   readonly slope: Tensor;
   /** Adds to dX; writes dXk. */
-  backward(o: {
-    dA: Tensor;
-    dB: Tensor;
-    dC: Tensor;
-    dSlope: Tensor;
-    dX: Tensor;
-    dXk: Tensor;
-  }): void;
+  backward(o: ScalarGradients & { dX: Tensor; dXk: Tensor }): void;
 }
+
+/** How queries find keys by their scalars: records it and returns what they read, [rows, C]. */
+export type Lookup = (
+  b: Builder,
+  p: AttentionPart,
+  scalars: Scalars,
+  value: Tensor,
+) => {
+  readonly out: Tensor;
+  /** Writes all of `d`. */
+  backward(dOut: Tensor, d: ScalarGradients & { readonly dV: Tensor }): void;
+};
 
 /** Tied maps give band energies: equal content has an equal energy by construction. Free ones give signed spectral
  *  coordinates: one linear scalar per band, the eigenvectors absorbed in the map. */
 function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
   const g = b.graph;
-  const { nTied, nFree, nHeads: H } = p.sizes;
-  const { bands: m, energyChannels: E } = b.config;
+  const { nTied, nFree, nHeads: H, bands: m } = p.sizes;
+  const { energyChannels: E } = b.config;
   const maps = (query: string, key: string): Maps => ({
     query: linear(b, `${p.prefix}.${query}`, x, rows, { dtype: b.half }),
     key: linear(b, `${p.prefix}.${key}`, xk, rows, { dtype: b.half }),
@@ -141,12 +156,57 @@ export function keySide(b: Builder, p: AttentionPart, name: string, fresh: Tenso
   return cache;
 }
 
+/** Exact tau attention over the window. */
+const tauLookup: Lookup = (b, p, scalars, value) => {
+  const { batch, rows: windowRows, capacity, span } = p.positions;
+  const { channels: C, nHeads: H, headDim: D, bands: m } = p.sizes;
+  const rows = batch * windowRows;
+  const { window } = p;
+  const shape = { batch, rows: windowRows, capacity, nHeads: H, bands: m, headDim: D, window };
+  const out = b.temp("attended", [rows, C], b.half);
+  const lse = b.temp("lse", [rows, H]);
+  const { slope } = scalars;
+  tauAttentionForward(b.graph, {
+    shape,
+    a: scalars.a,
+    b: keySide(b, p, "scalars", scalars.b),
+    c: keySide(b, p, "salience", scalars.c),
+    slope,
+    v: keySide(b, p, "value", value),
+    span,
+    out,
+    lse,
+  });
+  return {
+    out,
+    backward: (dOut, d) => {
+      const { a, b: keys, c } = scalars;
+      tauAttentionBackward(b.graph, {
+        shape,
+        a,
+        b: keys,
+        c,
+        slope,
+        v: value,
+        out,
+        lse,
+        dOut,
+        ...d,
+      });
+    },
+  };
+};
+
 /** x [batch·rows, C], already normalized. */
-export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part {
+export function tauAttentionPart(
+  b: Builder,
+  p: AttentionPart,
+  x: Tensor,
+  lookup: Lookup = tauLookup,
+): Part {
   const g = b.graph;
   const { batch, rows: windowRows, capacity, span } = p.positions;
-  const { channels: C, nHeads: H, headDim: D } = p.sizes;
-  const m = b.config.bands;
+  const { channels: C, nHeads: H, bands: m } = p.sizes;
   const rows = batch * windowRows;
   const source = keySide(b, p, "input", x);
   const xk = b.temp("shifted", [rows, C], b.half);
@@ -160,29 +220,8 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
   keyShiftForward(g, { ...shift, x: source, span, y: xk });
   const scalars = recordScalars(b, p, x, xk, rows);
   const value = linear(b, `${p.prefix}.value`, x, rows, { dtype: b.half });
-  const shape = {
-    batch,
-    rows: windowRows,
-    capacity,
-    nHeads: H,
-    bands: m,
-    headDim: D,
-    window: p.window,
-  };
-  const out = b.temp("attended", [rows, C], b.half);
-  const lse = b.temp("lse", [rows, H]);
-  tauAttentionForward(g, {
-    shape,
-    a: scalars.a,
-    b: keySide(b, p, "scalars", scalars.b),
-    c: keySide(b, p, "salience", scalars.c),
-    slope: scalars.slope,
-    v: keySide(b, p, "value", value.out),
-    span,
-    out,
-    lse,
-  });
-  const project = linear(b, `${p.prefix}.out`, out, rows, { dtype: b.half });
+  const found = lookup(b, p, scalars, value.out);
+  const project = linear(b, `${p.prefix}.out`, found.out, rows, { dtype: b.half });
   return {
     out: project.out,
     backward: (dY) => {
@@ -195,19 +234,7 @@ export function tauAttentionPart(b: Builder, p: AttentionPart, x: Tensor): Part 
         dSlope: b.temp("dSlope", [H]),
       };
       const dV = b.temp("dV", [rows, C], b.half);
-      tauAttentionBackward(g, {
-        shape,
-        a: scalars.a,
-        b: scalars.b,
-        c: scalars.c,
-        slope: scalars.slope,
-        v: value.out,
-        out,
-        lse,
-        dOut,
-        ...gradients,
-        dV,
-      });
+      found.backward(dOut, { ...gradients, dV });
       const dX = b.temp("dX", [rows, C], b.half);
       const dXk = b.temp("dShifted", [rows, C], b.half);
       value.backward({ dOut: dV, dX, first: 1 });

@@ -59,13 +59,22 @@ export interface AttentionSizes {
   readonly headDim: number;
   readonly nTied: number;
   readonly nFree: number;
+  /** m: scalars per head. */
+  readonly bands: number;
 }
 
 export function attentionSizes(config: ModelConfig, where: "local" | "trunk"): AttentionSizes {
   const channels = where === "local" ? config.localChannels : config.trunkChannels;
   const nHeads = where === "local" ? config.localHeads : config.trunkHeads;
   const nTied = Math.round(nHeads * config.tiedHeads);
-  return { channels, nHeads, headDim: channels / nHeads, nTied, nFree: nHeads - nTied };
+  return {
+    channels,
+    nHeads,
+    headDim: channels / nHeads,
+    nTied,
+    nFree: nHeads - nTied,
+    bands: config.bands,
+  };
 }
 
 function attention(
@@ -74,8 +83,8 @@ function attention(
   where: "local" | "trunk",
   spectrum: HeadSpectrum,
 ): ParamSpec[] {
-  const { channels: C, nHeads: H, headDim: D, nTied, nFree } = attentionSizes(config, where);
-  const m = config.bands;
+  const sizes = attentionSizes(config, where);
+  const { channels: C, nHeads: H, headDim: D, nTied, nFree, bands: m } = sizes;
   const std = 1 / Math.sqrt(C);
   const matrix = (name: string, shape: readonly number[], init = normal(std)): ParamSpec => ({
     name: `${p}.${name}`,
