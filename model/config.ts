@@ -5,8 +5,11 @@
 import { ConfigError } from "./errors.ts";
 
 export type Preset = "nano" | "small" | "base";
-/** tau: ours; published: the Tauformer's form (m = 1, fixed Laplacian, RoPE); dot: the plain control. */
-export type AttentionKind = "tau" | "published" | "dot";
+/** tau: ours; grid: the trunk's layers, which see all positions, look keys up by one scalar per head through a grid, in
+ *  linear time, a kernel of its own that a model is trained with, while local layers, whose windows are short, stay
+ *  exact tau; published: the Tauformer's form (m = 1, fixed Laplacian, RoPE); dot: the plain control. */
+export type AttentionKind = "tau" | "grid" | "published" | "dot";
+const ATTENTION_KINDS: readonly AttentionKind[] = ["tau", "grid", "published", "dot"];
 export type ResidualKind = "goMhc" | "plain";
 /** rules: after words and at line ends; stride: every `stride` bytes; flat: every byte. */
 export type PatchingKind = "rules" | "stride" | "flat";
@@ -31,7 +34,7 @@ export interface ModelConfig {
   /** The long-run mean of bytes per patch never falls below this: shapes are static. */
   readonly minBytesPerPatch: number;
   readonly attention: AttentionKind;
-  /** m: scalars per head and key. */
+  /** m: scalars per head and key; 1 where attention is on the grid. */
   readonly bands: number;
   /** Heads whose query and key maps are tied, as a share of all. */
   readonly tiedHeads: number;
@@ -150,6 +153,16 @@ function demand(ok: boolean, message: string, hint: string): void {
 }
 
 export function checkConfig(c: ModelConfig): void {
+  demand(
+    ATTENTION_KINDS.includes(c.attention),
+    `there is no attention "${c.attention}"`,
+    `choose one of ${ATTENTION_KINDS.join(", ")}`,
+  );
+  demand(
+    c.attention !== "grid" || (c.trunkChannels / c.trunkHeads) % 16 === 0,
+    `trunk head dimension ${c.trunkChannels / c.trunkHeads} is not a multiple of 16`,
+    "attention=grid needs that: use more channels or fewer heads",
+  );
   for (const [channels, heads, where] of [
     [c.localChannels, c.localHeads, "local"],
     [c.trunkChannels, c.trunkHeads, "trunk"],

@@ -4,11 +4,12 @@
  * against caches, and returns the backward pass. Device-free: it only records ops.
  */
 import { attentionSizes } from "./params.ts";
-import { tauAttentionPart, type AttentionPart } from "./attention.ts";
+import { tauAttentionPart, type AttentionPart, type Lookup } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
 import type { Builder, Positions } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
 import { feedForwardPart } from "./feedForward.ts";
+import { gridLookup } from "./gridAttentionPart.ts";
 import { addForward } from "./kernels/add.ts";
 import { copyRows } from "./kernels/copyRows.ts";
 import { embedBytesBackward, embedBytesForward } from "./kernels/embedBytes.ts";
@@ -46,9 +47,12 @@ export interface Network {
   backward(dLogits: Tensor): void;
 }
 
-function attentionSublayer(b: Builder, p: AttentionPart): Sublayer {
+function attentionSublayer(b: Builder, p: AttentionPart, lookup?: Lookup): Sublayer {
+  const { attention } = b.config;
   return (x) =>
-    b.config.attention === "tau" ? tauAttentionPart(b, p, x) : controlAttentionPart(b, p, x);
+    attention === "tau" || attention === "grid"
+      ? tauAttentionPart(b, p, x, lookup)
+      : controlAttentionPart(b, p, x);
 }
 
 function localLayers(
@@ -82,12 +86,16 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Residuals {
     sublayers.push(
       {
         prefix: `trunk.${i}.attentionResidual`,
-        f: attentionSublayer(b, {
-          prefix: `trunk.${i}.attention`,
-          sizes: attentionSizes(b.config, "trunk"),
-          positions,
-          window: 0,
-        }),
+        f: attentionSublayer(
+          b,
+          {
+            prefix: `trunk.${i}.attention`,
+            sizes: attentionSizes(b.config, "trunk"),
+            positions,
+            window: 0,
+          },
+          b.config.attention === "grid" ? gridLookup : undefined,
+        ),
       },
       {
         prefix: `trunk.${i}.feedForwardResidual`,

@@ -30,6 +30,8 @@ import * as rope from "./kernels/rope.ts";
 import * as dotAttention from "./kernels/dotAttention.ts";
 import * as gridAttention from "./kernels/gridAttention.ts";
 import * as gridAttentionBackward from "./kernels/gridAttentionBackward.ts";
+import * as gridAttentionFew from "./kernels/gridAttentionFew.ts";
+import * as gridAttentionScalars from "./kernels/gridAttentionScalars.ts";
 import * as verdict from "./kernels/verdict.ts";
 
 const modules: readonly Record<string, unknown>[] = [
@@ -63,6 +65,8 @@ const modules: readonly Record<string, unknown>[] = [
   dotAttention,
   gridAttention,
   gridAttentionBackward,
+  gridAttentionFew,
+  gridAttentionScalars,
   verdict,
 ];
 

@@ -47,8 +47,13 @@ const softplusInverse = (y: number): number => Math.log(Math.expm1(y));
 
 /** The scale that multiplies softplus(gain) of tied heads: energies lie in [0, 1), so they need sharper gains. */
 export const TIED_GAIN_SCALE = 10;
-const TIED_GAIN = softplusInverse(3.05);
+const TIED_START = 3.05;
+const TIED_GAIN = softplusInverse(TIED_START);
 const FREE_GAIN = softplusInverse(2.13);
+/** Grid: energies have mean 1, so a tied head's scalars, gain·e / (e + 1), start around half their gain. */
+const TIED_OFFSET = (TIED_GAIN_SCALE * TIED_START) / 2;
+/** Grid: the temperature starts near its least, where scores spread about as those of several bands do. */
+const HEAT = softplusInverse(0.04);
 /** Slopes of the distance term, spaced like ALiBi's from nearly none to sharp. */
 const SLOPE_LOG_MIN = -6;
 const SLOPE_LOG_MAX = -1;
@@ -73,7 +78,7 @@ export function attentionSizes(config: ModelConfig, where: "local" | "trunk"): A
     headDim: channels / nHeads,
     nTied,
     nFree: nHeads - nTied,
-    bands: config.bands,
+    bands: config.attention === "grid" && where === "trunk" ? 1 : config.bands,
   };
 }
 
@@ -107,7 +112,7 @@ function attention(
     }
   });
   const ends = [matrix("value", [C, C]), matrix("out", [C, C], zeros)];
-  if (config.attention !== "tau") {
+  if (config.attention === "dot" || config.attention === "published") {
     const maps = [matrix("query", [C, C]), matrix("key", [C, C])];
     return config.attention === "dot"
       ? [...maps, ...ends, adam("keyShift", [3, C], constant(0.3, 0.7, 0))]
@@ -154,6 +159,11 @@ function attention(
       adam("freeGain", [nFree, m], constant(FREE_GAIN)),
     );
   specs.push(adam("salience", [C, H], zeros));
+  if (config.attention === "grid" && where === "trunk")
+    specs.push(
+      adam("offset", [H], (v) => v.fill(TIED_OFFSET, 0, nTied)),
+      adam("heat", [H], constant(HEAT)),
+    );
   return specs;
 }
 

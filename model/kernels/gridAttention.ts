@@ -15,6 +15,7 @@ import {
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/gridAttention.ts";
+import { GRID_POINTS } from "../cpu/gridPair.ts";
 import { halfAliases } from "./halves.ts";
 import forwardCode from "./gridAttention.wgsl";
 import hatCode from "./gridAttentionHat.wgsl";
@@ -43,8 +44,7 @@ export const gridGroups = (p: Params): [number, number, number] => [
 ];
 export const rowHeads = (p: Params): number => p["batch"]! * p["rows"]! * p["nHeads"]!;
 /** Numbers per chunk and head in each of `grids` grids. */
-const stateSize = (p: Params, grids: number): number =>
-  grids * twin.GRID_POINTS * (p["headDim"]! + 4);
+const stateSize = (p: Params, grids: number): number => grids * GRID_POINTS * (p["headDim"]! + 4);
 
 const keySource = `
 @group(0) @binding(0) var<storage, read> b: array<f32>;

@@ -10,7 +10,7 @@ import {
   type Stored,
   type Tensor,
 } from "../graph.ts";
-import * as twin from "../cpu/gridAttention.ts";
+import * as twin from "../cpu/gridAttentionBackward.ts";
 import { attentionRowScalars, attentionSlopeReduce } from "./attentionRows.ts";
 import {
   addKeyStates,

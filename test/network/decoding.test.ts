@@ -59,6 +59,8 @@ const devices = async (which: "all" | "cpu" = "all"): Promise<Device[]> => [
   ...(gpu === undefined || which === "cpu" ? [] : [gpu]),
 ];
 
+/** Bytes as patches, so that windows hold more than one chunk of the grid's. */
+const GRID: Partial<ModelConfig> = { attention: "grid", trunkChannels: 32, patching: "flat" };
 const variants: readonly [string, Partial<ModelConfig>][] = [
   ["topological attention, go-mHC, rule patches", {}],
   [
@@ -69,6 +71,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
     "published taumode, flat bytes",
     { attention: "published", bands: 1, energyChannels: 8, patching: "flat" },
   ],
+  ["grid attention, flat bytes", GRID],
 ];
 
 describe("decoding", () => {
@@ -137,32 +140,38 @@ describe("decoding", () => {
 });
 
 describe("scoring", () => {
-  test("never depends on later bytes: any cut leaves the values before it bitwise equal", async () => {
-    for (const device of await devices()) {
-      const config = tinyConfig();
-      const trainer = await trained(device, config);
-      const scorer = await Scorer.create(device, config, trainer.params);
-      const bytes = new Uint8Array([...tinyFiles[0]!.bytes, ...tinyFiles[1]!.bytes]);
-      const whole = await distributions(scorer, "x.ts", bytes);
-      await fc.assert(
-        fc.asyncProperty(
-          fc.integer({ min: 1, max: bytes.length - 1 }),
-          fc.uint8Array({ minLength: 1, maxLength: 40 }),
-          async (cut, tail) => {
-            const other = await distributions(
-              scorer,
-              "x.ts",
-              new Uint8Array([...bytes.subarray(0, cut), ...tail]),
-            );
-            // The distribution of the byte at the cut is the last that may not differ.
-            expect(other.subarray(0, (cut + 1) * 256)).toEqual(whole.subarray(0, (cut + 1) * 256));
-          },
-        ),
-        { numRuns: 12 },
-      );
-      trainer.dispose();
-    }
-  });
+  for (const [name, overrides] of [
+    ["topological attention", {}],
+    ["grid attention", { ...GRID, context: 128 }],
+  ] as const)
+    test(`never depends on later bytes: any cut leaves the values before it bitwise equal: ${name}`, async () => {
+      for (const device of await devices(Object.keys(overrides).length === 0 ? "all" : "cpu")) {
+        const config = tinyConfig(overrides);
+        const trainer = await trained(device, config);
+        const scorer = await Scorer.create(device, config, trainer.params);
+        const bytes = new Uint8Array([...tinyFiles[0]!.bytes, ...tinyFiles[1]!.bytes]);
+        const whole = await distributions(scorer, "x.ts", bytes);
+        await fc.assert(
+          fc.asyncProperty(
+            fc.integer({ min: 1, max: bytes.length - 1 }),
+            fc.uint8Array({ minLength: 1, maxLength: 40 }),
+            async (cut, tail) => {
+              const other = await distributions(
+                scorer,
+                "x.ts",
+                new Uint8Array([...bytes.subarray(0, cut), ...tail]),
+              );
+              // The distribution of the byte at the cut is the last that may not differ.
+              expect(other.subarray(0, (cut + 1) * 256)).toEqual(
+                whole.subarray(0, (cut + 1) * 256),
+              );
+            },
+          ),
+          { numRuns: 12 },
+        );
+        trainer.dispose();
+      }
+    });
 
   test("gives every byte of a file one normalized distribution", async () => {
     const device = await createCpuDevice({ threads: 0 });

@@ -31,6 +31,14 @@ async function curve(device: Device, config: ModelConfig, steps: number): Promis
   return losses;
 }
 
+/** 65 positions in the trunk. */
+const GRID: Partial<ModelConfig> = {
+  attention: "grid",
+  trunkChannels: 32,
+  context: 128,
+  patching: "stride",
+  stride: 2,
+};
 const variants: readonly [string, Partial<ModelConfig>][] = [
   ["topological attention, go-mHC, rule patches", {}],
   [
@@ -41,6 +49,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
     "published taumode, flat bytes",
     { attention: "published", bands: 1, energyChannels: 8, patching: "flat" },
   ],
+  ["grid attention, a chunk and one row", GRID],
 ];
 
 describe("training step", () => {
@@ -128,22 +137,23 @@ describe("training step", () => {
       }
     });
 
-  test("reaches every parameter: none keeps a zero gradient", async () => {
-    const config = tinyConfig();
-    const device = await createCpuDevice({ threads: 0 });
-    const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 3 });
-    const sampler = tinySampler(config);
-    for (let step = 0; step < 4; step++)
-      await trainer.step({ step, factor: 1, windows: sampler.step(step) });
-    for (const [name, t] of trainer.gradients) {
-      const g = await device.read(t);
-      // With equal streams the first mixing cannot matter (go-mhc.md §2.3); its reads and writes can.
-      expect(
-        g.some((x) => x !== 0),
-        `gradient of ${name}`,
-      ).toBe(true);
-    }
-  });
+  for (const overrides of [{} as Partial<ModelConfig>, GRID])
+    test(`reaches every parameter: none keeps a zero gradient: ${overrides.attention ?? "tau"}`, async () => {
+      const config = tinyConfig(overrides);
+      const device = await createCpuDevice({ threads: 0 });
+      const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 3 });
+      const sampler = tinySampler(config);
+      for (let step = 0; step < 4; step++)
+        await trainer.step({ step, factor: 1, windows: sampler.step(step) });
+      for (const [name, t] of trainer.gradients) {
+        const g = await device.read(t);
+        // With equal streams the first mixing cannot matter (go-mhc.md §2.3); its reads and writes can.
+        expect(
+          g.some((x) => x !== 0),
+          `gradient of ${name}`,
+        ).toBe(true);
+      }
+    });
 
   test("overfits one batch", async () => {
     const config = tinyConfig({ batch: 1, fimRate: 0, localChannels: 32, trunkChannels: 48 });
