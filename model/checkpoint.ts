@@ -16,7 +16,7 @@ import {
 import { renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { ModelConfig } from "./config.ts";
+import { LATER_FIELDS, type ModelConfig } from "./config.ts";
 import { CheckpointError } from "./errors.ts";
 
 export const FORMAT_VERSION = 1;
@@ -32,6 +32,8 @@ const manifestSchema = z.object({
   seed: z.number().int(),
   step: z.number().int(),
   steps: z.number().int(),
+  /** What the run is to train on, where bytes bound it. */
+  targetBytes: z.number().optional(),
   bytesSeen: z.number(),
   seconds: z.number(),
   /** False while training goes on. */
@@ -176,7 +178,8 @@ export function readManifest(dir: string): Manifest {
       "train again, or restore the model folder from a copy",
     );
   }
-  return parsed.data as unknown as Manifest;
+  const config = { ...LATER_FIELDS, ...parsed.data.config };
+  return { ...parsed.data, config } as unknown as Manifest;
 }
 
 /** A file of the model, its length and hash checked; undefined where the manifest names none. */

@@ -63,7 +63,33 @@ export interface ModelConfig {
   readonly emaDecay: number;
   /** Training bytes when neither bytes nor minutes are given, as epochs of the corpus. */
   readonly epochs: number;
+  /** Steps in which the learning rate rises. */
+  readonly warmupSteps: number;
+  /** Share of the run after which the learning rate falls, and how. */
+  readonly cooldownFrom: number;
+  readonly cooldown: CooldownKind;
+  /** Windows of the first steps; their number doubles up to `batch` until `batchRampUntil` of the run. 0: `batch` always. */
+  readonly batchStart: number;
+  readonly batchRampUntil: number;
+  /** Share of training windows whose rarer identifiers get other names, each the same one throughout the window. */
+  readonly renameRate: number;
+  /** Share of the run that is spent on the files of dependencies, where they are given, before the workspace's own. */
+  readonly dependencyShare: number;
 }
+
+/** linear: to a floor; cosine: the half wave; sqrt: steep first, 1 − √ (arXiv 2405.18392 §3). */
+export type CooldownKind = "linear" | "cosine" | "sqrt";
+
+/** Fields that older models do not name, with the values that they were trained with. */
+export const LATER_FIELDS = {
+  warmupSteps: 40,
+  cooldownFrom: 0.45,
+  cooldown: "linear",
+  batchStart: 0,
+  batchRampUntil: 0.5,
+  renameRate: 0,
+  dependencyShare: 0.3,
+} as const;
 
 const common = {
   patching: "rules",
@@ -88,6 +114,7 @@ const common = {
   dropout: 0,
   emaDecay: 0.99,
   epochs: 6,
+  ...LATER_FIELDS,
 } as const;
 
 export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
@@ -189,6 +216,29 @@ export function checkConfig(c: ModelConfig): void {
     c.streams * c.mixingBlock <= 12,
     `streams ${c.streams} × mixingBlock ${c.mixingBlock} is above 12`,
     "use fewer streams or a smaller block",
+  );
+  checkRecipe(c);
+}
+
+function checkRecipe(c: ModelConfig): void {
+  const share = (
+    name: "cooldownFrom" | "batchRampUntil" | "renameRate" | "dependencyShare",
+  ): void => demand(c[name] >= 0 && c[name] <= 1, `${name} is ${c[name]}`, "it is a share, 0 to 1");
+  share("cooldownFrom");
+  share("batchRampUntil");
+  share("renameRate");
+  share("dependencyShare");
+  demand(
+    ["linear", "cosine", "sqrt"].includes(c.cooldown),
+    `cooldown is "${c.cooldown}"`,
+    "choose linear, cosine or sqrt",
+  );
+  demand(
+    Number.isInteger(c.batchStart) &&
+      c.batchStart >= 0 &&
+      (c.batchStart === 0 || Number.isInteger(Math.log2(c.batch / c.batchStart))),
+    `batchStart ${c.batchStart} does not double to a batch of ${c.batch}`,
+    "use 0, or the batch divided by a power of two",
   );
 }
 

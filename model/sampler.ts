@@ -1,6 +1,7 @@
 /**
  * Training windows: a seeded walk over shuffled documents, some arranged as fill-in-the-middle. What step s of a
- * seed sees is a pure function of (seed, s), so a resumed run sees what an uninterrupted one would have seen.
+ * seed sees is a pure function of (seed, s) and of how many symbols came before, so a resumed run sees what an
+ * uninterrupted one would have seen.
  * Source: FIM in SPM order with byte-level spans (arXiv 2207.14255 §3); document order reshuffled every epoch.
  */
 import { BOS, EOF, EOM, PATH_END, pathBytes, PRE, SUF, type CorpusFile } from "./bytes.ts";
@@ -8,12 +9,14 @@ import type { ModelConfig } from "./config.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
 import { Random } from "./random.ts";
+import { Renamer, type NamePlaces } from "./renaming.ts";
 import { SKIP, type Window } from "./windows.ts";
 
 interface Document {
   readonly path: Uint8Array;
   readonly bytes: Uint8Array;
   readonly facts: Uint16Array | undefined;
+  readonly names: NamePlaces | undefined;
   /** Symbols: BOS path PATH_END bytes EOF. */
   readonly length: number;
 }
@@ -27,6 +30,7 @@ export class Sampler {
   readonly #documents: Document[];
   readonly #config: ModelConfig;
   readonly #seed: number;
+  readonly #renamer: Renamer | undefined;
   #order: Uint32Array;
   #starts: Float64Array;
   #epoch = -1;
@@ -37,12 +41,15 @@ export class Sampler {
     encoder: FactEncoder | undefined,
     seed: number,
   ) {
-    this.#documents = files.map((f) => {
+    const renamer = config.renameRate > 0 ? new Renamer(files) : undefined;
+    this.#renamer = renamer;
+    this.#documents = files.map((f, i) => {
       const path = pathBytes(f.path);
       return {
         path,
         bytes: f.bytes,
         facts: encoder?.channels(f.path, f.bytes),
+        names: renamer?.places(i),
         length: path.length + f.bytes.length + 3,
       };
     });
@@ -85,11 +92,11 @@ export class Sampler {
     return low;
   }
 
-  /** The windows of one step. */
-  step(step: number): Window[] {
-    const N = this.#config.context;
-    const B = this.#config.batch;
-    this.#shuffle(Math.floor((step * B * N) / this.totalSymbols));
+  /** The windows of one step: `batch` of them, after `before` symbols; by default as if no step had another number. */
+  step(step: number, o: { batch?: number; before?: number } = {}): Window[] {
+    const B = o.batch ?? this.#config.batch;
+    const before = o.before ?? step * B * this.#config.context;
+    this.#shuffle(Math.floor(before / this.totalSymbols));
     const random = new Random(this.#seed, step + 1);
     return Array.from({ length: B }, () => this.#window(random));
   }
@@ -105,7 +112,8 @@ export class Sampler {
       this.#fillInTheMiddle(writer, d, random);
       i = (i + 1) % this.#order.length;
       offset = 0;
-    }
+    } else if (this.#renamer !== undefined && random.uniform() < this.#config.renameRate)
+      writer.rename(this.#renamer, random);
     while (!writer.full) {
       writer.document(this.#documents[this.#order[i]!]!, offset);
       i = (i + 1) % this.#order.length;
@@ -149,6 +157,7 @@ class WindowWriter {
   readonly #facts: Uint16Array | undefined;
   readonly #n: number;
   #at = 0;
+  #names: { lengthOf(name: number): number; become(name: number): Uint8Array } | undefined;
 
   constructor(n: number, withFacts: boolean) {
     this.#n = n;
@@ -172,14 +181,46 @@ class WindowWriter {
     this.push(PATH_END, SKIP_TARGET);
   }
 
+  /** From here on names of whole documents become others. */
+  rename(renamer: Renamer, random: Random): void {
+    this.#names = {
+      lengthOf: (name) => renamer.length(name),
+      become: renamer.window(random),
+    };
+  }
+
   content(d: Document, from: number, to: number): void {
-    for (let t = from; t < to && !this.full; t++) {
-      const at = this.#at;
-      this.push(d.bytes[t]!, SCORE_TARGET);
-      if (this.#facts === undefined || d.facts === undefined || at >= this.#n) continue;
-      for (let k = 0; k < N_FACT_CHANNELS; k++)
-        this.#facts[at * N_FACT_CHANNELS + k] = d.facts[t * N_FACT_CHANNELS + k]!;
+    const names = this.#names;
+    const places = d.names;
+    if (names === undefined || places === undefined) {
+      this.#copy(d, from, to);
+      return;
     }
+    let at = from;
+    for (let i = firstFrom(places.starts, from); i < places.starts.length && !this.full; i++) {
+      const start = places.starts[i]!;
+      const name = places.names[i]!;
+      const end = start + names.lengthOf(name);
+      if (end > to) break;
+      this.#copy(d, at, start);
+      // Facts describe what stands before a name, so those of its first byte hold throughout.
+      for (const byte of names.become(name)) this.#byte(d, byte, start);
+      at = end;
+    }
+    this.#copy(d, at, to);
+  }
+
+  #copy(d: Document, from: number, to: number): void {
+    for (let t = from; t < to && !this.full; t++) this.#byte(d, d.bytes[t]!, t);
+  }
+
+  /** A byte with the facts that the document has at t. */
+  #byte(d: Document, byte: number, t: number): void {
+    const at = this.#at;
+    this.push(byte, SCORE_TARGET);
+    if (this.#facts === undefined || d.facts === undefined || at >= this.#n) return;
+    for (let k = 0; k < N_FACT_CHANNELS; k++)
+      this.#facts[at * N_FACT_CHANNELS + k] = d.facts[t * N_FACT_CHANNELS + k]!;
   }
 
   /** The document's symbols from `offset` on. */
@@ -198,4 +239,16 @@ class WindowWriter {
   window(): Window {
     return { symbols: this.#symbols, facts: this.#facts, targets: this.#targets };
   }
+}
+
+/** Index of the first of rising `starts` that is at least `from`. */
+function firstFrom(starts: Uint32Array, from: number): number {
+  let low = 0;
+  let high = starts.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (starts[mid]! < from) low = mid + 1;
+    else high = mid;
+  }
+  return low;
 }

@@ -17,7 +17,7 @@ import {
 import { presetConfig, type ModelConfig, type Preset } from "./config.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError, CorpusError } from "./errors.ts";
-import { createFactEncoder } from "./facts/encoder.ts";
+import { createFactEncoder, type FactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import type { AnyMixer } from "./fitMixer.ts";
@@ -28,7 +28,7 @@ import { Predictor, type ModelParts } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Sampler } from "./sampler.ts";
-import { learningRateFactor } from "./schedule.ts";
+import { batchAt, learningRateFactor, stepsFor } from "./schedule.ts";
 import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
 
@@ -50,6 +50,8 @@ export interface TrainProgress {
 export interface TrainOptions {
   readonly files: readonly CorpusFile[];
   readonly heldout: readonly CorpusFile[];
+  /** Other people's files to learn from first (the config's dependencyShare); neither memory nor score has them. */
+  readonly dependencies?: readonly CorpusFile[];
   readonly out: string;
   readonly preset: Preset;
   readonly bytes?: number;
@@ -128,6 +130,7 @@ class TrainingRun {
   #mixer: AnyMixer = new RankedMixer();
   #step = 0;
   #steps = 0;
+  #target = 0;
   #bytes = 0;
   #secondsBefore = 0;
   #heldoutBpb: number | undefined;
@@ -178,7 +181,7 @@ class TrainingRun {
   #done(): number {
     if (this.#o.minutes !== undefined && this.#o.bytes === undefined)
       return Math.min(1, this.#seconds() / (this.#o.minutes * 60));
-    return Math.min(1, this.#step / this.#steps);
+    return Math.min(1, this.#bytes / this.#target);
   }
 
   #report(phase: TrainProgress["phase"], device: string): void {
@@ -189,7 +192,7 @@ class TrainingRun {
       step: this.#step,
       steps: this.#steps,
       bytes: this.#bytes,
-      totalBytes: this.#steps * this.#config.batch * this.#config.context,
+      totalBytes: this.#target,
       seconds,
       secondsLeft: done > 0.002 ? (seconds * (1 - done)) / done : 0,
       loss: this.#loss,
@@ -211,9 +214,13 @@ class TrainingRun {
       const encoder =
         this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
+      const dependencies = this.#dependencies(encoder);
       const perStep = this.#config.batch * this.#config.context;
       const target = this.#o.bytes ?? sampler.totalSymbols * this.#config.epochs;
-      this.#steps = this.#manifest?.steps ?? Math.max(1, Math.round(target / perStep));
+      this.#target =
+        this.#manifest?.targetBytes ??
+        (this.#manifest?.steps ?? Math.max(1, Math.round(target / perStep))) * perStep;
+      this.#steps = stepsFor(this.#target, this.#config);
       if (sampler.totalSymbols < TINY_CORPUS_BYTES)
         this.#notes.push(
           `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
@@ -229,13 +236,25 @@ class TrainingRun {
       this.#restored = undefined;
       // Compiling and indexing are no training time: rates and the clock start here.
       this.#started = performance.now();
-      const stopped = await this.#loop(device, trainer, sampler);
+      const stopped = await this.#loop(device, trainer, { sampler, dependencies });
       return await this.#finish(device, reason, trainer, heldout, stopped);
     } finally {
       for (const p of this.#predictors) await p.dispose();
       trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
     }
+  }
+
+  /** The files of dependencies, for the first part of the run. */
+  #dependencies(encoder: FactEncoder | undefined): Sampler | undefined {
+    const files = this.#o.dependencies ?? [];
+    if (files.length === 0) return undefined;
+    const bytes = files.reduce((sum, f) => sum + f.bytes.length, 0);
+    const share = this.#config.dependencyShare;
+    this.#notes.push(
+      `the first ${Math.round(share * 100)} % of the run were ${files.length} files of dependencies (${bytes} bytes)`,
+    );
+    return new Sampler(files, this.#config, encoder, this.#o.seed);
   }
 
   #predictor(parts: ModelParts): Predictor {
@@ -270,8 +289,11 @@ class TrainingRun {
     );
   }
 
-  async #loop(device: Device, trainer: Trainer, sampler: Sampler): Promise<"done" | "aborted"> {
-    const perStep = this.#config.batch * this.#config.context;
+  async #loop(
+    device: Device,
+    trainer: Trainer,
+    from: { readonly sampler: Sampler; readonly dependencies: Sampler | undefined },
+  ): Promise<"done" | "aborted"> {
     const predictor = this.#predictor({
       config: this.#config,
       device,
@@ -293,10 +315,15 @@ class TrainingRun {
         return "aborted";
       }
       await this.#pause(device);
-      const factor = learningRateFactor({ step: this.#step, done: this.#done() });
-      await trainer.step({ step: this.#step, factor, windows: sampler.step(this.#step) });
+      const done = this.#done();
+      const factor = learningRateFactor({ step: this.#step, done }, this.#config);
+      const batch = batchAt(done, this.#config);
+      const sampler =
+        done < this.#config.dependencyShare ? (from.dependencies ?? from.sampler) : from.sampler;
+      const windows = sampler.step(this.#step, { batch, before: this.#bytes });
+      await trainer.step({ step: this.#step, factor, windows });
       this.#step++;
-      this.#bytes += perStep;
+      this.#bytes += batch * this.#config.context;
       const now = performance.now();
       if (now - lastReport > REPORT_SECONDS * 1000) {
         const [loss, { overflows }] = await Promise.all([
@@ -391,6 +418,7 @@ class TrainingRun {
       seed,
       step: this.#step,
       steps: this.#steps,
+      targetBytes: this.#target,
       bytesSeen: this.#bytes,
       seconds: this.#seconds(),
       finished: finished === 1,

@@ -21,6 +21,7 @@ import { Optimizer } from "./optimizer.ts";
 import { countParams, EMBEDDING_ROWS, paramTable, type ParamSpec } from "./params.ts";
 import { Random } from "./random.ts";
 import type { StoredTensor } from "./safetensors.ts";
+import { batchSizes } from "./schedule.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
 import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
 
@@ -29,6 +30,13 @@ export interface TrainerOptions {
   readonly config: ModelConfig;
   readonly spectrum: HeadSpectrum;
   readonly seed: number;
+}
+
+/** The recorded step of one batch size. */
+interface RecordedStep {
+  readonly batch: WindowBatch;
+  readonly inputs: StepInputs;
+  readonly program: Program;
 }
 
 interface StepInputs {
@@ -65,12 +73,11 @@ export class Trainer {
   readonly gradients: ReadonlyMap<string, Tensor>;
   readonly #device: Device;
   readonly #config: ModelConfig;
-  readonly #batch: WindowBatch;
-  readonly #inputs: StepInputs;
+  /** By number of windows; a run whose batch grows has several. All move the same parameters. */
+  readonly #recorded = new Map<number, RecordedStep>();
   readonly #loss: Tensor;
   /** Small tensors besides parameters and inputs. */
   readonly #held: Tensor[] = [];
-  #program: Program | undefined;
 
   private constructor(o: TrainerOptions) {
     this.#device = o.device;
@@ -91,12 +98,23 @@ export class Trainer {
       device.write(this.params.get(name)!, value.data);
       device.write(this.optimizer.ema.get(name)!, value.data);
     }
-    const B = o.config.batch;
-    const rows = B * o.config.context;
-    const patches = B * maxPatches(o.config, o.config.context);
+    this.#loss = device.tensor("loss", [1]);
+    this.#held.push(this.#loss);
+  }
+
+  static async create(o: TrainerOptions): Promise<Trainer> {
+    const trainer = new Trainer(o);
+    for (const batch of batchSizes(o.config))
+      trainer.#recorded.set(batch, await trainer.#record({ ...o.config, batch }));
+    return trainer;
+  }
+
+  #inputs(c: ModelConfig): StepInputs {
+    const device = this.#device;
+    const rows = c.batch * c.context;
+    const patches = c.batch * maxPatches(c, c.context);
     const u32 = (name: string, n: number): Tensor => device.tensor(name, [n], "u32");
-    this.#batch = new WindowBatch(o.config, B, o.config.context);
-    this.#inputs = {
+    return {
       ids: device.tensor("ids", [rows, ID_CHANNELS], "u32"),
       targets: u32("targets", rows),
       ends: u32("ends", patches),
@@ -107,17 +125,9 @@ export class Trainer {
       list: u32("list", rows * ID_CHANNELS),
       weight: device.tensor("weight", [1]),
     };
-    this.#loss = device.tensor("loss", [1]);
   }
 
-  static async create(o: TrainerOptions): Promise<Trainer> {
-    const trainer = new Trainer(o);
-    await trainer.#record();
-    return trainer;
-  }
-
-  async #record(): Promise<void> {
-    const c = this.#config;
+  async #record(c: ModelConfig): Promise<RecordedStep> {
     const device = this.#device;
     const b = createBuilder({
       config: c,
@@ -135,10 +145,10 @@ export class Trainer {
     });
     this.optimizer.recordHalves(b.graph);
     const span = device.tensor("span", [1], "u32");
-    this.#held.push(span, this.#loss);
+    this.#held.push(span);
     const N = c.context;
     const T = maxPatches(c, N);
-    const i = this.#inputs;
+    const i = this.#inputs(c);
     const network = recordNetwork(b, {
       ...i,
       bytes: { batch: c.batch, rows: N, capacity: N, span },
@@ -160,31 +170,36 @@ export class Trainer {
     });
     network.backward(dLogits);
     this.optimizer.record(g);
-    this.#program = await device.compile(g, "training step");
+    const batch = new WindowBatch(c, c.batch, N);
+    return { batch, inputs: i, program: await device.compile(g, "training step") };
+  }
+
+  get #whole(): RecordedStep {
+    return this.#recorded.get(this.#config.batch)!;
   }
 
   /** Time per op of one step on the batch that was last uploaded; undefined where the device cannot tell. */
   profile(): Promise<ReadonlyMap<string, OpTime>> | undefined {
-    return this.#program!.profile?.();
+    return this.#whole.program.profile?.();
   }
 
   /** Every kernel of a step, timed by itself; ruins the parameters. */
   kernels(): Promise<readonly KernelTime[]> | undefined {
-    return this.#program!.kernels?.();
+    return this.#whole.program.kernels?.();
   }
 
   get temporaryBytes(): number {
-    return this.#program!.temporaryBytes;
+    return [...this.#recorded.values()].reduce((sum, r) => sum + r.program.temporaryBytes, 0);
   }
 
   /** Queues one step; `loss` reads what it gave. Returns the positions it scored. */
   async step(o: { step: number; factor: number; windows: readonly Window[] }): Promise<number> {
-    invariant(o.windows.length === this.#config.batch, `${o.windows.length} windows in a step`);
-    const batch = this.#batch;
+    const recorded = this.#recorded.get(o.windows.length);
+    invariant(recorded !== undefined, `${o.windows.length} windows in a step`);
+    const { batch, inputs: i, program } = recorded;
     batch.set(o.windows);
     batch.invert();
     const d = this.#device;
-    const i = this.#inputs;
     d.write(i.ids, batch.ids);
     d.write(i.targets, batch.targets);
     d.write(i.ends, batch.ends);
@@ -195,7 +210,7 @@ export class Trainer {
     d.write(i.list, batch.list);
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
     this.optimizer.setStep(o.step, o.factor);
-    await this.#program!.run();
+    await program.run();
     return batch.scored;
   }
 
@@ -238,12 +253,12 @@ export class Trainer {
 
   /** Frees everything this run holds on the device. */
   dispose(): void {
-    this.#program?.dispose();
+    const held = [...this.#held];
+    for (const { program, inputs } of this.#recorded.values()) {
+      program.dispose();
+      held.push(...Object.values(inputs as unknown as Record<string, Tensor>));
+    }
     this.optimizer.dispose();
-    const held = [
-      ...this.#held,
-      ...Object.values(this.#inputs as unknown as Record<string, Tensor>),
-    ];
     for (const t of held) this.#device.free(t);
   }
 }

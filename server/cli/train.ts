@@ -5,7 +5,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
 import { CheckpointError, CorpusError, train } from "../../model/index.ts";
-import type { TrainOptions, TrainResult } from "../../model/index.ts";
+import type { CorpusFile, TrainOptions, TrainResult } from "../../model/index.ts";
 import { DEFAULT_MAX_FILE_KIB, walkCorpus } from "../corpus/walk.ts";
 import { splitHeldout } from "../corpus/split.ts";
 import { collectFacts } from "../facts/collect.ts";
@@ -50,6 +50,10 @@ export const TRAIN: CommandSpec = {
       fallback: String(DEFAULT_MAX_FILE_KIB),
       help: "leave out larger files",
     },
+    dependencies: {
+      value: "DIR,…",
+      help: "learn first from these folders of other people's code, such as node_modules",
+    },
     set: {
       value: "NAME=VALUE,…",
       help: "change parts of the preset, such as attention=dot,residual=plain",
@@ -84,6 +88,7 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
         : "name another folder, or take files back in with !path in .narrowgaugeignore",
     );
   }
+  const dependencies = await dependencyFiles(flags.text("dependencies"), maxFileKiB, terminal);
   await checkOut(out, flags.has("resume") ? "resume" : "fresh");
   const split = splitHeldout(walk.files);
   if (split.heldout.length === 0)
@@ -124,6 +129,7 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     ...(bytes === undefined ? {} : { bytes }),
     ...(minutes === undefined ? {} : { minutes }),
     ...(overrides === undefined ? {} : { overrides }),
+    ...(dependencies.length === 0 ? {} : { dependencies }),
     lexicon: facts.lexicon,
     symbols: facts.symbols,
   };
@@ -135,6 +141,23 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
   }
   if (flags.has("json")) terminal.out(JSON.stringify(result));
   else terminal.out(trainSummary(result, out));
+}
+
+/** The readable files of the folders named, each under its path in its folder. */
+async function dependencyFiles(
+  list: string | undefined,
+  maxFileKiB: number,
+  terminal: Terminal,
+): Promise<CorpusFile[]> {
+  const files: CorpusFile[] = [];
+  for (const folder of list?.split(",") ?? []) {
+    const root = resolve(folder.trim());
+    const select = "dependencies" as const;
+    const walk = await walkCorpus({ root, maxFileKiB, select, signal: terminal.signal });
+    terminal.err(`dependencies in ${root}: ${corpusReport(walk)}`);
+    files.push(...walk.files);
+  }
+  return files;
 }
 
 /** "attention=dot,streams=2" → { attention: "dot", streams: 2 }; the model checks names and values. */

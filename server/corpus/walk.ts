@@ -70,8 +70,9 @@ export interface WalkOptions {
   readonly maxTotalMiB?: number;
   /** Further patterns in .gitignore syntax (the setting narrowgauge.corpus.exclude). */
   readonly exclude?: readonly string[];
-  /** "everything" keeps all readable text within the size cap: for scoring a given set of files. */
-  readonly select?: "training" | "everything";
+  /** "everything" keeps all readable text within the size cap: for scoring a given set of files. "dependencies" looks
+   *  into build output and package folders too, whatever ignore files say, and judges files as for training. */
+  readonly select?: "training" | "everything" | "dependencies";
   readonly signal?: AbortSignal;
 }
 
@@ -153,6 +154,7 @@ class Walk {
   readonly #root: string;
   readonly #o: WalkOptions;
   readonly #everything: boolean;
+  readonly #dependencies: boolean;
   readonly #candidates: Candidate[] = [];
   readonly #files: CorpusFile[] = [];
   readonly #excluded: Excluded[] = [];
@@ -162,6 +164,7 @@ class Walk {
     this.#root = root;
     this.#o = o;
     this.#everything = o.select === "everything";
+    this.#dependencies = o.select === "dependencies";
   }
 
   rootRules(): Promise<IgnoreRules> {
@@ -184,7 +187,10 @@ class Walk {
       this.#unreadable(`${folder}/`, error);
       return;
     }
-    const rules = this.#everything ? outerRules : await outerRules.descend(this.#root, folder);
+    const rules =
+      this.#everything || this.#dependencies
+        ? outerRules
+        : await outerRules.descend(this.#root, folder);
     const names = new Set(entries.map((entry) => entry.name));
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     const pathOf = (entry: Dirent): string =>
@@ -229,7 +235,8 @@ class Walk {
     o: { names: ReadonlySet<string>; rules: IgnoreRules; takenBack: boolean },
   ): { takenBack: boolean } | undefined {
     const name = path.slice(path.lastIndexOf("/") + 1);
-    if (this.#everything && !REPOSITORY_FOLDERS.has(name)) return { takenBack: true };
+    if ((this.#everything || this.#dependencies) && !REPOSITORY_FOLDERS.has(name))
+      return { takenBack: this.#everything };
     const verdict = o.rules.judge(path, "folder");
     if (verdict.ignoredBy !== undefined) {
       this.#exclude(`${path}/`, "ignored", verdict.ignoredBy, 0);
@@ -253,9 +260,10 @@ class Walk {
     const out = (reason: ExclusionReason, detail: string): undefined => {
       this.#exclude(path, reason, detail, o.bytes);
     };
-    const verdict = this.#everything
-      ? { ignoredBy: undefined, takenBack: true, named: true }
-      : o.rules.judge(path, "file");
+    const verdict =
+      this.#everything || this.#dependencies
+        ? { ignoredBy: undefined, takenBack: this.#everything, named: this.#everything }
+        : o.rules.judge(path, "file");
     if (verdict.ignoredBy !== undefined) return out("ignored", verdict.ignoredBy);
     const takenBack = verdict.takenBack || o.takenBack;
     // A wildcard must not let a credential in; the file has to be named.

@@ -183,6 +183,26 @@ describe("training step", () => {
     }
   });
 
+  test("of a smaller batch moves the same parameters as a run of that batch", async () => {
+    const device = await createCpuDevice({ threads: 0 });
+    const ramp = tinyConfig({ batch: 4, batchStart: 1 });
+    const weights = async (config: ModelConfig, batches: readonly number[]) => {
+      const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 3 });
+      const sampler = tinySampler(config);
+      let before = 0;
+      for (const [step, batch] of batches.entries()) {
+        await trainer.step({ step, factor: 1, windows: sampler.step(step, { batch, before }) });
+        before += batch * config.context;
+      }
+      return trainer.averaged();
+    };
+    for (const batch of [1, 2, 4]) {
+      const alone = await weights(tinyConfig({ batch }), [batch, batch]);
+      const ramped = await weights(ramp, [batch, batch]);
+      for (const [name, { data }] of alone) expect(ramped.get(name)!.data, name).toEqual(data);
+    }
+  });
+
   test("gives the uninterrupted run's weights after a resume", async () => {
     const config = tinyConfig();
     const device = await createCpuDevice({ threads: 0 });

@@ -249,3 +249,25 @@ describe("one changed file", () => {
     }
   });
 });
+
+describe("dependencies", () => {
+  test("are read from package folders and build output, and judged as any file", async () => {
+    await put({
+      ".gitignore": "node_modules/\n",
+      "node_modules/a/dist/index.js": "exports.a = 1;\n",
+      "node_modules/a/node_modules/b/index.d.ts": "export const b: number;\n",
+      "node_modules/a/.gitignore": "*\n",
+      "node_modules/a/.git/config": "[core]\n",
+      "node_modules/a/dist/index.min.js": "exports.a=1\n",
+      "node_modules/a/.env": "TOKEN=1\n",
+      "node_modules/a/tool.bin": new Uint8Array([0, 1, 2]),
+    });
+    const walk = await walkCorpus({ root: join(root, "node_modules"), select: "dependencies" });
+    expect(paths(walk)).toEqual(["a/.gitignore", "a/dist/index.js", "a/node_modules/b/index.d.ts"]);
+    expect(reasons(walk)).toMatchObject({
+      "a/dist/index.min.js": "minified",
+      "a/.env": "secret",
+      "a/tool.bin": "binary",
+    });
+  });
+});

@@ -1,0 +1,92 @@
+/** Whole runs with parts of the recipe that are off by default, on a model of the tiny size. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CorpusFile } from "../../model/bytes.ts";
+import { readManifest, readModelFile } from "../../model/checkpoint.ts";
+import { createCpuDevice } from "../../model/cpu/device.ts";
+import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
+import { decodeSafetensors } from "../../model/safetensors.ts";
+import { train, type TrainOptions } from "../../model/train.ts";
+import { tinyConfig, tinyFiles } from "../support/tinyModel.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "narrowgauge-recipe-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const text = new TextEncoder();
+const dependencies: readonly CorpusFile[] = [
+  {
+    path: "zeta/index.js",
+    bytes: text.encode("module.exports = { zeta: (z) => z * z };\n".repeat(4)),
+  },
+];
+
+async function run(
+  name: string,
+  o: Partial<TrainOptions> & { set?: Parameters<typeof tinyConfig>[0] },
+) {
+  const { set, ...rest } = o;
+  const out = join(folder, name);
+  const device = await createCpuDevice({ threads: 0 });
+  const result = await train({
+    files: tinyFiles.slice(0, 2),
+    heldout: tinyFiles.slice(2),
+    out,
+    preset: "nano",
+    seed: 1,
+    device: "cpu",
+    on: { device, reason: "a test" },
+    overrides: tinyConfig({ batch: 4, ...set }),
+    bytes: 64 * 40,
+    ...rest,
+  });
+  const manifest = readManifest(out);
+  const weights = decodeSafetensors(readModelFile(out, manifest, "weights.safetensors")!, out);
+  return { result, manifest, weights };
+}
+
+describe("a run with a rising batch", () => {
+  test("takes more steps for the same bytes, and says how many there will be", async () => {
+    const plain = await run("plain", {});
+    const ramp = await run("ramp", { set: { batchStart: 1, batchRampUntil: 0.5 } });
+    expect(plain.manifest).toMatchObject({ step: 10, steps: 10, bytesSeen: 64 * 40 });
+    // 10 single windows, then 20 in pairs where a quarter to a half is done, then fours.
+    expect(ramp.manifest.step).toBe(ramp.manifest.steps);
+    expect(ramp.manifest.step).toBe(10 + 5 + 5);
+    expect(ramp.manifest.bytesSeen).toBe(64 * 40);
+  });
+
+  test("goes on after an interruption to the weights of an uninterrupted run", async () => {
+    const set = { batchStart: 1, batchRampUntil: 0.5 };
+    const whole = await run("ramp", { set });
+    const abort = new AbortController();
+    const stop = setTimeout(() => abort.abort(), 0);
+    const part = await run("cut", { set, signal: abort.signal });
+    clearTimeout(stop);
+    expect(part.result.stopped).toBe("aborted");
+    expect(part.manifest.step).toBeLessThan(whole.manifest.step);
+    const resumed = await run("cut", { set, resume: true });
+    expect(resumed.manifest).toMatchObject({ step: whole.manifest.step, bytesSeen: 64 * 40 });
+    expect(resumed.weights).toEqual(whole.weights);
+  });
+});
+
+describe("dependencies", () => {
+  test("come first, teach the network, and stay out of the memory", async () => {
+    const plain = await run("plain", {});
+    const first = await run("dependencies", { dependencies, set: { dependencyShare: 0.5 } });
+    expect(first.weights).not.toEqual(plain.weights);
+    expect(first.manifest.saw.files).toBe(2);
+    expect(first.result.notes.join()).toContain("the first 50 % of the run were 1 files");
+    const none = await run("none", { dependencies, set: { dependencyShare: 0 } });
+    expect(none.weights).toEqual(plain.weights);
+    const memory = readModelFile(join(folder, "dependencies"), first.manifest, "memory.bin")!;
+    expect([...SuffixMemory.deserialize(memory).files()].sort()).toEqual(
+      tinyFiles.map((f) => f.path).sort(),
+    );
+  });
+});
