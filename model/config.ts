@@ -2,6 +2,7 @@
  * What a model is made of and how it is trained. Presets are complete; overrides replace single fields.
  * `checkConfig` says which field is wrong and what would be right.
  */
+import { MIXINGS } from "./cpu/mixing.ts";
 import { ConfigError } from "./errors.ts";
 
 export type Preset = "nano" | "small" | "base";
@@ -10,7 +11,9 @@ export type Preset = "nano" | "small" | "base";
  *  exact tau; published: the Tauformer's form (m = 1, fixed Laplacian, RoPE); dot: the plain control. */
 export type AttentionKind = "tau" | "grid" | "published" | "dot";
 const ATTENTION_KINDS: readonly AttentionKind[] = ["tau", "grid", "published", "dot"];
-export type ResidualKind = "goMhc" | "plain";
+/** Streams mixed by one of the parameterizations of kernels/mixing.ts, ours first; plain: one stream, added to. */
+const RESIDUALS = [...MIXINGS, "plain"] as const;
+export type ResidualKind = (typeof RESIDUALS)[number];
 /** rules: after words and at line ends; stride: every `stride` bytes; flat: every byte. */
 export type PatchingKind = "rules" | "stride" | "flat";
 
@@ -43,7 +46,7 @@ export interface ModelConfig {
   /** Edge weights of the head-space Laplacian: its spectrum stays fixed or is learned. */
   readonly spectrum: "fixed" | "learned";
   readonly residual: ResidualKind;
-  /** S and O of go-mHC. */
+  /** S, and O of go-mHC. */
   readonly streams: number;
   readonly mixingBlock: number;
   /** Byte logits are bounded to ± this. */
@@ -212,12 +215,35 @@ export function checkConfig(c: ModelConfig): void {
   );
   demand(c.context % 64 === 0, `context ${c.context} is not a multiple of 64`, "round it");
   demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");
-  demand(
-    c.streams * c.mixingBlock <= 12,
-    `streams ${c.streams} × mixingBlock ${c.mixingBlock} is above 12`,
-    "use fewer streams or a smaller block",
-  );
+  checkResidual(c);
   checkRecipe(c);
+}
+
+function checkResidual({ residual, streams, mixingBlock }: ModelConfig): void {
+  demand(
+    RESIDUALS.includes(residual),
+    `there is no residual "${residual}"`,
+    `choose one of ${RESIDUALS.join(", ")}`,
+  );
+  const wrong = `residual ${residual} does not take ${streams} streams`;
+  switch (residual) {
+    case "plain":
+      return;
+    case "goMhc":
+      return demand(
+        streams * mixingBlock <= 12,
+        `streams ${streams} × mixingBlock ${mixingBlock} is above 12`,
+        "use fewer streams or a smaller block",
+      );
+    case "sinkhorn":
+      return demand(streams >= 1 && streams <= 8, wrong, "use 1 to 8");
+    case "kronecker":
+      return demand([2, 4, 8].includes(streams), wrong, "use 2, 4 or 8");
+    case "permutation":
+      return demand(streams >= 1 && streams <= 5, wrong, "use 1 to 5");
+    default:
+      return residual satisfies never;
+  }
 }
 
 function checkRecipe(c: ModelConfig): void {

@@ -102,7 +102,8 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Residuals {
         f: (n) => feedForwardPart(b, `trunk.${i}.feedForward`, n, rows, C),
       },
     );
-  if (b.config.residual === "goMhc") return streamResiduals(b, x, rows, C, sublayers);
+  const { residual: kind, streams: S, mixingBlock: O } = b.config;
+  if (kind !== "plain") return streamResiduals(b, { kind, S, O }, x, rows, C, sublayers);
   return plainResiduals(
     b,
     x,

@@ -5,6 +5,7 @@
 import { VOCAB } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
 import { FACT_CHANNELS } from "./facts/channels.ts";
+import { mixingLogits, type MixingKind } from "./kernels/mixing.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
 import type { Random } from "./random.ts";
 
@@ -174,22 +175,35 @@ function feedForward(p: string, C: number): ParamSpec[] {
   ];
 }
 
-/** K: mixing logits per token of the generalized orthostochastic parameterization. */
-export function mixingLogitCount(config: ModelConfig): number {
-  const n = config.streams * config.mixingBlock;
-  return (n * (n - 1)) / 2;
-}
-
-/** Start of the mixing logits between streams: near the identity, but off the stationary point at 0
- *  (go-mhc.md trap 1); reads and writes differ between streams, or replicas never part (trap 2). */
+/** Start of goMhc's mixing logits: near the identity, but off the stationary point at 0 (go-mhc.md trap 1). */
 const MIXING_STD = 0.05;
+/** Start of the other kinds' logits, in their own sources: 0 where they mean the identity, this elsewhere. */
+const MIXING_OFF = -8;
+/** Reads and writes differ between streams, or replicas never part (trap 2). */
 const STREAM_PATTERN = 0.5;
 const GATE_SCALE = 0.01;
 
+/** The k-th mixing logit at the start. */
+function mixingStart({ kind, S }: MixingKind, k: number, r: Random): number {
+  switch (kind) {
+    case "goMhc":
+      return MIXING_STD * r.normal();
+    case "sinkhorn":
+      return k % (S + 1) === 0 ? 0 : MIXING_OFF;
+    case "kronecker":
+      return k % 2 === 0 ? 0 : MIXING_OFF;
+    case "permutation":
+      return k === 0 ? 0 : MIXING_OFF;
+    default:
+      return kind satisfies never;
+  }
+}
+
 function residual(p: string, config: ModelConfig, index: number): ParamSpec[] {
-  if (config.residual === "plain") return [];
-  const S = config.streams;
-  const K = mixingLogitCount(config);
+  const { residual: kind, streams: S, mixingBlock: O } = config;
+  if (kind === "plain") return [];
+  const mixing = { kind, S, O };
+  const K = mixingLogits(mixing);
   return [
     {
       name: `${p}.phi`,
@@ -208,7 +222,7 @@ function residual(p: string, config: ModelConfig, index: number): ParamSpec[] {
           v[s] = (S > 1 ? -Math.log(S - 1) : 0) + lean;
           v[S + s] = lean;
         }
-        for (let k = 0; k < K; k++) v[2 * S + k] = MIXING_STD * r.normal();
+        for (let k = 0; k < K; k++) v[2 * S + k] = mixingStart(mixing, k, r);
       },
     },
   ];

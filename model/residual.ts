@@ -1,11 +1,13 @@
 /**
- * How a sublayer's output joins the stream(s): plain, or S streams mixed by doubly stochastic matrices (go-mHC).
+ * How a sublayer's output joins the stream(s): plain, or S streams mixed by doubly stochastic matrices (go-mHC, or
+ * one of its alternatives: kernels/mixing.ts).
  * Sublayers read normalized inputs. Source: go-mHC (arXiv 2604.02309) eqs. 2–4 and 7–9.
  */
 import type { Builder, Part } from "./builder.ts";
 import type { Tensor } from "./graph.ts";
 import { addNorm } from "./kernels/addNorm.ts";
 import { matmul } from "./kernels/matmul.ts";
+import type { MixingKind } from "./kernels/mixing.ts";
 import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
 import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
 import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
@@ -57,18 +59,19 @@ export function plainResiduals(
 /** S copies of x [rows, C], a streamResidual for each sublayer, their mean. Prefixes name the residuals' parameters. */
 export function streamResiduals(
   b: Builder,
+  mixing: MixingKind,
   x: Tensor,
   rows: number,
   channels: number,
   sublayers: readonly { readonly prefix: string; readonly f: Sublayer }[],
 ): Residuals {
   const g = b.graph;
-  const shape = [rows, b.config.streams, channels];
+  const shape = [rows, mixing.S, channels];
   const parts: Part[] = [];
   let at = b.temp("streams", shape, b.half);
   streamExpandForward(g, { x, y: at });
   for (const { prefix, f } of sublayers) {
-    const part = streamResidual(b, prefix, at, rows, channels, f);
+    const part = streamResidual(b, mixing, prefix, at, rows, channels, f);
     parts.push(part);
     at = part.out;
   }
@@ -93,6 +96,7 @@ export function streamResiduals(
 /** x [T, S, C] → mix·x + postᵀ·f(norm(pre·x)). Streams are held as x is, the branch as activations are. */
 function streamResidual(
   b: Builder,
+  mixing: MixingKind,
   prefix: string,
   x: Tensor,
   rows: number,
@@ -100,8 +104,7 @@ function streamResidual(
   f: Sublayer,
 ): Part {
   const g = b.graph;
-  const { streams: S, mixingBlock: O } = b.config;
-  const mixing = { kind: "goMhc", S, O } as const;
+  const S = mixing.S;
   // Its columns are too few for rows of halves.
   const phi = b.param(`${prefix}.phi`);
   const [k, n] = phi.shape as [number, number];

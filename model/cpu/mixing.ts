@@ -1,13 +1,17 @@
 /** Reference twins of mixing, one token's matrix at a time. Units are tokens. */
 import type { Floats } from "../graph.ts";
 import { cayleyMixing } from "./cayleyMixing.ts";
+import { kroneckerMixing } from "./kroneckerMixing.ts";
+import { permutationMixing } from "./permutationMixing.ts";
+import { sinkhornMixing } from "./sinkhornMixing.ts";
 
 /** Kinds by number, as parameters of ops name them. */
-export const MIXINGS = ["goMhc"] as const;
+export const MIXINGS = ["goMhc", "sinkhorn", "kronecker", "permutation"] as const;
 
 export interface Mixing {
   readonly kind: (typeof MIXINGS)[number];
   readonly S: number;
+  /** Of goMhc alone. */
   readonly O: number;
 }
 
@@ -22,6 +26,12 @@ export function mixingRow(m: Mixing): MixingRow {
   switch (m.kind) {
     case "goMhc":
       return cayleyMixing(m.S, m.O);
+    case "sinkhorn":
+      return sinkhornMixing(m.S);
+    case "kronecker":
+      return kroneckerMixing(m.S);
+    case "permutation":
+      return permutationMixing(m.S);
     default:
       return m.kind satisfies never;
   }

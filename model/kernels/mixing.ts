@@ -1,6 +1,6 @@
 /**
  * The mixing of the streams as one replaceable part: per-token logits a [T, K] → mix [T, S, S]. Every kind gives
- * doubly stochastic matrices. A kind is a WGSL fragment with mixRows and mixRowsBackward over workgroup memory, which
+ * doubly stochastic matrices, sinkhorn nearly so. A kind is a WGSL fragment with mixRows and mixRowsBackward over workgroup memory, which
  * streamHead and the ops here are built around, and a twin in cpu/mixing.ts. A new parameterization adds a member to
  * MixingKind and a case to each switch.
  */
@@ -21,13 +21,31 @@ import {
   MIXINGS,
 } from "../cpu/mixing.ts";
 import { cayleyCode, cayleyFloats, cayleyParameters, checkCayley } from "./cayleyMixing.ts";
+import {
+  checkKronecker,
+  kroneckerCode,
+  kroneckerFloats,
+  kroneckerParameters,
+} from "./kroneckerMixing.ts";
 import code from "./mixing.wgsl";
+import {
+  checkPermutation,
+  permutationCode,
+  permutationFloats,
+  permutationParameters,
+} from "./permutationMixing.ts";
+import {
+  checkSinkhorn,
+  sinkhornCode,
+  sinkhornFloats,
+  sinkhornParameters,
+} from "./sinkhornMixing.ts";
 
 export interface MixingKind {
   readonly kind: (typeof MIXINGS)[number];
   /** Streams. */
   readonly S: number;
-  /** Orthostochastic block size, the paper's s. */
+  /** Orthostochastic block size, the paper's s; other kinds than goMhc have none. */
   readonly O: number;
 }
 
@@ -48,6 +66,12 @@ export function mixingLogits(m: MixingKind): number {
   switch (m.kind) {
     case "goMhc":
       return cayleyParameters(m.S, m.O);
+    case "sinkhorn":
+      return sinkhornParameters(m.S);
+    case "kronecker":
+      return kroneckerParameters(m.S);
+    case "permutation":
+      return permutationParameters(m.S);
     default:
       return m.kind satisfies never;
   }
@@ -58,6 +82,12 @@ export function checkMixing(m: MixingKind): void {
   switch (m.kind) {
     case "goMhc":
       return checkCayley(m.S, m.O);
+    case "sinkhorn":
+      return checkSinkhorn(m.S);
+    case "kronecker":
+      return checkKronecker(m.S);
+    case "permutation":
+      return checkPermutation(m.S);
     default:
       return m.kind satisfies never;
   }
@@ -68,6 +98,12 @@ export function mixingFloats(m: MixingKind): number {
   switch (m.kind) {
     case "goMhc":
       return cayleyFloats(m.S, m.O);
+    case "sinkhorn":
+      return sinkhornFloats(m.S);
+    case "kronecker":
+      return kroneckerFloats(m.S);
+    case "permutation":
+      return permutationFloats(m.S);
     default:
       return m.kind satisfies never;
   }
@@ -87,6 +123,12 @@ var<workgroup> dMixes: array<f32, ${rows * m.S * m.S}>;
   switch (m.kind) {
     case "goMhc":
       return arrays + cayleyCode(m.O, caps);
+    case "sinkhorn":
+      return arrays + sinkhornCode();
+    case "kronecker":
+      return arrays + kroneckerCode(m.S);
+    case "permutation":
+      return arrays + permutationCode(m.S, caps);
     default:
       return m.kind satisfies never;
   }

@@ -2,6 +2,7 @@ import { describe, test } from "vitest";
 import type { Graph, Tensor } from "../../model/graph.ts";
 import { addForward } from "../../model/kernels/add.ts";
 import { matmul } from "../../model/kernels/matmul.ts";
+import { MIXINGS } from "../../model/cpu/mixing.ts";
 import { mixingLogits } from "../../model/kernels/mixing.ts";
 import { streamGradient, termsOf } from "../../model/kernels/streamGradient.ts";
 import { streamHeadBackward, streamHeadForward } from "../../model/kernels/streamHead.ts";
@@ -22,8 +23,9 @@ const shapes = [
 function chain(
   [T, S, O, C]: readonly [number, number, number, number],
   dtype: "f32" | "f16",
+  kind: (typeof MIXINGS)[number] = "goMhc",
 ): OpCase {
-  const mixing = { kind: "goMhc", S, O } as const;
+  const mixing = { kind, S, O };
   const M = 2 * S + mixingLogits(mixing);
   const product = { m: T, k: S * C, n: M };
   const forward = (
@@ -102,6 +104,12 @@ describe("streamHead", () => {
     test(`matches its twin and its differences on ${T} tokens, ${S} streams of ${C}, blocks of ${O}`, () =>
       checkOp(chain(shape, "f32")));
   }
+
+  for (const kind of MIXINGS.filter((k) => k !== "goMhc"))
+    test(`matches its twin and its differences with ${kind} mixing`, async () => {
+      await checkOp(chain([5, 2, 1, 36], "f32", kind));
+      await checkOp(chain([9, 4, 1, 132], "f32", kind));
+    });
 
   test("takes streams and branch in half precision", () => checkOp(chain([37, 4, 2, 36], "f16")));
 });
