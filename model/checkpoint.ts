@@ -126,7 +126,7 @@ export function saveModel(
   }
 }
 
-const OURS = /^(weights|optimizer|memory|lexicon|symbols)-[0-9a-f]{12}\./;
+const OURS = /^(weights|optimizer|memory|engram|lexicon|symbols)-[0-9a-f]{12}\./;
 
 function removeStale(dir: string, manifest: Manifest): void {
   const named = new Set(Object.values(manifest.files).map((f) => f.name));

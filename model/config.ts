@@ -59,6 +59,21 @@ export interface ModelConfig {
   readonly factDropout: number;
   /** Share of training windows that are arranged as fill-in-the-middle. */
   readonly fimRate: number;
+  /** The n-gram memory (engramIndex.ts): learned rows for contexts that occur in several files. */
+  readonly engram: "off" | "on";
+  /** Rows per kind of context, and their width. */
+  readonly engramRows: number;
+  readonly engramChannels: number;
+  /** The longest byte context; the shortest has three bytes. */
+  readonly engramLongest: number;
+  /** Where the network reads it: any of input, trunk and decoder, joined by "+". */
+  readonly engramDepths: string;
+  /** Files that a context of five bytes or more must occur in to have a row of its own. */
+  readonly engramFiles: number;
+  /** Share of rows that training hides: of a window's contexts, and of what is left of its rows. */
+  readonly engramDropout: number;
+  /** Its rows learn at this many times the rate of Adam. */
+  readonly engramRate: number;
   readonly muonRate: number;
   readonly adamRate: number;
   readonly weightDecay: number;
@@ -111,6 +126,14 @@ const common = {
   facts: "on",
   factDropout: 0.4,
   fimRate: 0.2,
+  engram: "off",
+  engramRows: 16384,
+  engramChannels: 32,
+  engramLongest: 8,
+  engramDepths: "trunk+decoder",
+  engramFiles: 3,
+  engramDropout: 0.2,
+  engramRate: 3,
   muonRate: 0.02,
   adamRate: 3e-3,
   weightDecay: 0.1,
@@ -217,6 +240,13 @@ export function checkConfig(c: ModelConfig): void {
   demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");
   checkResidual(c);
   checkRecipe(c);
+  // Models from before there was one say nothing of it.
+  demand(
+    c.engram === undefined || c.engram === "off" || c.engram === "on",
+    `engram is "${String(c.engram)}"`,
+    "choose off or on",
+  );
+  if (c.engram === "on") checkEngram(c);
 }
 
 function checkResidual({ residual, streams, mixingBlock }: ModelConfig): void {
@@ -265,6 +295,30 @@ function checkRecipe(c: ModelConfig): void {
       (c.batchStart === 0 || Number.isInteger(Math.log2(c.batch / c.batchStart))),
     `batchStart ${c.batchStart} does not double to a batch of ${c.batch}`,
     "use 0, or the batch divided by a power of two",
+  );
+}
+
+function checkEngram(c: ModelConfig): void {
+  const wanted = c.engramDepths.split("+");
+  demand(
+    wanted.every((d) => d === "input" || d === "trunk" || d === "decoder"),
+    `engramDepths is "${c.engramDepths}"`,
+    'join some of input, trunk and decoder by "+"',
+  );
+  demand(
+    c.engramLongest >= 3 && c.engramLongest <= 16,
+    `engramLongest is ${c.engramLongest}`,
+    "use 3 to 16",
+  );
+  demand(
+    c.engramChannels % 8 === 0 && c.engramRows >= 2,
+    `the n-gram memory has ${c.engramRows} rows of ${c.engramChannels} channels`,
+    "make engramChannels a multiple of 8 and engramRows at least 2",
+  );
+  demand(
+    c.engramDropout >= 0 && c.engramDropout < 1,
+    `engramDropout is ${c.engramDropout}`,
+    "use a share from 0 to below 1",
   );
 }
 

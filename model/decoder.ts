@@ -6,6 +6,8 @@
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
 import type { Device, Program } from "./device.ts";
+import { engramContextCount } from "./engramContexts.ts";
+import type { EngramIndex } from "./engramIndex.ts";
 import { invariant } from "./errors.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import { VIEW_ALIGN, type Tensor } from "./graph.ts";
@@ -40,7 +42,7 @@ interface Extension {
   readonly program: Program;
 }
 
-type Input = "ids" | "ends" | "newest" | "wanted" | "span" | "patchSpan";
+type Input = "ids" | "ends" | "newest" | "wanted" | "span" | "patchSpan" | "engram";
 
 /** Distributions of the last rows. */
 export interface Distributions {
@@ -56,6 +58,8 @@ interface Chunk {
   readonly symbols: readonly number[];
   readonly facts: Uint16Array;
   readonly map: PatchMap;
+  /** [symbols, contexts]: rows of the n-gram memory. */
+  readonly engram: Uint32Array;
   readonly at: number;
   readonly count: number;
   /** Position of the first row whose distribution is wanted. */
@@ -84,6 +88,7 @@ export class Decoder {
   readonly draftRows: number;
   readonly #device: Device;
   readonly #config: ModelConfig;
+  readonly #engram: EngramIndex | undefined;
   readonly #extensions = new Map<number, Extension>();
   readonly #sizes: readonly number[];
   readonly #first: readonly number[];
@@ -91,9 +96,14 @@ export class Decoder {
   #symbols: number[] = [];
   #facts = new Uint16Array(0);
 
-  private constructor(device: Device, config: ModelConfig) {
+  private constructor(device: Device, config: ModelConfig, engram: EngramIndex | undefined) {
     this.#device = device;
     this.#config = config;
+    this.#engram = config.engram === "on" ? engram : undefined;
+    invariant(
+      config.engram !== "on" || engram !== undefined,
+      "the model has an n-gram memory, and no index was given",
+    );
     this.capacity = config.context;
     const plan = PLANS[device.kind];
     this.draftRows = plan.draftRows;
@@ -105,8 +115,9 @@ export class Decoder {
     device: Device,
     config: ModelConfig,
     params: ReadonlyMap<string, Tensor>,
+    engram?: EngramIndex,
   ): Promise<Decoder> {
-    const decoder = new Decoder(device, config);
+    const decoder = new Decoder(device, config, engram);
     const shared = new Map<string, Tensor>();
     decoder.#shared = shared;
     const record = async (rows: number): Promise<void> => {
@@ -152,6 +163,7 @@ export class Decoder {
       wanted: [wantedRows],
       span: [1],
       patchSpan: [1],
+      engram: [rows, this.#engram === undefined ? 1 : engramContextCount(c)],
     };
     const at = {} as Record<Input, number>;
     let size = 0;
@@ -164,6 +176,7 @@ export class Decoder {
       device.view(inputs, `${name} ${rows}`, shapes[name], at[name]);
     const [ids, ends, newest] = [view("ids"), view("ends"), view("newest")];
     const [wanted, span, patchSpan] = [view("wanted"), view("span"), view("patchSpan")];
+    const engram = view("engram");
     const p = device.tensor(`p ${rows}`, [wantedRows, 256]);
     const eom = device.tensor(`eom ${rows}`, [wantedRows]);
     const network = recordNetwork(b, {
@@ -171,6 +184,7 @@ export class Decoder {
       ends,
       newest,
       wanted,
+      engram: { ids: engram },
       bytes: { batch: 1, rows, capacity: c.context + most, span },
       patches: {
         batch: 1,
@@ -186,7 +200,7 @@ export class Decoder {
       inputs,
       host: new Uint32Array(size),
       at,
-      views: [ids, ends, newest, wanted, span, patchSpan],
+      views: [ids, ends, newest, wanted, span, patchSpan, engram],
       p,
       eom,
       program: await device.compile(b.graph, `decoding ${rows} rows`),
@@ -228,6 +242,8 @@ export class Decoder {
     const from = n - wanted;
     let at = Math.min(this.#agreeing(symbols, facts), from);
     const map = patchWindow(this.#config, symbols, maxPatches(this.#config, this.capacity));
+    const engram = new Uint32Array(n * (this.#engram?.contexts ?? 0));
+    this.#engram?.rows(symbols, engram, 0);
     const p = new Float32Array(wanted * 256);
     const eom = new Float32Array(wanted);
     // A failed run leaves the caches undefined behind `at`.
@@ -235,7 +251,7 @@ export class Decoder {
     while (at < n) {
       const extension = this.#extensions.get(this.#first[n - at]!)!;
       const count = fitting(extension, map, at, n);
-      const got = await this.#run(extension, { symbols, facts, map, at, count, from });
+      const got = await this.#run(extension, { symbols, facts, map, engram, at, count, from });
       at += count;
       if (got === undefined) continue;
       const rows = at - Math.max(from, at - count);
@@ -265,6 +281,9 @@ export class Decoder {
     const firstWanted = Math.max(0, o.from - o.at);
     for (let i = 0; i < e.eom.size; i++)
       host[at.wanted + i] = Math.min(o.count - 1, firstWanted + i);
+    const K = this.#engram?.contexts ?? 0;
+    host.fill(NO_ROW, at.engram, at.engram + e.rows * K);
+    host.set(o.engram.subarray(o.at * K, (o.at + o.count) * K), at.engram);
     host[at.span] = o.at;
     host[at.patchSpan] = firstPatch;
     this.#device.write(e.inputs, host);

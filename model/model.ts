@@ -8,6 +8,7 @@ import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
 import { Completer, type CompleteOptions, type Completion } from "./completer.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import { Decoder } from "./decoder.ts";
+import { EngramIndex } from "./engramIndex.ts";
 import { Exclusive } from "./exclusive.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError } from "./errors.ts";
@@ -49,6 +50,8 @@ export interface ModelParts {
   readonly memory: SuffixMemory;
   readonly lexicon: FactLexicon;
   readonly mixer: AnyMixer;
+  /** Where the configuration has an n-gram memory. */
+  readonly engram?: EngramIndex | undefined;
 }
 
 /** Scoring and completion over given parts. */
@@ -64,14 +67,14 @@ export class Predictor {
   }
 
   async #ownScorer(): Promise<Scorer> {
-    const { device, config, params } = this.#parts;
-    return (this.#scorer ??= await Scorer.create(device, config, params));
+    const { device, config, params, engram } = this.#parts;
+    return (this.#scorer ??= await Scorer.create(device, config, params, engram));
   }
 
   async #completion(): Promise<Completer> {
-    const { device, config, params, memory, lexicon, mixer } = this.#parts;
+    const { device, config, params, memory, lexicon, mixer, engram } = this.#parts;
     return (this.#completer ??= new Completer({
-      decoder: await Decoder.create(device, config, params),
+      decoder: await Decoder.create(device, config, params, engram),
       memory,
       mixer,
       lexicon,
@@ -176,6 +179,19 @@ export interface OpenedFor {
   readonly owned?: 0 | 1;
 }
 
+/** The n-gram index of a model, where its configuration has one. */
+export function loadEngram(dir: string, manifest: Manifest): EngramIndex | undefined {
+  if (manifest.config.engram !== "on") return undefined;
+  const bytes = readModelFile(dir, manifest, "engram.bin");
+  if (bytes === undefined)
+    throw new CheckpointError(
+      "NG_MANIFEST",
+      `the manifest in ${dir} names no n-gram index`,
+      "train again, or restore the model folder from a copy",
+    );
+  return EngramIndex.deserialize(bytes, manifest.config);
+}
+
 export class Model {
   readonly manifest: Manifest;
   readonly device: { kind: "gpu" | "cpu"; name: string; reason: string };
@@ -234,6 +250,7 @@ export class Model {
     const lexiconData = json("lexicon.json.gz");
     const lexicon =
       lexiconData === undefined ? new FactLexicon() : FactLexicon.deserialize(lexiconData);
+    const engram = loadEngram(dir, manifest);
     const { device, reason } = o.on ?? (await openDevice(o.device));
     logger.info(`model of ${manifest.params} parameters on ${device.name}: ${reason}`);
     const params = new Map<string, Tensor>();
@@ -250,7 +267,7 @@ export class Model {
       manifest,
       device,
       reason,
-      parts: { config, device, params, memory, lexicon, mixer },
+      parts: { config, device, params, memory, lexicon, mixer, engram },
       symbols: json("symbols.json.gz"),
       owned: o.on?.owned ?? (o.on === undefined ? 1 : 0),
     });

@@ -6,7 +6,8 @@
 import { attentionSizes } from "./params.ts";
 import { tauAttentionPart, type AttentionPart, type Lookup } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
-import type { Builder, Positions } from "./builder.ts";
+import type { Builder, Part, Positions } from "./builder.ts";
+import { engramDepths, recordEngram, type EngramDepth, type EngramInputs } from "./engram.ts";
 import type { Tensor } from "./graph.ts";
 import { feedForwardPart } from "./feedForward.ts";
 import { gridLookup } from "./gridAttentionPart.ts";
@@ -37,6 +38,8 @@ export interface NetworkInputs {
   readonly start?: Tensor;
   readonly listStart?: Tensor;
   readonly list?: Tensor;
+  /** Where the configuration has an n-gram memory. */
+  readonly engram?: EngramInputs | undefined;
 }
 
 export interface Network {
@@ -128,7 +131,14 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
 
   const embedded = b.temp("embedded", [rows, Cl], b.half);
   embedBytesForward(g, { table: b.param("embed"), ids: inputs.ids, out: embedded });
-  const h0 = normed(embedded, rows, Cl);
+  const depths = engramDepths(b.config);
+  const engram = depths.length === 0 ? undefined : recordEngram(b, inputs.engram!, rows);
+  const remembering = (depth: EngramDepth, x: Tensor): Part => {
+    const pick = depth === "trunk" ? { ends: inputs.ends, endOf: inputs.endOf } : undefined;
+    return depths.includes(depth) ? engram!.at(depth, x, pick) : { out: x, backward: (d) => d };
+  };
+  const input = remembering("input", embedded);
+  const h0 = normed(input.out, rows, Cl);
   const encoder = localLayers(b, "encoder", b.config.encoderLayers, bytes, h0);
 
   // Each patch starts from the encoder's state at the byte that ends it.
@@ -136,7 +146,8 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   gatherRowsForward(g, { x: encoder.normed, index: inputs.ends, out: gathered });
   const pool = linear(b, "pool", gathered, patchRows, { dtype: b.half });
   const p0 = normed(pool.out, patchRows, Cg);
-  const middle = trunk(b, patches, p0);
+  const trunkInput = remembering("trunk", p0);
+  const middle = trunk(b, patches, trunkInput.out);
   const trunkState = middle.normed;
   const unpool = linear(b, "unpool", trunkState, patchRows, { dtype: b.half });
 
@@ -156,7 +167,8 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   gatherRowsForward(g, { x: patchStates, index: inputs.newest, out: spread });
   const joined = b.temp("joined", [rows, Cl], b.half);
   addForward(g, { x: encoder.out, z: spread, y: joined });
-  const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, joined);
+  const decoderInput = remembering("decoder", joined);
+  const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, decoderInput.out);
   const { wanted } = inputs;
   let last = decoder.normed;
   if (wanted !== undefined) {
@@ -173,14 +185,14 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
       unembed.backward({ dOut: dLogits, dX: dLast, first: 1 });
       const dDecoded = b.temp("dDecoded", [rows, Cl], b.half);
       rmsNormBackward(g, { x: decoder.out, dY: dLast, dX: dDecoded, channels: Cl });
-      const dEncoded = decoder.backward(dDecoded);
+      const dEncoded = decoderInput.backward(decoder.backward(dDecoded));
       const dStates = b.temp("dPatch states", [patchRows, Cl], b.half);
       sumSegmentsForward(g, { x: dEncoded, start: inputs.start!, out: dStates });
       const dTrunkState = b.temp("dTrunk state", [patchRows, Cg], b.half);
       unpool.backward({ dOut: dStates, dX: dTrunkState, first: 1 });
       const dMiddle = b.temp("dMiddle", [patchRows, Cg], b.half);
       rmsNormBackward(g, { x: middle.out, dY: dTrunkState, dX: dMiddle, channels: Cg });
-      const dP0 = middle.backward(dMiddle);
+      const dP0 = trunkInput.backward(middle.backward(dMiddle));
       const dPool = b.temp("dPool", [patchRows, Cg], b.half);
       rmsNormBackward(g, { x: pool.out, dY: dP0, dX: dPool, channels: Cg });
       const dGathered = b.temp("dPooled", [patchRows, Cl], b.half);
@@ -195,8 +207,10 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
         accumulate: 1,
       });
       const dH0 = encoder.backward(dEncoded);
-      const dEmbedded = b.temp("dEmbedded", [rows, Cl], b.half);
-      rmsNormBackward(g, { x: embedded, dY: dH0, dX: dEmbedded, channels: Cl });
+      const dInput = b.temp("dEmbedded", [rows, Cl], b.half);
+      rmsNormBackward(g, { x: input.out, dY: dH0, dX: dInput, channels: Cl });
+      const dEmbedded = input.backward(dInput);
+      engram?.backward();
       embedBytesBackward(g, {
         dOut: dEmbedded,
         ids: inputs.ids,

@@ -8,6 +8,8 @@ import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
 import * as addNorm from "./kernels/addNorm.ts";
 import * as embedBytes from "./kernels/embedBytes.ts";
+import * as engramGate from "./kernels/engramGate.ts";
+import * as engramStep from "./kernels/engramStep.ts";
 import * as gatherRows from "./kernels/gatherRows.ts";
 import * as sumSegments from "./kernels/sumSegments.ts";
 import * as crossEntropy from "./kernels/crossEntropy.ts";
@@ -43,6 +45,8 @@ const modules: readonly Record<string, unknown>[] = [
   add,
   addNorm,
   embedBytes,
+  engramGate,
+  engramStep,
   gatherRows,
   sumSegments,
   crossEntropy,

@@ -9,6 +9,7 @@ import type { Device } from "./device.ts";
 import type { Graph, Tensor } from "./graph.ts";
 import { adamStep } from "./kernels/adam.ts";
 import { convert } from "./kernels/convert.ts";
+import { engramStep } from "./kernels/engramStep.ts";
 import { emaStep } from "./kernels/ema.ts";
 import { muonStep } from "./kernels/muon.ts";
 import {
@@ -36,8 +37,16 @@ export interface OptimizerOptions {
   readonly half?: 0 | 1;
 }
 
+/** The gradient of a sparse table's touched rows, see EngramStep. */
+export interface SparseGradient {
+  readonly name: string;
+  readonly grad: Tensor;
+  readonly touched: Tensor;
+}
+
 export class Optimizer {
-  /** All by parameter name. Fixed tables have no gradient and lie in no pack. */
+  /** All by parameter name. Fixed and sparse tables have no gradient and lie in no pack; a sparse table is not averaged
+   *  either, since most of its rows move too seldom for an average to follow. */
   readonly params = new Map<string, Tensor>();
   readonly gradients = new Map<string, Tensor>();
   /** With `half`, copies of the trained parameters in halves, for matrix products; see recordHalves. */
@@ -60,6 +69,7 @@ export class Optimizer {
   readonly #adamHyper: Tensor;
   readonly #muonHyper: Tensor;
   readonly #emaHyper: Tensor;
+  readonly #sparseHyper: Tensor;
 
   constructor(
     device: Device,
@@ -90,6 +100,14 @@ export class Optimizer {
       for (const [name, t] of this.#halves.views) this.weights.set(name, t);
     }
     for (const { name, shape, optimizer } of specs) {
+      if (optimizer === "sparse") {
+        const table = device.tensor(name, shape);
+        this.params.set(name, table);
+        this.ema.set(name, table);
+        for (const moment of ["m", "v"] as const)
+          this.state.set(`${name}.${moment}`, device.tensor(`${name}.${moment}`, shape));
+        continue;
+      }
       const fixed = optimizer === "fixed";
       this.params.set(name, fixed ? device.tensor(name, shape) : packs.params.views.get(name)!);
       this.ema.set(name, fixed ? device.tensor(`${name}.ema`, shape) : packs.ema.views.get(name)!);
@@ -117,6 +135,7 @@ export class Optimizer {
     this.#adamHyper = device.tensor("adam hyper", [8]);
     this.#muonHyper = device.tensor("muon hyper", [8]);
     this.#emaHyper = device.tensor("ema hyper", [8]);
+    this.#sparseHyper = device.tensor("sparse hyper", [8]);
   }
 
   /** The weight of the loss in the backward pass, which scales every gradient. */
@@ -132,7 +151,7 @@ export class Optimizer {
       convert(g, { x: this.#packs.params.tensor, y: this.#halves.tensor });
   }
 
-  record(g: Graph): void {
+  record(g: Graph, sparse: readonly SparseGradient[] = []): void {
     const { params, gradients, ema, m, v, momentum } = this.#packs;
     const { adam, muon } = this.#layout;
     const verdict = this.#verdict;
@@ -157,6 +176,16 @@ export class Optimizer {
         verdict,
         half: this.#half,
       });
+    for (const { name, grad, touched } of sparse)
+      engramStep(g, {
+        table: this.params.get(name)!,
+        m: this.state.get(`${name}.m`)!,
+        v: this.state.get(`${name}.v`)!,
+        grad,
+        touched,
+        hyper: this.#sparseHyper,
+        verdict,
+      });
     emaStep(g, { param: params.tensor, ema: ema.tensor, hyper: this.#emaHyper, verdict });
   }
 
@@ -165,8 +194,8 @@ export class Optimizer {
   setStep(step: number, factor: number): void {
     const c = this.#config;
     const n = step + 1;
-    this.#device.write(this.#adamHyper, [
-      c.adamRate * factor,
+    const adam = (rate: number): number[] => [
+      rate * factor,
       BETA1,
       BETA2,
       EPS,
@@ -174,7 +203,9 @@ export class Optimizer {
       1 - BETA1 ** n,
       1 - BETA2 ** n,
       0,
-    ]);
+    ];
+    this.#device.write(this.#adamHyper, adam(c.adamRate));
+    this.#device.write(this.#sparseHyper, adam(c.adamRate * c.engramRate));
     this.#device.write(this.#muonHyper, [
       c.muonRate * factor,
       MOMENTUM,
@@ -215,8 +246,10 @@ export class Optimizer {
       this.#adamHyper,
       this.#muonHyper,
       this.#emaHyper,
+      this.#sparseHyper,
     ];
-    // Views are free already; what is left here are the fixed tables.
-    for (const t of [...small, ...this.params.values(), ...this.ema.values()]) this.#device.free(t);
+    // Views are free already; what is left here are the fixed and sparse tables.
+    for (const tensors of [small, this.params.values(), this.ema.values(), this.state.values()])
+      for (const t of tensors) this.#device.free(t);
   }
 }

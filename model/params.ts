@@ -1,15 +1,18 @@
 /**
  * The parameter table of a model: name, shape, start value, optimizer. Weights are stored [in, out].
- * Matrices inside blocks go to Muon, everything else to Adam; "fixed" tables are written once.
+ * Matrices inside blocks go to Muon, everything else to Adam; "fixed" tables are written once; of "sparse" tables a step
+ * changes only the rows that it read.
  */
 import { VOCAB } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
+import { engramDepths, engramWidth } from "./engram.ts";
+import { engramContextCount } from "./engramContexts.ts";
 import { FACT_CHANNELS } from "./facts/channels.ts";
 import { mixingLogits, type MixingKind } from "./kernels/mixing.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
 import type { Random } from "./random.ts";
 
-export type Optimizer = "muon" | "adam" | "fixed";
+export type Optimizer = "muon" | "adam" | "fixed" | "sparse";
 
 export interface ParamSpec {
   readonly name: string;
@@ -228,6 +231,22 @@ function residual(p: string, config: ModelConfig, index: number): ParamSpec[] {
   ];
 }
 
+function engram(config: ModelConfig): ParamSpec[] {
+  const depths = engramDepths(config);
+  if (depths.length === 0) return [];
+  const E = engramWidth(config);
+  const rows = engramContextCount(config) * config.engramRows;
+  return [
+    { name: "engram.rows", shape: [rows, config.engramChannels], optimizer: "sparse", init: zeros },
+    ...depths.map((depth): ParamSpec => ({
+      name: `engram.${depth}`,
+      shape: [E, 2 * (depth === "trunk" ? config.trunkChannels : config.localChannels)],
+      optimizer: "muon",
+      init: normal(1 / Math.sqrt(E)),
+    })),
+  ];
+}
+
 /** Every parameter of a model, in a fixed order. */
 export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSpec[] {
   const Cl = config.localChannels;
@@ -267,6 +286,7 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
   });
   local("decoder", config.decoderLayers);
   specs.push({ name: "unembed", shape: [Cl, VOCAB], optimizer: "adam", init: zeros });
+  specs.push(...engram(config));
   return specs;
 }
 

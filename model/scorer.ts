@@ -7,10 +7,14 @@ import { createBuilder } from "./builder.ts";
 import { headerSymbols } from "./bytes.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
 import { activationType, type Device, type Program } from "./device.ts";
+import { engramContextCount } from "./engramContexts.ts";
+import type { EngramIndex } from "./engramIndex.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { Tensor } from "./graph.ts";
+import { invariant } from "./errors.ts";
 import { addForward } from "./kernels/add.ts";
+import { NO_ROW } from "./kernels/embedBytes.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
 import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
@@ -25,11 +29,19 @@ export class Scorer {
   readonly #device: Device;
   readonly #config: ModelConfig;
   readonly #batch: WindowBatch;
-  readonly #tensors: { ids: Tensor; ends: Tensor; newest: Tensor; p: Tensor; trunkState: Tensor };
+  readonly #tensors: {
+    readonly ids: Tensor;
+    readonly ends: Tensor;
+    readonly newest: Tensor;
+    readonly p: Tensor;
+    readonly trunkState: Tensor;
+    readonly engram?: Tensor;
+  };
+  readonly #engram: { readonly index: EngramIndex; readonly ids: Uint32Array } | undefined;
   readonly #held: Tensor[] = [];
   #program: Program | undefined;
 
-  private constructor(device: Device, config: ModelConfig) {
+  private constructor(device: Device, config: ModelConfig, engram: EngramIndex | undefined) {
     this.#device = device;
     this.#config = config;
     const B = device.kind === "gpu" ? 8 : 2;
@@ -43,14 +55,20 @@ export class Scorer {
       p: device.tensor("score p", [rows, 256]),
       trunkState: device.tensor("score trunk state", [patches, config.trunkChannels]),
     };
+    if (config.engram !== "on") return;
+    invariant(engram !== undefined, "the model has an n-gram memory, and no index was given");
+    const shape = [rows, engramContextCount(config)] as const;
+    this.#engram = { index: engram, ids: new Uint32Array(shape[0] * shape[1]) };
+    this.#tensors = { ...this.#tensors, engram: device.tensor("score engram ids", shape, "u32") };
   }
 
   static async create(
     device: Device,
     config: ModelConfig,
     params: ReadonlyMap<string, Tensor>,
+    engram?: EngramIndex,
   ): Promise<Scorer> {
-    const scorer = new Scorer(device, config);
+    const scorer = new Scorer(device, config, engram);
     await scorer.#record(params);
     return scorer;
   }
@@ -80,6 +98,7 @@ export class Scorer {
       ids: t.ids,
       ends: t.ends,
       newest: t.newest,
+      engram: t.engram === undefined ? undefined : { ids: t.engram },
       bytes: { batch: B, rows: N, capacity: N, span },
       patches: { batch: B, rows: T, capacity: T, span },
     });
@@ -109,6 +128,13 @@ export class Scorer {
     this.#device.write(t.ids, this.#batch.ids);
     this.#device.write(t.ends, this.#batch.ends);
     this.#device.write(t.newest, this.#batch.newest);
+    if (this.#engram !== undefined) {
+      const { index, ids } = this.#engram;
+      ids.fill(NO_ROW);
+      const each = this.#config.context * index.contexts;
+      windows.forEach((w, i) => index.rows(w.symbols, ids, i * each));
+      this.#device.write(t.engram!, ids);
+    }
     await this.#program!.run();
   }
 

@@ -19,12 +19,13 @@ import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError, CorpusError } from "./errors.ts";
 import { createFactEncoder, type FactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
+import { EngramIndex } from "./engramIndex.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import type { AnyMixer } from "./fitMixer.ts";
 import { evaluateHeldout, meanBits, sampleOf } from "./heldout.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
-import { Predictor, type ModelParts } from "./model.ts";
+import { loadEngram, Predictor, type ModelParts } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Sampler } from "./sampler.ts";
@@ -123,6 +124,7 @@ class TrainingRun {
   readonly #logger: Logger;
   readonly #lexicon: FactLexicon;
   #memory = new SuffixMemory();
+  #engram: EngramIndex | undefined;
   readonly #notes: string[] = [];
   readonly #predictors: Predictor[] = [];
   #manifest: Manifest | undefined;
@@ -225,11 +227,13 @@ class TrainingRun {
         this.#notes.push(
           `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
         );
+      this.#fillEngram();
       trainer = await Trainer.create({
         device,
         config: this.#config,
         spectrum: corpusSpectrum(concatenate(files)),
         seed,
+        engram: this.#engram,
       });
       if (this.#restored !== undefined)
         trainer.restore(this.#restored.averaged, this.#restored.state);
@@ -289,6 +293,19 @@ class TrainingRun {
     );
   }
 
+  /** Chosen once: a resumed run goes on with the rows it has trained. */
+  #fillEngram(): void {
+    if (this.#config.engram !== "on") return;
+    const started = performance.now();
+    this.#engram =
+      this.#manifest === undefined
+        ? EngramIndex.build(this.#o.files, this.#config)
+        : loadEngram(this.#o.out, this.#manifest);
+    this.#logger.info(
+      `n-gram memory: ${this.#engram!.owned.join(", ")} contexts have rows, ${((performance.now() - started) / 1000).toFixed(1)} s`,
+    );
+  }
+
   async #loop(
     device: Device,
     trainer: Trainer,
@@ -301,6 +318,7 @@ class TrainingRun {
       memory: this.#memory,
       lexicon: this.#lexicon,
       mixer: this.#mixer,
+      engram: this.#engram,
     });
     const curve = sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]);
     let lastReport = 0;
@@ -446,6 +464,7 @@ class TrainingRun {
       first || finished === 1 || this.#manifest === undefined
         ? {
             "memory.bin": this.#memory.serialize(),
+            ...(this.#engram === undefined ? {} : { "engram.bin": this.#engram.serialize() }),
             "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
             ...(this.#o.symbols === undefined
               ? {}
@@ -508,6 +527,7 @@ class TrainingRun {
       memory: this.#memory,
       lexicon: this.#lexicon,
       mixer: this.#mixer,
+      engram: this.#engram,
     });
     const { mixer, ...scores } = await evaluateHeldout(predictor, heldout, device.kind);
     this.#mixer = mixer;

@@ -17,6 +17,8 @@ import { weightedTotal } from "./kernels/columnSum.ts";
 import { crossEntropyBackward, crossEntropyForward } from "./kernels/crossEntropy.ts";
 import { VOCAB } from "./bytes.ts";
 import { recordNetwork } from "./network.ts";
+import type { EngramIndex } from "./engramIndex.ts";
+import { EngramTraining } from "./engramTraining.ts";
 import { Optimizer } from "./optimizer.ts";
 import { countParams, EMBEDDING_ROWS, paramTable, type ParamSpec } from "./params.ts";
 import { Random } from "./random.ts";
@@ -30,12 +32,15 @@ export interface TrainerOptions {
   readonly config: ModelConfig;
   readonly spectrum: HeadSpectrum;
   readonly seed: number;
+  /** Where the configuration has an n-gram memory. */
+  readonly engram?: EngramIndex | undefined;
 }
 
 /** The recorded step of one batch size. */
 interface RecordedStep {
   readonly batch: WindowBatch;
   readonly inputs: StepInputs;
+  readonly engram: EngramTraining | undefined;
   readonly program: Program;
 }
 
@@ -105,7 +110,7 @@ export class Trainer {
   static async create(o: TrainerOptions): Promise<Trainer> {
     const trainer = new Trainer(o);
     for (const batch of batchSizes(o.config))
-      trainer.#recorded.set(batch, await trainer.#record({ ...o.config, batch }));
+      trainer.#recorded.set(batch, await trainer.#record({ ...o.config, batch }, o));
     return trainer;
   }
 
@@ -127,7 +132,7 @@ export class Trainer {
     };
   }
 
-  async #record(c: ModelConfig): Promise<RecordedStep> {
+  async #record(c: ModelConfig, o: Pick<TrainerOptions, "engram" | "seed">): Promise<RecordedStep> {
     const device = this.#device;
     const b = createBuilder({
       config: c,
@@ -149,8 +154,10 @@ export class Trainer {
     const N = c.context;
     const T = maxPatches(c, N);
     const i = this.#inputs(c);
+    const engram = EngramTraining.create(device, c, o.engram, o.seed);
     const network = recordNetwork(b, {
       ...i,
+      engram: engram?.inputs,
       bytes: { batch: c.batch, rows: N, capacity: N, span },
       patches: { batch: c.batch, rows: T, capacity: T, span },
     });
@@ -169,9 +176,9 @@ export class Trainer {
       softcap,
     });
     network.backward(dLogits);
-    this.optimizer.record(g);
+    this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
     const batch = new WindowBatch(c, c.batch, N);
-    return { batch, inputs: i, program: await device.compile(g, "training step") };
+    return { batch, inputs: i, engram, program: await device.compile(g, "training step") };
   }
 
   get #whole(): RecordedStep {
@@ -196,7 +203,7 @@ export class Trainer {
   async step(o: { step: number; factor: number; windows: readonly Window[] }): Promise<number> {
     const recorded = this.#recorded.get(o.windows.length);
     invariant(recorded !== undefined, `${o.windows.length} windows in a step`);
-    const { batch, inputs: i, program } = recorded;
+    const { batch, inputs: i, engram, program } = recorded;
     batch.set(o.windows);
     batch.invert();
     const d = this.#device;
@@ -209,6 +216,7 @@ export class Trainer {
     d.write(i.listStart, batch.listStart);
     d.write(i.list, batch.list);
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
+    engram?.upload(o.windows, o.step);
     this.optimizer.setStep(o.step, o.factor);
     await program.run();
     return batch.scored;
@@ -254,8 +262,9 @@ export class Trainer {
   /** Frees everything this run holds on the device. */
   dispose(): void {
     const held = [...this.#held];
-    for (const { program, inputs } of this.#recorded.values()) {
+    for (const { program, inputs, engram } of this.#recorded.values()) {
       program.dispose();
+      engram?.dispose();
       held.push(...Object.values(inputs as unknown as Record<string, Tensor>));
     }
     this.optimizer.dispose();

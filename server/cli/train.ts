@@ -175,7 +175,7 @@ function parseOverrides(text: string | undefined): TrainOptions["overrides"] {
 
 /** What an interrupted training may leave before its first checkpoint. */
 const OURS =
-  /^(metrics\.jsonl|manifest\.json\.new|(weights|optimizer|memory|lexicon|symbols)-[0-9a-f]+\..+)$/;
+  /^(metrics\.jsonl|manifest\.json\.new|(weights|optimizer|memory|engram|lexicon|symbols)-[0-9a-f]+\..+)$/;
 
 /** Refuses to mix a model with other files, and says early when the place cannot be used. */
 async function checkOut(out: string, kind: "fresh" | "resume"): Promise<void> {

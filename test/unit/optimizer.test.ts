@@ -84,7 +84,7 @@ describe("an optimizer pass", () => {
     expect(shapes(o.params)).toEqual(specs.map((s) => [s.name, s.shape]));
     expect(shapes(o.ema)).toEqual(specs.map((s) => [s.name, s.shape]));
     expect(shapes(o.gradients)).toEqual(trained.map((s) => [s.name, s.shape]));
-    const moments = { adam: ["m", "v"], muon: ["momentum"], fixed: [] };
+    const moments = { adam: ["m", "v"], muon: ["momentum"], fixed: [], sparse: [] };
     expect(shapes(o.state)).toEqual(
       specs.flatMap((s) => moments[s.optimizer].map((m) => [`${s.name}.${m}`, s.shape])),
     );
