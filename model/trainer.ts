@@ -14,7 +14,7 @@ import {
 import { invariant } from "./errors.ts";
 import type { Tensor } from "./graph.ts";
 import { weightedTotal } from "./kernels/columnSum.ts";
-import { crossEntropyBackward, crossEntropyForward } from "./kernels/crossEntropy.ts";
+import { crossEntropy } from "./kernels/crossEntropy.ts";
 import { VOCAB } from "./bytes.ts";
 import { recordNetwork } from "./network.ts";
 import type { EngramIndex } from "./engramIndex.ts";
@@ -165,16 +165,16 @@ export class Trainer {
     const rows = c.batch * N;
     const softcap = c.logitCap;
     const loss = b.temp("row losses", [rows]);
-    crossEntropyForward(g, { logits: network.logits, targets: i.targets, loss, softcap });
-    weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
     const dLogits = b.temp("dLogits", [rows, VOCAB], b.half);
-    crossEntropyBackward(g, {
+    crossEntropy(g, {
       logits: network.logits,
       targets: i.targets,
       weight: this.optimizer.scaledWeight(g, i.weight),
+      loss,
       dLogits,
       softcap,
     });
+    weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
     network.backward(dLogits);
     this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
     const batch = new WindowBatch(c, c.batch, N);

@@ -1,30 +1,12 @@
 /** Reference twin of crossEntropy. Units are rows. The cap bounds z, so no maximum is subtracted. */
 import type { Floats } from "../graph.ts";
 
-export function crossEntropyForward(
-  a: { logits: Floats; targets: Uint32Array; loss: Floats; V: number; cap: number },
-  start: number,
-  end: number,
-): void {
-  const { logits, targets, loss, V, cap } = a;
-  for (let row = start; row < end; row++) {
-    const target = targets[row]!;
-    if (target >= V) {
-      loss[row] = 0;
-      continue;
-    }
-    const from = row * V;
-    let sum = 0;
-    for (let v = 0; v < V; v++) sum += Math.exp(cap * (tanh(logits[from + v]! / cap) - 1));
-    loss[row] = (Math.log(sum) - cap * (tanh(logits[from + target]! / cap) - 1)) * Math.LOG2E;
-  }
-}
-
-export function crossEntropyBackward(
+export function crossEntropy(
   a: {
     logits: Floats;
     targets: Uint32Array;
     weight: Floats;
+    loss: Floats;
     dLogits: Floats;
     V: number;
     cap: number;
@@ -32,24 +14,28 @@ export function crossEntropyBackward(
   start: number,
   end: number,
 ): void {
-  const { logits, targets, weight, dLogits, V, cap } = a;
+  const { logits, targets, weight, loss, dLogits, V, cap } = a;
   const exponentials = new Float64Array(V);
   const slopes = new Float64Array(V);
   for (let row = start; row < end; row++) {
     const target = targets[row]!;
     const from = row * V;
     if (target >= V) {
+      loss[row] = 0;
       dLogits.fill(0, from, from + V);
       continue;
     }
     let sum = 0;
+    let goal = 0;
     for (let v = 0; v < V; v++) {
       const t = tanh(logits[from + v]! / cap);
       const e = Math.exp(cap * (t - 1));
+      if (v === target) goal = t;
       slopes[v] = 1 - t * t;
       exponentials[v] = e;
       sum += e;
     }
+    loss[row] = (Math.log(sum) - cap * (goal - 1)) * Math.LOG2E;
     exponentials[target]! -= sum;
     const scale = weight[0]! / sum;
     for (let v = 0; v < V; v++) dLogits[from + v] = scale * exponentials[v]! * slopes[v]!;

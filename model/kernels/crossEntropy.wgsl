@@ -1,5 +1,5 @@
-// Cross-entropy with soft-capped logits, z = cap · tanh(logit / cap). forward: logits [rows, V], targets [rows],
-// loss [rows] in bits; backward: logits, targets, weight [1], dLogits [rows, V]. Skipped rows give zeros.
+// Cross-entropy with soft-capped logits, z = cap · tanh(logit / cap), and its gradient: logits [rows, V], targets
+// [rows], weight [1] → loss [rows] in bits, dLogits [rows, V]. Skipped rows give zeros.
 // The launcher says what Wide is (one or four columns) with its LANES, Index, OFFSETS and across(). The cap bounds z,
 // so sums of exp(z − cap) need no pass for the maximum. 16, 64 or 256 lanes per row (override `lanes`); each keeps its
 // at most KEPT values in registers. One barrier; lanes' sums are added in lane order. 2 KiB of workgroup memory.
@@ -16,10 +16,9 @@ const KEPT = 8;
 
 @group(0) @binding(0) var<storage, read> logits: array<Logits>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
-@group(0) @binding(2) var<storage, read_write> loss: array<f32>;
-
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dLogits: array<DLogits>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dLogits: array<DLogits>;
 
 struct Row {
   // tanh(logit / cap) of this lane's columns.
@@ -57,7 +56,7 @@ fn readRow(thread: u32, row: u32, goal: u32) -> Row {
 }
 
 @compute @workgroup_size(256)
-fn forward(
+fn both(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
@@ -65,25 +64,17 @@ fn forward(
   let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
   let goal = targets[min(row, rows - 1u)];
   let r = readRow(thread, row, goal);
-  if (row >= rows || thread % lanes != 0u) { return; }
-  loss[row] = select((log(r.total) - cap * (r.goal - 1.0)) * LOG2E, 0.0, goal >= V);
-}
-
-@compute @workgroup_size(256)
-fn backward(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
-  let goal = targets[min(row, rows - 1u)];
-  let r = readRow(thread, row, goal);
-  let scale = select(weight[0], 0.0, goal >= V);
+  if (row >= rows) { return; }
+  let scored = goal < V;
+  if (thread % lanes == 0u) {
+    loss[row] = select(0.0, (log(r.total) - cap * (r.goal - 1.0)) * LOG2E, scored);
+  }
+  let scale = select(0.0, weight[0], scored);
   for (var k = 0u; k < each; k++) {
     let c = thread % lanes + k * lanes;
     let isGoal = Index(c * LANES) + OFFSETS == Index(goal);
     let p = exp(cap * (r.t[k] - Wide(1.0))) / r.total;
     let d = scale * (p - select(Wide(0.0), Wide(1.0), isGoal)) * (Wide(1.0) - r.t[k] * r.t[k]);
-    if (row < rows && c < count) { dLogits[row * count + c] = DLogits(d); }
+    if (c < count) { dLogits[row * count + c] = DLogits(d); }
   }
 }

@@ -1,10 +1,6 @@
 import { describe, test } from "vitest";
 import { weightedTotal } from "../../model/kernels/columnSum.ts";
-import {
-  crossEntropyBackward,
-  crossEntropyForward,
-  SKIP,
-} from "../../model/kernels/crossEntropy.ts";
+import { crossEntropy, SKIP } from "../../model/kernels/crossEntropy.ts";
 import { Random } from "../../model/random.ts";
 import { checkOp, type InputSpec } from "../support/checkOp.ts";
 
@@ -35,15 +31,23 @@ describe("crossEntropy", () => {
         outputs: { mean: [1] },
         forward: (g, t) => {
           const loss = g.temp("loss", [rows]);
-          crossEntropyForward(g, { logits: t["logits"]!, targets: t["targets"]!, loss, softcap });
+          crossEntropy(g, {
+            logits: t["logits"]!,
+            targets: t["targets"]!,
+            weight: t["bitsToNats"]!,
+            loss,
+            dLogits: g.temp("dLogits", [rows, V]),
+            softcap,
+          });
           weightedTotal(g, { x: loss, weight: t["bitsToNats"]!, out: t["mean"]! });
         },
         // The gradient that arrives at the sum plays the weight.
         backward: (g, t) =>
-          crossEntropyBackward(g, {
+          crossEntropy(g, {
             logits: t["logits"]!,
             targets: t["targets"]!,
             weight: t["dMean"]!,
+            loss: g.temp("loss", [rows]),
             dLogits: t["dLogits"]!,
             softcap,
           }),
@@ -70,14 +74,22 @@ describe("crossEntropy", () => {
         halves,
         forward: (g, t) => {
           const loss = g.temp("loss", [33]);
-          crossEntropyForward(g, { logits: t["logits"]!, targets: t["targets"]!, loss, softcap });
+          crossEntropy(g, {
+            logits: t["logits"]!,
+            targets: t["targets"]!,
+            weight: t["bitsToNats"]!,
+            loss,
+            dLogits: g.temp("dLogits", [33, V]),
+            softcap,
+          });
           weightedTotal(g, { x: loss, weight: t["bitsToNats"]!, out: t["mean"]! });
         },
         backward: (g, t) =>
-          crossEntropyBackward(g, {
+          crossEntropy(g, {
             logits: t["logits"]!,
             targets: t["targets"]!,
             weight: t["dMean"]!,
+            loss: g.temp("loss", [33]),
             dLogits: t["dLogits"]!,
             softcap,
           }),
@@ -88,13 +100,19 @@ describe("crossEntropy", () => {
 
   test("matches its twin row by row and gives zero where a row is skipped", async () => {
     await checkOp({
-      inputs: { logits: { shape: [70, 272], std: 6 }, targets: makeTargets(70, 272) },
-      outputs: { loss: [70] },
+      inputs: {
+        logits: { shape: [70, 272], std: 6 },
+        targets: makeTargets(70, 272),
+        weight: { shape: [1], values: [0.3], constant: true },
+      },
+      outputs: { loss: [70], gradient: [70, 272] },
       forward: (g, t) =>
-        crossEntropyForward(g, {
+        crossEntropy(g, {
           logits: t["logits"]!,
           targets: t["targets"]!,
+          weight: t["weight"]!,
           loss: t["loss"]!,
+          dLogits: t["gradient"]!,
           softcap,
         }),
     });
@@ -110,11 +128,15 @@ describe("crossEntropy", () => {
         weight: { shape: [1], values: [1], constant: true },
       },
       outputs: { loss: [8], gradient: [8, 272] },
-      forward: (g, t) => {
-        const a = { logits: t["logits"]!, targets: t["targets"]!, softcap };
-        crossEntropyForward(g, { ...a, loss: t["loss"]! });
-        crossEntropyBackward(g, { ...a, weight: t["weight"]!, dLogits: t["gradient"]! });
-      },
+      forward: (g, t) =>
+        crossEntropy(g, {
+          logits: t["logits"]!,
+          targets: t["targets"]!,
+          weight: t["weight"]!,
+          loss: t["loss"]!,
+          dLogits: t["gradient"]!,
+          softcap,
+        }),
     });
   });
 });
