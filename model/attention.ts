@@ -20,9 +20,9 @@ import { tauAttentionBackward, tauAttentionForward } from "./kernels/tauAttentio
 import { linear, type Linear } from "./linear.ts";
 
 /** Key salience stays within ± this, so that no key's weight underflows beside another's (tauformer.md §4.2). */
-const SALIENCE_CAP = 8;
+export const SALIENCE_CAP = 8;
 /** Energies become λ = E / (E + τ). */
-const TAU = 1;
+export const TAU = 1;
 
 export interface AttentionPart {
   readonly prefix: string;

@@ -87,17 +87,20 @@ function saveFailed(dir: string, cause: unknown): CheckpointError {
   );
 }
 
-/** Writes the given files (absent ones are carried over from the manifest before) and then the manifest. */
+/** Writes the given files (absent ones are carried over from the manifest before, less those to `drop`) and then
+ *  the manifest. */
 export function saveModel(
   dir: string,
   fields: ManifestFields,
   files: Readonly<Record<string, Uint8Array>>,
+  drop: readonly string[] = [],
 ): Manifest {
   const written: string[] = [];
   try {
     mkdirSync(dir, { recursive: true });
     const before = existsSync(join(dir, MANIFEST)) ? tryReadManifest(dir)?.files : undefined;
     const entries: Record<string, z.infer<typeof fileSchema>> = { ...before };
+    for (const name of drop) delete entries[name];
     for (const [name, bytes] of Object.entries(files)) {
       const hash = sha256(bytes);
       if (entries[name]?.sha256 === hash && existsSync(join(dir, entries[name].name))) continue;

@@ -4,6 +4,8 @@ export { readManifest, type Manifest } from "./checkpoint.ts";
 export type { CompleteOptions, Completion } from "./completer.ts";
 export { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";
 export type { DeviceChoice } from "./device.ts";
+export { importWeights, type ImportResult } from "./export/import.ts";
+export { exportPytorch } from "./export/pytorch.ts";
 export {
   CheckpointError,
   ConfigError,

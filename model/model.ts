@@ -3,7 +3,6 @@
  * mixer. Everything it knows is in its directory; nothing is fetched.
  */
 import { gunzipSync } from "node:zlib";
-import { decodeSafetensors } from "./safetensors.ts";
 import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
 import { Completer, type CompleteOptions, type Completion } from "./completer.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
@@ -21,6 +20,7 @@ import { Mixer } from "./memory/mixer.ts";
 import { mixerFromJSON, RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { openDevice } from "./openDevice.ts";
+import { readWeights } from "./weights.ts";
 import { Scorer } from "./scorer.ts";
 
 export interface Score {
@@ -231,12 +231,12 @@ export class Model {
     const manifest = readManifest(dir);
     const config = manifest.config;
     checkConfig(config);
-    const weights = readModelFile(dir, manifest, "weights.safetensors");
+    const tensors = readWeights(dir, manifest);
     const memoryBytes = readModelFile(dir, manifest, "memory.bin");
-    if (weights === undefined || memoryBytes === undefined)
+    if (memoryBytes === undefined)
       throw new CheckpointError(
         "NG_MANIFEST",
-        `the manifest in ${dir} names no ${weights === undefined ? "weights" : "memory"}`,
+        `the manifest in ${dir} names no memory`,
         "train again, or restore the model folder from a copy",
       );
     const json = (name: string): unknown => {
@@ -245,7 +245,6 @@ export class Model {
         ? undefined
         : (JSON.parse(gunzipSync(bytes).toString("utf8")) as unknown);
     };
-    const tensors = decodeSafetensors(weights, `${dir}: weights`);
     const memory = SuffixMemory.deserialize(memoryBytes);
     const lexiconData = json("lexicon.json.gz");
     const lexicon =

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { existsSync } from "node:fs";
 import { createCpuDevice } from "./cpu/device.ts";
 import type { Device, DeviceChoice } from "./device.ts";
+import type { AdapterOptions } from "./gpu/adapter.ts";
 import { createGpuDevice } from "./gpu/device.ts";
 import { NarrowError } from "./errors.ts";
 
@@ -29,8 +30,11 @@ function limitOf(variable: string): number | undefined {
 }
 
 /** NARROWGAUGE_MEMORY_MIB bounds what a device may hold, NARROWGAUGE_SUBMIT_MS how long training keeps a GPU. */
-export async function openDevice(choice: DeviceChoice): Promise<OpenedDevice> {
-  const opened = await open(choice);
+export async function openDevice(
+  choice: DeviceChoice,
+  options: Pick<AdapterOptions, "matrices"> = {},
+): Promise<OpenedDevice> {
+  const opened = await open(choice, options);
   const memoryMiB = limitOf("NARROWGAUGE_MEMORY_MIB");
   if (memoryMiB !== undefined) opened.device.memoryLimit = memoryMiB * 2 ** 20;
   const submitMs = limitOf("NARROWGAUGE_SUBMIT_MS");
@@ -39,11 +43,14 @@ export async function openDevice(choice: DeviceChoice): Promise<OpenedDevice> {
   return opened;
 }
 
-async function open(choice: DeviceChoice): Promise<OpenedDevice> {
+async function open(
+  choice: DeviceChoice,
+  options: Pick<AdapterOptions, "matrices">,
+): Promise<OpenedDevice> {
   if (choice === "cpu") return { device: await openCpu(), reason: "the CPU was asked for" };
   const software = process.env["NARROWGAUGE_SOFTWARE_GPU"] === "1" ? "allow" : "refuse";
   try {
-    const device = await createGpuDevice({ software });
+    const device = await createGpuDevice({ ...options, software });
     return {
       device,
       reason: choice === "gpu" ? "the GPU was asked for" : `this machine has a GPU, ${device.name}`,

@@ -7,7 +7,7 @@
  */
 import { PATCH_BURST, type ModelConfig } from "./config.ts";
 
-const MAX_PATCH_BYTES = 16;
+export const MAX_PATCH_BYTES = 16;
 const NEWLINE = 10;
 
 /** Word bytes: letters, digits, _ and $, and every byte of a non-ASCII character. */

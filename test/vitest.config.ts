@@ -20,7 +20,7 @@ const assets: Plugin = {
   enforce: "pre",
   load(id) {
     const path = id.split("?")[0]!;
-    if (path.endsWith(".wgsl"))
+    if (/\.(wgsl|py)$/.test(path))
       return { code: `export default ${JSON.stringify(readFileSync(path, "utf8"))};`, map: null };
     if (path.endsWith(".wasm"))
       return {

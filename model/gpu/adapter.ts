@@ -34,6 +34,9 @@ export interface AdapterOptions {
    *  has the figures) and is for doubtful drivers; our kernels' own bounds are tested. Default "off", which the
    *  environment variable NARROWGAUGE_GPU_CHECKS=on overrides. */
   readonly checks?: "on" | "off";
+  /** "off" leaves matrix units alone: they multiply halves, and attention uses them on f32 tensors too. The
+   *  environment variable NARROWGAUGE_GPU_MATRICES=off does the same. */
+  readonly matrices?: "on" | "off";
 }
 
 function dawnPath(): string {
@@ -127,6 +130,9 @@ const WANTED_LIMITS = [
 
 export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapter> {
   const checks = process.env["NARROWGAUGE_GPU_CHECKS"] ?? options.checks ?? "off";
+  const matrices = [process.env["NARROWGAUGE_GPU_MATRICES"], options.matrices].includes("off")
+    ? "off"
+    : "on";
   const toggles = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"];
   if (checks !== "on") toggles.push("disable_robustness");
   const gpu = loadDawn().create([
@@ -165,7 +171,9 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
     f16: features.includes("shader-f16"),
     subgroups: features.includes("subgroups"),
     subgroupMatrix:
-      features.includes("chromium-experimental-subgroup-matrix") && hasMatrix16(adapter.info),
+      matrices !== "off" &&
+      features.includes("chromium-experimental-subgroup-matrix") &&
+      hasMatrix16(adapter.info),
     maxWorkgroupStorageSize: adapter.limits.maxComputeWorkgroupStorageSize,
     maxInvocations: adapter.limits.maxComputeInvocationsPerWorkgroup,
   };

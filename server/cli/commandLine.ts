@@ -9,6 +9,8 @@ import { BENCH, runBench } from "./bench.ts";
 import { COMPLETE, runComplete } from "./complete.ts";
 import { EVAL, runEval } from "./eval.ts";
 import { explain } from "./explain.ts";
+import { EXPORT, runExport } from "./export.ts";
+import { IMPORT, runImport } from "./import.ts";
 import { INFO, runInfo } from "./info.ts";
 import { QUERY, runQuery } from "./query.ts";
 import type { Terminal } from "./terminal.ts";
@@ -22,6 +24,8 @@ const COMMANDS: readonly { readonly spec: CommandSpec; readonly run: Run }[] = [
   { spec: COMPLETE, run: runComplete },
   { spec: QUERY, run: runQuery },
   { spec: INFO, run: runInfo },
+  { spec: EXPORT, run: runExport },
+  { spec: IMPORT, run: runImport },
   { spec: BENCH, run: runBench },
 ];
 

@@ -104,7 +104,7 @@ export async function buildAll({ minify, sourcemap }) {
           sourcemap,
           keepNames: true,
           logLevel: "warning",
-          loader: { ".wgsl": "text", ".wasm": "binary", ".css": "text" },
+          loader: { ".wgsl": "text", ".py": "text", ".wasm": "binary", ".css": "text" },
         }),
       ),
   );

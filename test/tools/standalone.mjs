@@ -28,7 +28,7 @@ await runAll();`,
   platform: "node",
   format: "esm",
   target: "node20",
-  loader: { ".wgsl": "text", ".wasm": "binary" },
+  loader: { ".wgsl": "text", ".py": "text", ".wasm": "binary" },
   alias: { vitest: runner },
   external: ["webgpu"],
   banner: {

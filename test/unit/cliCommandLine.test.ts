@@ -1,5 +1,5 @@
 /** One command line from words to exit status, without a process: streams and signal are handed in. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -9,6 +9,8 @@ import { runCommandLine } from "../../server/cli/commandLine.ts";
 import { explain } from "../../server/cli/explain.ts";
 import { bpb, clock, ProgressLine, rate, size } from "../../server/cli/terminal.ts";
 import type { Terminal } from "../../server/cli/terminal.ts";
+import { lively, saveTiny } from "../support/savedModel.ts";
+import { tinyConfig } from "../support/tinyModel.ts";
 
 let dir: string;
 beforeEach(async () => {
@@ -40,7 +42,7 @@ describe("the command line", () => {
   test("without a command shows what there is, with status 2", async () => {
     const result = await run();
     expect(result.status).toBe(2);
-    for (const name of ["train", "eval", "complete", "query", "info", "bench"])
+    for (const name of ["train", "eval", "complete", "query", "info", "export", "import", "bench"])
       expect(result.stderr).toContain(`  ${name}`);
   });
 
@@ -67,7 +69,7 @@ describe("the command line", () => {
     [["trian"], "narrowgauge: there is no command trian\nhint: did you mean train?\n"],
     [
       ["--json"],
-      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, eval, complete, query, info, bench\n",
+      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, eval, complete, query, info, export, import, bench\n",
     ],
     [
       ["train", "--out", "m"],
@@ -237,5 +239,41 @@ describe("progress", () => {
     expect(rate(820_000)).toBe("820.0 kB/s");
     expect([clock(5), clock(65), clock(3_725)]).toEqual(["0:05", "1:05", "1:02:05"]);
     expect([bpb(null), bpb(0.69512)]).toEqual(["not measured", "0.6951 bpb"]);
+  });
+});
+
+describe("export and import", () => {
+  const model = (): string => {
+    const config = tinyConfig();
+    saveTiny(join(dir, "model"), config, lively(config));
+    return join(dir, "model");
+  };
+
+  test("write a folder for PyTorch and bring its weights back", async () => {
+    const out = join(dir, "torch");
+    const flags = ["--model", model(), "--format", "pytorch", "--out", out, "--device", "cpu"];
+    const result = await run("export", ...flags);
+    expect(result, result.stderr).toMatchObject({ status: 0 });
+    expect((await readdir(out)).sort()).toEqual([
+      "check.safetensors",
+      "config.json",
+      "model.py",
+      "train.py",
+      "weights.safetensors",
+    ]);
+    expect((await readdir(dir)).sort()).toEqual(["model", "torch"]);
+    const again = await run("export", ...flags);
+    expect(again).toMatchObject({ status: 1, stdout: "" });
+    expect(again.stderr).toContain("torch is not empty");
+    const weights = join(out, "weights.safetensors");
+    const back = await run("import", "--model", model(), "--weights", weights, "--json");
+    expect(back, back.stderr).toMatchObject({ status: 0 });
+    expect(JSON.parse(back.stdout)).toMatchObject({ out: join(dir, "model") });
+  });
+
+  test("refuse in one sentence with a hint", async () => {
+    const result = await run("import", "--model", model(), "--weights", join(dir, "none"));
+    expect(result).toMatchObject({ status: 1, stdout: "" });
+    expect(result.stderr).toMatch(/^narrowgauge: .*none cannot be read.*\nhint: [^\n]+\n$/);
   });
 });
