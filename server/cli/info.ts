@@ -26,7 +26,9 @@ export async function runInfo(flags: ParsedFlags, terminal: Terminal): Promise<v
     terminal.out(JSON.stringify({ manifest, files, bytes }));
     return;
   }
-  for (const [key, value] of Object.entries(manifest)) {
+  // The configuration is long and cut short; what the model's lookups compute must not fall to that.
+  const { attention } = manifest.config;
+  for (const [key, value] of Object.entries({ ...manifest, attention })) {
     const shown =
       typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
     terminal.out(`${key.padEnd(18)} ${shown.length > 160 ? `${shown.slice(0, 157)}…` : shown}`);

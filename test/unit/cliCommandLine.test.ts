@@ -156,7 +156,9 @@ describe("info", () => {
     };
     expect(manifest).toMatchObject({ format: "narrowgauge", params: 12, heldout: { bpb: 1.5 } });
     expect(files.map((file) => file.bytes)).toContain(1500);
-    expect((await run("info", "--model", dir)).stdout).toContain("1.5 kB");
+    const shown = (await run("info", "--model", dir)).stdout;
+    expect(shown).toContain("1.5 kB");
+    expect(shown).toMatch(/^attention +tau$/m);
   });
 
   test("says that there is no model, or that its manifest is damaged", async () => {
