@@ -106,10 +106,8 @@ describe("streamHead", () => {
   }
 
   for (const kind of MIXINGS.filter((k) => k !== "goMhc"))
-    test(`matches its twin and its differences with ${kind} mixing`, async () => {
-      await checkOp(chain([5, 2, 1, 36], "f32", kind));
-      await checkOp(chain([9, 4, 1, 132], "f32", kind));
-    });
+    test(`matches its twin and its differences with ${kind} mixing`, () =>
+      checkOp(chain([5, 4, 1, 36], "f32", kind)));
 
   test("takes streams and branch in half precision", () => checkOp(chain([37, 4, 2, 36], "f16")));
 });
