@@ -24,6 +24,7 @@ import { silentLogger, type Logger } from "./logger.ts";
 import type { AnyMixer } from "./fitMixer.ts";
 import { evaluateHeldout, meanBits, sampleOf } from "./heldout.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
+import { buildMemory, type BuiltMemory } from "./memory/build.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { loadEngram, Predictor, type ModelParts } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
@@ -123,8 +124,11 @@ class TrainingRun {
   readonly #config: ModelConfig;
   readonly #logger: Logger;
   readonly #lexicon: FactLexicon;
-  #memory = new SuffixMemory();
   #engram: EngramIndex | undefined;
+  /** Being built while the network trains; undefined before the run. */
+  #memory: Promise<BuiltMemory> | undefined;
+  #memoryError: unknown;
+  readonly #memoryAbort = new AbortController();
   readonly #notes: string[] = [];
   readonly #predictors: Predictor[] = [];
   #manifest: Manifest | undefined;
@@ -212,7 +216,7 @@ class TrainingRun {
     let trainer: Trainer | undefined;
     try {
       this.#report("indexing", device.name);
-      await this.#fillMemory();
+      this.#fillMemory();
       const encoder =
         this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
@@ -243,6 +247,7 @@ class TrainingRun {
       const stopped = await this.#loop(device, trainer, { sampler, dependencies });
       return await this.#finish(device, reason, trainer, heldout, stopped);
     } finally {
+      this.#memoryAbort.abort();
       for (const p of this.#predictors) await p.dispose();
       trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
@@ -267,29 +272,39 @@ class TrainingRun {
     return predictor;
   }
 
-  /** Takes the checkpoint's memory where there is one, so that a resumed run need not calibrate again. */
-  async #fillMemory(): Promise<void> {
+  /** Starts from the checkpoint's memory where there is one, so that a resumed run need not calibrate again. */
+  #fillMemory(): void {
     const { files, seed, minutes } = this.#o;
     const stored =
       this.#manifest === undefined
         ? undefined
         : readModelFile(this.#o.out, this.#manifest, "memory.bin");
-    if (stored !== undefined) this.#memory = SuffixMemory.deserialize(stored);
-    const current = new Set(files.map((f) => f.path));
-    for (const path of this.#memory.files()) if (!current.has(path)) this.#memory.removeFile(path);
-    for (const f of files) this.#memory.setFile(f.path, f.bytes);
-    if (this.#memory.calibratedBytes > 0) return;
-    const report = await this.#memory.calibrate({
-      maxBytes: CALIBRATION_BYTES,
-      seed,
-      budgetMs:
-        minutes === undefined
-          ? CALIBRATION_MS
-          : Math.min(CALIBRATION_MS, minutes * 60_000 * CALIBRATION_SHARE),
-      ...(this.#o.signal === undefined ? {} : { signal: this.#o.signal }),
-    });
-    this.#logger.info(
-      `memory calibrated on ${report.bytes} bytes of ${report.files} files in ${report.seconds.toFixed(1)} s`,
+    const started = performance.now();
+    this.#memory = buildMemory(
+      {
+        files,
+        calibration: {
+          maxBytes: CALIBRATION_BYTES,
+          seed,
+          budgetMs:
+            minutes === undefined
+              ? CALIBRATION_MS
+              : Math.min(CALIBRATION_MS, minutes * 60_000 * CALIBRATION_SHARE),
+        },
+        ...(stored === undefined ? {} : { stored }),
+      },
+      this.#memoryAbort.signal,
+    );
+    this.#o.signal?.addEventListener("abort", () => this.#memoryAbort.abort(), { once: true });
+    this.#memory.then(
+      ({ report }) =>
+        this.#logger.info(
+          `memory built in ${((performance.now() - started) / 1000).toFixed(1)} s` +
+            (report === undefined
+              ? ", weights taken from the checkpoint"
+              : `, calibrated on ${report.bytes} bytes of ${report.files} files`),
+        ),
+      (error: unknown) => (this.#memoryError = error),
     );
   }
 
@@ -315,7 +330,8 @@ class TrainingRun {
       config: this.#config,
       device,
       params: trainer.optimizer.ema,
-      memory: this.#memory,
+      // The curve is the network's alone.
+      memory: new SuffixMemory(),
       lexicon: this.#lexicon,
       mixer: this.#mixer,
       engram: this.#engram,
@@ -333,6 +349,7 @@ class TrainingRun {
         return "aborted";
       }
       await this.#pause(device);
+      if (this.#memoryError !== undefined) throw this.#memoryError;
       const done = this.#done();
       const factor = learningRateFactor({ step: this.#step, done }, this.#config);
       const batch = batchAt(done, this.#config);
@@ -463,7 +480,7 @@ class TrainingRun {
     const carried: Record<string, Uint8Array> =
       first || finished === 1 || this.#manifest === undefined
         ? {
-            "memory.bin": this.#memory.serialize(),
+            "memory.bin": (await this.#memory!).bytes,
             ...(this.#engram === undefined ? {} : { "engram.bin": this.#engram.serialize() }),
             "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
             ...(this.#o.symbols === undefined
@@ -489,9 +506,12 @@ class TrainingRun {
     let scores: Manifest["heldout"] = { bpb: null, network: null, memory: null };
     if (stopped === "done") {
       this.#report("evaluating", device.name);
-      scores = await this.#evaluate(device, trainer, heldout);
+      const built = await this.#memory!;
+      const memory = SuffixMemory.deserialize(built.bytes);
+      scores = await this.#evaluate(device, trainer, memory, heldout);
       // What was held out to measure is known to the memory from here on.
-      for (const f of heldout) this.#memory.setFile(f.path, f.bytes);
+      for (const f of heldout) memory.setFile(f.path, f.bytes);
+      this.#memory = Promise.resolve({ ...built, bytes: memory.serialize() });
       await this.#save(device, trainer, 1, scores);
     }
     return {
@@ -514,6 +534,7 @@ class TrainingRun {
   async #evaluate(
     device: Device,
     trainer: Trainer,
+    memory: SuffixMemory,
     heldout: readonly CorpusFile[],
   ): Promise<Manifest["heldout"]> {
     if (heldout.length === 0) {
@@ -524,7 +545,7 @@ class TrainingRun {
       config: this.#config,
       device,
       params: trainer.optimizer.ema,
-      memory: this.#memory,
+      memory,
       lexicon: this.#lexicon,
       mixer: this.#mixer,
       engram: this.#engram,

@@ -61,6 +61,7 @@ const bundles = [
   { ...node, entryPoints: ["server/cli/main.ts"], outfile: "dist/narrowgauge.mjs" },
   { ...node, entryPoints: ["model/host.ts"], outfile: "dist/model.mjs" },
   { ...node, entryPoints: ["model/cpu/worker.ts"], outfile: "dist/cpuWorker.mjs" },
+  { ...node, entryPoints: ["model/memory/worker.ts"], outfile: "dist/memoryWorker.mjs" },
   {
     entryPoints: ["media/trainingView.ts"],
     outfile: "dist/trainingView.js",

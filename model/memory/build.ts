@@ -1,0 +1,75 @@
+/** Builds a workspace's memory while the network trains: neither needs the other before the end. In a thread of its
+ *  own where the bundled worker stands beside this bundle; from sources (tests) in the calling thread, at once. */
+
+import { existsSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import type { CorpusFile } from "../bytes.ts";
+import { CheckpointError } from "../errors.ts";
+import type { CalibrationReport } from "./calibrate.ts";
+import { SuffixMemory } from "./suffixMemory.ts";
+
+export interface MemoryTask {
+  readonly files: readonly CorpusFile[];
+  /** What an earlier run serialized: its files are brought up to date, its weights kept. */
+  readonly stored?: Uint8Array;
+  readonly calibration: {
+    readonly maxBytes: number;
+    readonly seed: number;
+    readonly budgetMs: number;
+  };
+}
+
+export interface BuiltMemory {
+  /** SuffixMemory.serialize. */
+  readonly bytes: Uint8Array;
+  /** Undefined where stored weights were taken over. */
+  readonly report: CalibrationReport | undefined;
+}
+
+/** What the worker answers. */
+export type MemoryAnswer =
+  | { readonly kind: "built"; readonly built: BuiltMemory }
+  | { readonly kind: "failed"; readonly message: string };
+
+/** The task itself, in the calling thread. */
+export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
+  const memory =
+    task.stored === undefined ? new SuffixMemory() : SuffixMemory.deserialize(task.stored);
+  const current = new Set(task.files.map((f) => f.path));
+  for (const path of memory.files()) if (!current.has(path)) memory.removeFile(path);
+  for (const f of task.files) memory.setFile(f.path, f.bytes);
+  const report =
+    memory.calibratedBytes > 0
+      ? undefined
+      : await memory.calibrate({ ...task.calibration, signal });
+  return { bytes: memory.serialize(), report };
+}
+
+/** Throws CheckpointError where `stored` is damaged or the thread ends early. An aborted calibration ends with what it
+ *  has learned so far. */
+export async function buildMemory(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
+  const url = new URL("./memoryWorker.mjs", import.meta.url);
+  if (!existsSync(url)) return runMemoryTask(task, signal);
+  const worker = new Worker(url, { workerData: task });
+  const abort = (): void => worker.postMessage("abort");
+  signal.addEventListener("abort", abort);
+  if (signal.aborted) abort();
+  try {
+    const answer = await new Promise<MemoryAnswer>((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+      worker.once("exit", (code) =>
+        resolve({ kind: "failed", message: `its thread ended with ${code}` }),
+      );
+    });
+    if (answer.kind === "built") return answer.built;
+    throw new CheckpointError(
+      "NG_MEMORY_BUILD",
+      `the workspace's memory could not be built: ${answer.message}`,
+      "train again; without --resume if the model folder is damaged",
+    );
+  } finally {
+    signal.removeEventListener("abort", abort);
+    await worker.terminate();
+  }
+}
