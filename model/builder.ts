@@ -35,6 +35,10 @@ export interface Builder {
   /** A parameter as matrix products read it: in halves where there is such a copy. */
   weight(name: string): Tensor;
   gradient(name: string): Tensor;
+  /** u32 [2], new at every training step; undefined where nothing is dropped. */
+  readonly dropoutSeed: Tensor | undefined;
+  /** Tells places of one network apart: 0, 1, … in the order of recording. */
+  nextSite(): number;
   /** f32 [n] of ones and zeros, shared by all parts. */
   ones(n: number): Tensor;
   zeros(n: number): Tensor;
@@ -51,6 +55,7 @@ export interface BuilderSource {
   readonly gradients?: ReadonlyMap<string, Tensor>;
   /** Copies of parameters in halves. */
   readonly weights?: ReadonlyMap<string, Tensor>;
+  readonly dropoutSeed?: Tensor | undefined;
   /** Makes a persistent tensor; called once per distinct name. */
   persistent(name: string, shape: readonly number[]): Tensor;
   write(tensor: Tensor, data: ArrayLike<number>): void;
@@ -58,6 +63,7 @@ export interface BuilderSource {
 
 export function createBuilder(source: BuilderSource): Builder {
   const graph = new Graph();
+  let sites = 0;
   const made = new Map<string, Tensor>();
   const once = (name: string, shape: readonly number[], fill?: number): Tensor => {
     let t = made.get(name);
@@ -85,6 +91,8 @@ export function createBuilder(source: BuilderSource): Builder {
       invariant(t !== undefined, `there is no gradient for ${name}`);
       return t;
     },
+    dropoutSeed: source.dropoutSeed,
+    nextSite: () => sites++,
     ones: (n) => once(`ones ${n}`, [n], 1),
     zeros: (n) => once(`zeros ${n}`, [n], 0),
     cache: (name, shape) => once(`cache ${name}`, shape),

@@ -77,6 +77,7 @@ export interface ModelConfig {
   readonly muonRate: number;
   readonly adamRate: number;
   readonly weightDecay: number;
+  /** Share of each sublayer's output that is dropped in training. */
   readonly dropout: number;
   readonly emaDecay: number;
   /** Training bytes when neither bytes nor minutes are given, as epochs of the corpus. */
@@ -138,7 +139,7 @@ const common = {
   adamRate: 3e-3,
   weightDecay: 0.1,
   dropout: 0,
-  emaDecay: 0.99,
+  emaDecay: 0.998,
   epochs: 6,
   ...LATER_FIELDS,
 } as const;
@@ -153,7 +154,7 @@ export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
     localHeads: 4,
     encoderLayers: 1,
     decoderLayers: 2,
-    localWindow: 64,
+    localWindow: 512,
     trunkChannels: 192,
     trunkHeads: 6,
     trunkLayers: 3,
@@ -166,12 +167,13 @@ export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
     batch: 16,
     localChannels: 256,
     localHeads: 4,
-    encoderLayers: 1,
+    encoderLayers: 2,
     decoderLayers: 3,
-    localWindow: 256,
+    localWindow: 1024,
     trunkChannels: 384,
     trunkHeads: 6,
-    trunkLayers: 5,
+    trunkLayers: 4,
+    bands: 8,
   },
   base: {
     ...common,
@@ -180,12 +182,13 @@ export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
     batch: 32,
     localChannels: 384,
     localHeads: 6,
-    encoderLayers: 1,
+    encoderLayers: 2,
     decoderLayers: 3,
-    localWindow: 256,
+    localWindow: 1024,
     trunkChannels: 512,
     trunkHeads: 8,
-    trunkLayers: 8,
+    trunkLayers: 7,
+    bands: 8,
   },
 };
 
@@ -235,6 +238,11 @@ export function checkConfig(c: ModelConfig): void {
     c.energyChannels % c.bands === 0,
     `energyChannels ${c.energyChannels} does not split into ${c.bands} bands`,
     "make energyChannels a multiple of bands",
+  );
+  demand(
+    c.dropout >= 0 && c.dropout < 1,
+    `dropout is ${c.dropout}`,
+    "choose a share from 0 to below 1",
   );
   demand(c.context % 64 === 0, `context ${c.context} is not a multiple of 64`, "round it");
   demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");

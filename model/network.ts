@@ -6,8 +6,13 @@
 import { attentionSizes } from "./params.ts";
 import { tauAttentionPart, type AttentionPart, type Lookup } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
+<<<<<<< HEAD
 import type { Builder, Part, Positions } from "./builder.ts";
 import { engramDepths, recordEngram, type EngramDepth, type EngramInputs } from "./engram.ts";
+=======
+import { dropped } from "./branchDropout.ts";
+import type { Builder, Positions } from "./builder.ts";
+>>>>>>> da0037b (presets: local layers see the whole window, eight bands, two encoder layers, slower averages; dropout does what it says)
 import type { Tensor } from "./graph.ts";
 import { feedForwardPart } from "./feedForward.ts";
 import { gridLookup } from "./gridAttentionPart.ts";
@@ -53,9 +58,16 @@ export interface Network {
 function attentionSublayer(b: Builder, p: AttentionPart, lookup?: Lookup): Sublayer {
   const { attention } = b.config;
   return (x) =>
-    attention === "tau" || attention === "grid"
-      ? tauAttentionPart(b, p, x, lookup)
-      : controlAttentionPart(b, p, x);
+    dropped(
+      b,
+      attention === "tau" || attention === "grid"
+        ? tauAttentionPart(b, p, x, lookup)
+        : controlAttentionPart(b, p, x),
+    );
+}
+
+function feedForwardSublayer(b: Builder, prefix: string, rows: number, channels: number): Sublayer {
+  return (x) => dropped(b, feedForwardPart(b, prefix, x, rows, channels));
 }
 
 function localLayers(
@@ -76,7 +88,7 @@ function localLayers(
         positions,
         window: b.config.localWindow,
       }),
-      (n) => feedForwardPart(b, `${side}.${i}.feedForward`, n, rows, C),
+      feedForwardSublayer(b, `${side}.${i}.feedForward`, rows, C),
     );
   return plainResiduals(b, x, rows, C, sublayers);
 }
@@ -102,7 +114,7 @@ function trunk(b: Builder, positions: Positions, x: Tensor): Residuals {
       },
       {
         prefix: `trunk.${i}.feedForwardResidual`,
-        f: (n) => feedForwardPart(b, `trunk.${i}.feedForward`, n, rows, C),
+        f: feedForwardSublayer(b, `trunk.${i}.feedForward`, rows, C),
       },
     );
   const { residual: kind, streams: S, mixingBlock: O } = b.config;

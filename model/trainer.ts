@@ -83,10 +83,13 @@ export class Trainer {
   readonly #loss: Tensor;
   /** Small tensors besides parameters and inputs. */
   readonly #held: Tensor[] = [];
+  readonly #seed: number;
+  #dropoutSeed: Tensor | undefined;
 
   private constructor(o: TrainerOptions) {
     this.#device = o.device;
     this.#config = o.config;
+    this.#seed = o.seed;
     this.specs = paramTable(o.config, o.spectrum);
     this.paramCount = countParams(this.specs);
     const device = o.device;
@@ -105,6 +108,10 @@ export class Trainer {
     }
     this.#loss = device.tensor("loss", [1]);
     this.#held.push(this.#loss);
+    if (o.config.dropout > 0) {
+      this.#dropoutSeed = device.tensor("dropout seed", [2], "u32");
+      this.#held.push(this.#dropoutSeed);
+    }
   }
 
   static async create(o: TrainerOptions): Promise<Trainer> {
@@ -141,6 +148,7 @@ export class Trainer {
       params: this.params,
       gradients: this.gradients,
       weights: this.optimizer.weights,
+      dropoutSeed: this.#dropoutSeed,
       persistent: (name, shape) => {
         const t = device.tensor(name, shape);
         this.#held.push(t);
@@ -217,6 +225,7 @@ export class Trainer {
     d.write(i.list, batch.list);
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
     engram?.upload(o.windows, o.step);
+    if (this.#dropoutSeed !== undefined) d.write(this.#dropoutSeed, [this.#seed, o.step]);
     this.optimizer.setStep(o.step, o.factor);
     await program.run();
     return batch.scored;

@@ -13,6 +13,7 @@ import {
 import { invariant } from "../errors.ts";
 import { dropoutForward as twin } from "../cpu/dropout.ts";
 import code from "./dropout.wgsl";
+import { halfAliases } from "./halves.ts";
 
 /** Elements per workgroup, as in the kernel. */
 const PER_GROUP = 1024;
@@ -20,6 +21,7 @@ const PER_GROUP = 1024;
 export const dropoutOp: OpSpec = {
   name: "dropout",
   access: ["read", "read", "write"],
+  halves: [0, 2],
   units: (p) => p["n"]!,
   cpu: (b, p, start, end) =>
     twin(
@@ -34,8 +36,8 @@ export const dropoutOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p) => ({
-    code,
+  gpu: (p, _caps, stored) => ({
+    code: halfAliases(stored, { X: 0, Y: 2 }, 1) + code,
     entryPoint: "forward",
     constants: { n: p["n"]!, site: p["site"]!, threshold: p["threshold"]!, scale: p["scale"]! },
     workgroups: gridFor(p["n"]!, PER_GROUP),

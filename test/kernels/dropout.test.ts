@@ -37,6 +37,22 @@ describe("dropout", () => {
       });
     });
 
+  test("drops the same of halves", async () => {
+    await checkOp({
+      inputs: {
+        x: { shape: [2050], mean: 3, dtype: "f16" },
+        seed: { shape: [2], dtype: "u32", values: [7, 9] },
+      },
+      outputs: { y: [2050] },
+      halves: ["y", "dY", "dX"],
+      forward: (g, t) =>
+        dropoutForward(g, { x: t["x"]!, seed: t["seed"]!, y: t["y"]!, rate: 0.5, site: 2 }),
+      backward: (g, t) =>
+        dropoutBackward(g, { dY: t["dY"]!, seed: t["seed"]!, dX: t["dX"]!, rate: 0.5, site: 2 }),
+      probes: 3,
+    });
+  });
+
   test("drops its share and keeps the mean", async () => {
     const y = await kept(100_000, { seed: [1, 2], site: 3, rate: 0.25 });
     expect(y.filter((v) => v === 0).length / y.length).toBeCloseTo(0.25, 2);

@@ -90,7 +90,7 @@ describe("training step", () => {
     );
   });
 
-  for (const [name, overrides] of variants)
+  for (const [name, overrides] of [...variants, ["dropped branches", { dropout: 0.2 }] as const])
     test(`has the gradient that central differences give: ${name}`, async () => {
       const config = tinyConfig({ ...overrides, context: 64, batch: 1 });
       const device = await createCpuDevice({ threads: 0, precision: "f64" });
