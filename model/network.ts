@@ -6,13 +6,9 @@
 import { attentionSizes } from "./params.ts";
 import { tauAttentionPart, type AttentionPart, type Lookup } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
-<<<<<<< HEAD
+import { dropped } from "./branchDropout.ts";
 import type { Builder, Part, Positions } from "./builder.ts";
 import { engramDepths, recordEngram, type EngramDepth, type EngramInputs } from "./engram.ts";
-=======
-import { dropped } from "./branchDropout.ts";
-import type { Builder, Positions } from "./builder.ts";
->>>>>>> da0037b (presets: local layers see the whole window, eight bands, two encoder layers, slower averages; dropout does what it says)
 import type { Tensor } from "./graph.ts";
 import { feedForwardPart } from "./feedForward.ts";
 import { gridLookup } from "./gridAttentionPart.ts";
