@@ -3,9 +3,8 @@
  * head, row), rows innermost.
  */
 import type { Buffer, Floats, Params } from "../graph.ts";
+import { rowSums } from "./gridRows.ts";
 import { pair, setOwn, setPair, unitOf } from "./gridPair.ts";
-
-const sums = new Float64Array(64);
 
 interface Lookup {
   readonly a: Floats;
@@ -21,30 +20,31 @@ interface Lookup {
   readonly capacity: number;
 }
 
-function look(t: Lookup, p: Params, start: number, end: number): void {
-  const { a, b, c, v, out } = t;
+function look(buffers: readonly Buffer[], t: Lookup, p: Params, start: number, end: number): void {
+  const { a, b, c, v, capacity } = t;
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;
   const D = p["headDim"]!;
+  const over = rowSums(buffers, capacity);
+  const stride = nHeads * D;
   for (let u = start; u < end; u++) {
     const { row, h, n } = unitOf(u, p);
     const at = (n * rows + row) * nHeads + h;
     const T = t.temperature[h]!;
     const gamma = t.slope[h]!;
     const position = t.offset + row;
-    const last = Math.min(position, t.capacity - 1);
+    const count = Math.min(position + 1, capacity);
+    const first = n * capacity * nHeads + h;
     setOwn(a[at]!, T);
-    sums.fill(0);
     let sum = 0;
-    for (let j = 0; j <= last; j++) {
-      const key = (n * t.capacity + j) * nHeads + h;
+    for (let j = 0; j < count; j++) {
+      const key = first + j * nHeads;
       setPair(a[at]!, b[key]!, T, c[key]! - gamma * (position - j));
-      const weight = pair[0]!;
-      sum += weight;
-      for (let k = 0; k < D; k++) sums[k]! += weight * v[key * D + k]!;
+      over.weights[j] = pair[0]!;
+      sum += pair[0]!;
     }
     if (t.total !== undefined) t.total[at] = sum;
-    for (let k = 0; k < D; k++) out[at * D + k] = sums[k]! / sum;
+    over.weightedSum(t.out, at * D, { of: v, first: first * D, stride, count }, D, 1 / sum);
   }
 }
 
@@ -61,7 +61,7 @@ export function gridForward(t: readonly Floats[], p: Params, start: number, end:
     Floats,
   ];
   const whole = { offset: 0, capacity: p["rows"]! };
-  look({ a, b, c, temperature, slope, v, out, total, ...whole }, p, start, end);
+  look(t, { a, b, c, temperature, slope, v, out, total, ...whole }, p, start, end);
 }
 
 export function gridFew(t: readonly Buffer[], p: Params, start: number, end: number): void {
@@ -76,5 +76,5 @@ export function gridFew(t: readonly Buffer[], p: Params, start: number, end: num
     Floats,
   ];
   const cache = { offset: span[0]!, capacity: p["capacity"]! };
-  look({ a, b, c, temperature, slope, v, out, ...cache }, p, start, end);
+  look(t, { a, b, c, temperature, slope, v, out, ...cache }, p, start, end);
 }

@@ -1,8 +1,7 @@
 /** Reference twin of gridAttentionBackward, pair by pair. Units are (batch, head, row), rows innermost. */
 import type { Floats, Params } from "../graph.ts";
+import { rowSums } from "./gridRows.ts";
 import { pair, setOwn, setPair, unitOf } from "./gridPair.ts";
-
-const sums = new Float64Array(64);
 
 /** stats holds (total, dOut·out, c, slope) per row and head; parts receives (T's gradient, Σ of scores' gradients), the
  *  second zero but for rounding in dOut·out. */
@@ -26,20 +25,22 @@ export function gridQueriesBackward(
   const nHeads = p["nHeads"]!;
   const D = p["headDim"]!;
   const rows = p["rows"]!;
+  const over = rowSums(b_, rows);
+  const stride = nHeads * D;
   for (let u = start; u < end; u++) {
     const { row: i, h, n } = unitOf(u, p);
     const at = (n * rows + i) * nHeads + h;
+    const first = (n * rows * nHeads + h) * D;
+    over.dots(dOut, at * D, { of: v, first, stride, count: i + 1 }, D);
     setOwn(a[at]!, temperature[h]!);
     let moved = 0;
     let heated = 0;
     let sum = 0;
     for (let j = 0; j <= i; j++) {
       const keyAt = (n * rows + j) * nHeads + h;
-      let x = -stats[4 * at + 1]!;
-      for (let k = 0; k < D; k++) x += dOut[at * D + k]! * v[keyAt * D + k]!;
+      const x = (over.products[j]! - stats[4 * at + 1]!) / stats[4 * at]!;
       const rise = stats[4 * keyAt + 2]! - stats[4 * at + 3]! * (i - j);
       setPair(a[at]!, b[keyAt]!, temperature[h]!, rise);
-      x /= stats[4 * at]!;
       moved += x * pair[1]!;
       heated += x * pair[2]!;
       sum += x * pair[0]!;
@@ -71,25 +72,27 @@ export function gridKeysBackward(
   const rows = p["rows"]!;
   const nHeads = p["nHeads"]!;
   const D = p["headDim"]!;
+  const over = rowSums(b_, rows);
+  const stride = nHeads * D;
   for (let u = start; u < end; u++) {
     const { row: j, h, n } = unitOf(u, p);
     const keyAt = (n * rows + j) * nHeads + h;
+    const later = { of: dOut, first: keyAt * D, stride, count: rows - j };
+    over.dots(v, keyAt * D, later, D);
     setOwn(b[keyAt]!, temperature[h]!);
-    sums.fill(0);
     let moved = 0;
     let salience = 0;
     for (let i = j; i < rows; i++) {
       const at = (n * rows + i) * nHeads + h;
-      let x = -stats[4 * at + 1]!;
-      for (let k = 0; k < D; k++) x += dOut[at * D + k]! * v[keyAt * D + k]!;
       const rise = stats[4 * keyAt + 2]! - stats[4 * at + 3]! * (i - j);
       setPair(b[keyAt]!, a[at]!, temperature[h]!, rise);
       const inverse = 1 / stats[4 * at]!;
-      moved += x * inverse * pair[1]!;
-      salience += x * inverse * pair[0]!;
-      for (let k = 0; k < D; k++) sums[k]! += inverse * pair[0]! * dOut[at * D + k]!;
+      const x = (over.products[i - j]! - stats[4 * at + 1]!) * inverse;
+      moved += x * pair[1]!;
+      salience += x * pair[0]!;
+      over.weights[i - j] = pair[0]! * inverse;
     }
-    for (let k = 0; k < D; k++) dV[keyAt * D + k] = sums[k]!;
+    over.weightedSum(dV, keyAt * D, later, D, 1);
     parts[4 * keyAt] = moved;
     parts[4 * keyAt + 1] = salience;
     parts[4 * keyAt + 2] = 0;

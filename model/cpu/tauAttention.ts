@@ -6,7 +6,7 @@ import type { Buffer, Floats, Params } from "../graph.ts";
 import { SCRATCH_BYTES, simdFor, type SimdKernels } from "./simd/bind.ts";
 
 /** The SIMD kernels, where every float tensor lives in their memory and a row's weights fit the scratch. */
-function simdOf(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
+export function simdOf(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
   const simd = buffers[0] instanceof Float32Array ? simdFor(buffers[0]) : undefined;
   if (simd === undefined || (longest + 4) * 8 > SCRATCH_BYTES) return undefined;
   return buffers.every((b) => simdFor(b) === simd) ? simd : undefined;

@@ -71,7 +71,7 @@ function distances(to: usize, x: usize, rows: usize, stride: usize, count: i32, 
 }
 
 /** out[D] = scale · Σ_t w[t] · rows[t][D]. */
-function weightedSum(
+export function weightedSum(
   out: usize,
   rows: usize,
   stride: usize,
@@ -114,7 +114,7 @@ function weightedSum(
 }
 
 /** to[t] = x · rows[t] over D, a multiple of 4. Four rows at once: one chain alone waits for its own sums. */
-function dots(to: usize, x: usize, rows: usize, stride: usize, count: i32, D: i32): void {
+export function dots(to: usize, x: usize, rows: usize, stride: usize, count: i32, D: i32): void {
   let t = 0;
   for (; t + 4 <= count; t += 4) {
     let s0 = f32x4.splat(0);

@@ -1,3 +1,3 @@
 /** Exports of the SIMD module, one line per source file. */
 export { matmulRows } from "./matmul";
-export { tauForwardRow, tauKeyRow, tauQueryRow } from "./attention";
+export { dots, tauForwardRow, tauKeyRow, tauQueryRow, weightedSum } from "./attention";
