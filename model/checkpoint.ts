@@ -51,6 +51,8 @@ const manifestSchema = z.object({
     memory: z.number().nullable(),
   }),
   mixer: z.unknown(),
+  /** What names in scope are worth; absent in models without a held-out file. */
+  candidates: z.unknown().optional(),
   files: z.record(z.string(), fileSchema),
 });
 

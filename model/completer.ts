@@ -3,6 +3,13 @@
  * every byte greedily. A draft changes only how many bytes one read-back covers, never the result.
  */
 import { headerSymbols, PRE, SUF } from "./bytes.ts";
+import type { Candidates, NameList } from "./candidates/candidates.ts";
+import {
+  searchNames,
+  type NameSearch,
+  type NextByte,
+  type RankedName,
+} from "./candidates/nameSearch.ts";
 import type { Decoder, Distributions } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
@@ -17,7 +24,28 @@ export interface CompleteOptions {
   readonly after: Uint8Array;
   readonly maxBytes: number;
   readonly singleLine: 0 | 1;
+  /** Whether names in scope change the mixture; on where it is not said. */
+  readonly candidates?: "on" | "off";
+  /** What a language server offers at the cursor. */
+  readonly list?: NameList;
   readonly signal?: AbortSignal;
+}
+
+/** A search for whole names; `before` ends where the name begins. */
+export interface NamesOptions extends Omit<NameSearch, "nameBytes"> {
+  readonly path: string;
+  readonly before: Uint8Array;
+  readonly candidates?: "on" | "off";
+  readonly list?: NameList;
+  /** 1: rank the names without candidates too. */
+  readonly compare?: 1;
+}
+
+export interface NamesResult {
+  readonly names: readonly RankedName[];
+  /** How long those took. */
+  readonly ms: number;
+  readonly without: readonly RankedName[] | undefined;
 }
 
 export interface Completion {
@@ -32,6 +60,10 @@ export interface Completion {
 }
 
 const NEWLINE = 10;
+/** Room for the names of a search, in bytes. */
+const NAME_BYTES = 64;
+/** Bytes of a name that one pass looks ahead in a search. */
+const NAME_DRAFT = 6;
 /** Share of the window that text after the cursor may take. */
 const SUFFIX_SHARE = 0.15;
 /** Share of the window that is kept free for new bytes; a longer completion ends with the window. */
@@ -82,6 +114,7 @@ export class Completer {
   readonly #mixer: AnyMixer;
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
+  readonly #candidates: Candidates | undefined;
   #file: FactsOfFile | undefined;
   #view: ViewOfFile | undefined;
 
@@ -91,7 +124,9 @@ export class Completer {
     mixer: AnyMixer;
     lexicon: FactLexicon;
     facts: "on" | "off";
+    candidates?: Candidates | undefined;
   }) {
+    this.#candidates = o.candidates;
     this.#decoder = o.decoder;
     this.#memory = o.memory;
     this.#mixer = o.mixer;
@@ -187,6 +222,8 @@ export class Completer {
     const { symbols, facts } = this.#window(o, fileFacts.facts);
     const stream = fileFacts.stream;
     const cursor = this.#cursorAfter(o.path, o.before);
+    const names =
+      o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
     const out: number[] = [];
     const perByte: number[] = [];
     const memory = new Float64Array(256);
@@ -212,6 +249,7 @@ export class Completer {
       const network = known!.p.subarray(row * 256, (row + 1) * 256);
       const { matchLength, total } = cursor.predict(memory);
       this.#mixer.mix({ network, memory, matchLength, total }, mixed);
+      names?.adjust(mixed);
       let best = 0;
       for (let byte = 1; byte < 256; byte++) if (mixed[byte]! > mixed[best]!) best = byte;
       // Without text after the cursor nothing says where the middle ends.
@@ -229,6 +267,7 @@ export class Completer {
       out.push(best);
       perByte.push(probability);
       cursor.push(best);
+      names?.push(best);
       symbols.push(best);
       stream.push(best);
       if (this.#withFacts) stream.write(facts, (symbols.length - 1) * N_FACT_CHANNELS);
@@ -250,6 +289,62 @@ export class Completer {
     };
   }
 
+  /** The most probable whole names behind the text, best first; nothing is read of what follows. */
+  async names(o: NamesOptions & { nameBytes: Uint8Array }): Promise<NamesResult> {
+    const started = performance.now();
+    const names =
+      o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
+    const mixture = this.#mixtureBehind(o);
+    const adjusted = new Float64Array(256);
+    const next = async (bytes: readonly number[]): Promise<Float64Array> => {
+      adjusted.set(await mixture(bytes));
+      names?.adjust(adjusted, bytes);
+      return adjusted;
+    };
+    const found = await searchNames(next, o);
+    const ms = performance.now() - started;
+    const isCompared = o.compare === 1 && names !== undefined;
+    return { names: found, ms, without: isCompared ? await searchNames(mixture, o) : undefined };
+  }
+
+  /** The mixture behind the text before a name and any first bytes of it; each is worked out once. */
+  #mixtureBehind(o: {
+    readonly path: string;
+    readonly before: Uint8Array;
+    readonly nameBytes: Uint8Array;
+  }): NextByte {
+    const window = { ...o, after: new Uint8Array(0), maxBytes: NAME_BYTES, singleLine: 1 } as const;
+    const fileFacts = this.#factsOf(o.path, o.before);
+    const { symbols, facts } = this.#window(window, fileFacts.facts);
+    const cursor = this.#cursorAfter(o.path, o.before);
+    const network = new Map<string, Float32Array>();
+    const mixtures = new Map<string, Float64Array>();
+    return async (bytes) => {
+      const key = String(bytes);
+      let mixed = mixtures.get(key);
+      if (mixed !== undefined) return mixed;
+      const here = cursor.fork();
+      for (const byte of bytes) here.push(byte);
+      if (!network.has(key)) {
+        // What the memory expects of the name is likely to be asked for next.
+        const draft = [...here.draft(Math.min(NAME_DRAFT, this.#decoder.draftRows - 1))];
+        const end = draft.findIndex((byte) => o.nameBytes[byte] === 0);
+        if (end >= 0) draft.length = end;
+        const rows = draft.length + 1;
+        const ahead = [...bytes, ...draft];
+        const { p } = await this.#verify(symbols, facts, ahead, fileFacts.stream, rows);
+        for (let row = 0; row < rows; row++)
+          network.set(String(ahead.slice(0, bytes.length + row)), p.slice(row * 256, row * 256 + 256)); // prettier-ignore
+      }
+      const memory = new Float64Array(256);
+      mixed = new Float64Array(256);
+      const match = here.predict(memory);
+      this.#mixer.mix({ network: network.get(key)!, memory, ...match }, mixed);
+      mixtures.set(key, mixed);
+      return mixed;
+    };
+  }
+
   #room(symbols: readonly number[]): number {
     return this.#decoder.capacity - symbols.length;
   }
@@ -264,12 +359,13 @@ export class Completer {
     return end < 0 ? draft : draft.slice(0, end);
   }
 
-  /** One pass over the last accepted byte and a draft behind it. */
+  /** One pass over the last accepted byte and a draft behind it; the last of its distributions. */
   async #verify(
     symbols: readonly number[],
     facts: Uint16Array,
     draft: readonly number[],
     stream: FactStream,
+    wanted = draft.length + 1,
   ): Promise<Distributions> {
     if (this.#withFacts && draft.length > 0) {
       const here = stream.snapshot();
@@ -279,6 +375,6 @@ export class Completer {
       });
       stream.restore(here);
     }
-    return this.#decoder.extend([...symbols, ...draft], facts, draft.length + 1);
+    return this.#decoder.extend([...symbols, ...draft], facts, wanted);
   }
 }

@@ -78,8 +78,12 @@ export function fitMixer(records: readonly Recorded[]): RankedMixer {
   return mixer;
 }
 
-/** −log2 p of every byte, by a copy of the mixer that follows the file. */
-export function mixedBits(mixer: RankedMixer, r: Recorded): Float32Array {
+/** −log2 p of every byte, by a copy of the mixer that follows the file; `visit` sees every distribution first. */
+export function mixedBits(
+  mixer: RankedMixer,
+  r: Recorded,
+  visit?: (mixed: Float64Array, byte: number) => void,
+): Float32Array {
   const own = mixer.copy();
   const out = new Float64Array(256);
   const bits = new Float32Array(r.bytes.length);
@@ -87,16 +91,25 @@ export function mixedBits(mixer: RankedMixer, r: Recorded): Float32Array {
     own.mix(input, out);
     bits[at] = -Math.log2(out[byte]!);
     own.learn({ byte, rate: FOLLOW_RATE });
+    visit?.(out, byte);
   });
   return bits;
 }
 
-/** Mean bits per byte with every file scored by weights that were fitted on the other folds. */
-export function crossFittedBits(records: readonly Recorded[]): Float32Array[] {
+/** For every file the mixer that was fitted on the other folds. */
+export function crossFittedMixers(records: readonly Recorded[]): RankedMixer[] {
   const folds = Math.min(FOLDS, records.length);
-  if (folds < 2) return records.map((r) => mixedBits(new RankedMixer(), r));
+  if (folds < 2) return records.map(() => new RankedMixer());
   const mixers = Array.from({ length: folds }, (_, fold) =>
     fitMixer(records.filter((__, i) => i % folds !== fold)),
   );
-  return records.map((r, i) => mixedBits(mixers[i % folds]!, r));
+  return records.map((_, i) => mixers[i % folds]!);
+}
+
+/** Mean bits per byte with every file scored by weights that were fitted on the other folds. */
+export function crossFittedBits(
+  records: readonly Recorded[],
+  mixers = crossFittedMixers(records),
+): Float32Array[] {
+  return records.map((r, i) => mixedBits(mixers[i]!, r));
 }

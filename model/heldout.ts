@@ -4,7 +4,17 @@
  * fitted on.
  */
 import type { CorpusFile } from "./bytes.ts";
-import { crossFittedBits, fitMixer, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import type { CandidateWeights } from "./candidates/candidateWeights.ts";
+import { fitCandidates } from "./candidates/fitCandidates.ts";
+import type { FactLexicon } from "./facts/lexicon.ts";
+import {
+  crossFittedBits,
+  crossFittedMixers,
+  fitMixer,
+  mixedBits,
+  type AnyMixer,
+  type Recorded,
+} from "./fitMixer.ts";
 import type { Predictor } from "./model.ts";
 
 const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
@@ -45,21 +55,33 @@ export function sampleOf(files: readonly CorpusFile[], bytes: number): CorpusFil
 export async function evaluateHeldout(
   predictor: Predictor,
   heldout: readonly CorpusFile[],
-  device: "gpu" | "cpu",
-): Promise<HeldoutScores & { readonly mixer: AnyMixer }> {
+  o: { readonly device: "gpu" | "cpu"; readonly lexicon: FactLexicon },
+): Promise<
+  HeldoutScores & { readonly mixer: AnyMixer; readonly candidates: CandidateWeights | undefined }
+> {
+  const files = sampleOf(heldout, FINAL_BYTES[o.device]);
   const records: Recorded[] = [];
   const network: Float32Array[] = [];
   const memory: Float32Array[] = [];
-  for (const f of sampleOf(heldout, FINAL_BYTES[device])) {
+  for (const f of files) {
     const s = await predictor.score({ ...f, memory: "on", network: "on", record: 1 });
     records.push(s.recorded!);
     network.push(s.bitsNetwork);
     memory.push(s.bitsMemory);
   }
+  const mixers = crossFittedMixers(records);
   return {
-    bpb: meanBits(crossFittedBits(records)),
+    bpb: meanBits(crossFittedBits(records, mixers)),
     network: meanBits(network),
     memory: meanBits(memory),
     mixer: fitMixer(records),
+    candidates: fitCandidates({
+      lexicon: o.lexicon,
+      files: records.map((r, i) => ({
+        path: files[i]!.path,
+        bytes: r.bytes.length,
+        replay: (visit) => void mixedBits(mixers[i]!, r, visit),
+      })),
+    }),
   };
 }

@@ -1,7 +1,9 @@
 /** The runtime's public face: the only file of model/ that others import, besides protocol.ts. */
 export { BOS, EOF, EOM, PATH_END, PRE, SUF, VOCAB, type CorpusFile } from "./bytes.ts";
 export { readManifest, type Manifest } from "./checkpoint.ts";
-export type { CompleteOptions, Completion } from "./completer.ts";
+export type { NameList } from "./candidates/candidates.ts";
+export type { RankedName } from "./candidates/nameSearch.ts";
+export type { CompleteOptions, Completion, NamesOptions, NamesResult } from "./completer.ts";
 export { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";
 export type { DeviceChoice } from "./device.ts";
 export { importWeights, type ImportResult } from "./export/import.ts";
@@ -35,5 +37,6 @@ export {
   tokenTypeId,
   tokenTypeOfSymbolKind,
 } from "./facts/channels.ts";
+export { BYTE_KINDS, byteKinds, isCode, KIND, type ByteKind } from "./facts/byteKinds.ts";
 export { FactLexicon, type NameEvidence } from "./facts/lexicon.ts";
 export { wordsOf } from "./facts/words.ts";

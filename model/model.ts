@@ -4,13 +4,22 @@
  */
 import { gunzipSync } from "node:zlib";
 import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
-import { Completer, type CompleteOptions, type Completion } from "./completer.ts";
+import { Candidates } from "./candidates/candidates.ts";
+import { CandidateWeights } from "./candidates/candidateWeights.ts";
+import {
+  Completer,
+  type CompleteOptions,
+  type Completion,
+  type NamesOptions,
+  type NamesResult,
+} from "./completer.ts";
 import { checkConfig, type ModelConfig } from "./config.ts";
 import { Decoder } from "./decoder.ts";
 import { EngramIndex } from "./engramIndex.ts";
 import { Exclusive } from "./exclusive.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import { CheckpointError } from "./errors.ts";
+import { nameBytes } from "./facts/byteKinds.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import type { Tensor } from "./graph.ts";
@@ -39,6 +48,8 @@ export interface ScoreOptions {
   readonly bytes: Uint8Array;
   readonly memory: "on" | "off";
   readonly network: "on" | "off";
+  /** Whether names in scope change the mixture; off where it is not said, and where one side is off. */
+  readonly candidates?: "on" | "off";
   readonly record?: 0 | 1;
 }
 
@@ -52,6 +63,8 @@ export interface ModelParts {
   readonly mixer: AnyMixer;
   /** Where the configuration has an n-gram memory. */
   readonly engram?: EngramIndex | undefined;
+  /** What names in scope are worth; undefined before it was fitted. */
+  readonly candidates?: CandidateWeights | undefined;
 }
 
 /** Scoring and completion over given parts. */
@@ -59,11 +72,18 @@ export class Predictor {
   readonly #parts: ModelParts;
   readonly #scoring = new Exclusive();
   readonly #completing = new Exclusive();
+  readonly #candidates: Candidates | undefined;
   #scorer: Scorer | undefined;
   #completer: Completer | undefined;
 
   constructor(parts: ModelParts) {
     this.#parts = parts;
+    const { lexicon, candidates: weights } = parts;
+    if (weights !== undefined) this.#candidates = new Candidates({ lexicon, weights });
+  }
+
+  get hasCandidates(): boolean {
+    return this.#candidates !== undefined;
   }
 
   async #ownScorer(): Promise<Scorer> {
@@ -79,6 +99,7 @@ export class Predictor {
       mixer,
       lexicon,
       facts: config.facts,
+      candidates: this.#candidates,
     }));
   }
 
@@ -96,6 +117,12 @@ export class Predictor {
 
   complete(o: CompleteOptions): Promise<Completion> {
     return this.#completing.run(async () => (await this.#completion()).complete(o));
+  }
+
+  /** The most probable whole names behind `before`, best first. */
+  names(o: NamesOptions): Promise<NamesResult> {
+    const search = { ...o, nameBytes: nameBytes(o.path) };
+    return this.#completing.run(async () => (await this.#completion()).names(search));
   }
 
   embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
@@ -130,6 +157,7 @@ export class Predictor {
         : undefined;
     // Its own saved version is no memory of a file.
     const cursor = o.memory === "on" ? memory.cursor({ exclude: o.path }) : undefined;
+    const names = o.candidates === "on" ? this.#candidates?.reader(o.path) : undefined;
     const fromMemory = new Float64Array(256);
     const mixed = new Float64Array(256);
     const visit = (at: number, p: Float32Array | undefined, offset: number): void => {
@@ -146,6 +174,7 @@ export class Predictor {
           recorded.total[at] = match.total;
         }
         mixer.mix(input, mixed);
+        names?.adjust(mixed);
         distribution = mixed;
       } else distribution = network ?? fromMemory;
       if (network !== undefined) score.bitsNetwork[at] = -Math.log2(network[byte]!);
@@ -160,6 +189,7 @@ export class Predictor {
         }
       score.top1[at] = best;
       cursor?.push(byte);
+      names?.push(byte);
       if (network !== undefined && match !== undefined && mixer instanceof RankedMixer)
         mixer.learn({ byte, rate: FOLLOW_RATE });
     };
@@ -262,14 +292,23 @@ export class Model {
       manifest.mixer === undefined || manifest.mixer === null
         ? new Mixer()
         : mixerFromJSON(manifest.mixer);
+    const candidates =
+      manifest.candidates === undefined
+        ? undefined
+        : CandidateWeights.fromJSON(manifest.candidates);
     return new Model({
       manifest,
       device,
       reason,
-      parts: { config, device, params, memory, lexicon, mixer, engram },
+      parts: { config, device, params, memory, lexicon, mixer, engram, candidates },
       symbols: json("symbols.json.gz"),
       owned: o.on?.owned ?? (o.on === undefined ? 1 : 0),
     });
+  }
+
+  /** Whether the worth of names in scope was fitted. */
+  get hasCandidates(): boolean {
+    return this.#predictor.hasCandidates;
   }
 
   /** Compiles what completions need, so that the first one does not. */
@@ -279,6 +318,10 @@ export class Model {
 
   complete(o: CompleteOptions): Promise<Completion> {
     return this.#predictor.complete(o);
+  }
+
+  names(o: NamesOptions): Promise<NamesResult> {
+    return this.#predictor.names(o);
   }
 
   score(o: ScoreOptions): Promise<Score> {

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { CorpusFile } from "./bytes.ts";
+import type { CandidateWeights } from "./candidates/candidateWeights.ts";
 import {
   readManifest,
   readModelFile,
@@ -134,6 +135,7 @@ class TrainingRun {
   #manifest: Manifest | undefined;
   #restored: { averaged: Map<string, StoredTensor>; state: Map<string, StoredTensor> } | undefined;
   #mixer: AnyMixer = new RankedMixer();
+  #candidates: CandidateWeights | undefined;
   #step = 0;
   #steps = 0;
   #target = 0;
@@ -466,6 +468,7 @@ class TrainingRun {
       },
       heldout,
       mixer: this.#mixer.toJSON(),
+      ...(this.#candidates === undefined ? {} : { candidates: this.#candidates.toJSON() }),
     };
   }
 
@@ -550,8 +553,12 @@ class TrainingRun {
       mixer: this.#mixer,
       engram: this.#engram,
     });
-    const { mixer, ...scores } = await evaluateHeldout(predictor, heldout, device.kind);
+    const { mixer, candidates, ...scores } = await evaluateHeldout(predictor, heldout, {
+      device: device.kind,
+      lexicon: this.#lexicon,
+    });
     this.#mixer = mixer;
+    this.#candidates = candidates;
     return scores;
   }
 }

@@ -18,7 +18,7 @@ export interface ContextBudget {
 export const CONTEXT_BUDGET: ContextBudget = { beforeBytes: 6144, afterBytes: 1024 };
 
 export function contextAround(
-  document: DocumentText,
+  document: Pick<DocumentText, "bytes">,
   cursor: ByteOffset,
   budget: ContextBudget,
 ): CursorContext {

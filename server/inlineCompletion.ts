@@ -16,8 +16,7 @@ import { CompletionCache, type CachePlace } from "./completionCache.ts";
 import { CONTEXT_BUDGET, contextAround } from "./context.ts";
 import { DocumentText, byteOffset, utf16Offset, type DocumentBytes } from "./documents.ts";
 import { IDENTIFIER_CHARACTER, type Surroundings } from "./postprocess/candidate.ts";
-import { cleanUp } from "./postprocess/cleanUp.ts";
-import { confidentPrefix } from "./postprocess/confidentPrefix.ts";
+import { suggestionFrom } from "./postprocess/suggestion.ts";
 import type { Settings } from "./settings.ts";
 
 export type SilenceReason =
@@ -183,16 +182,10 @@ export class InlineCompletions {
     );
     const done = work.then(
       (answer) => {
-        const cut = confidentPrefix(answer, minConfidence);
-        // The budget may have ended inside a character, so the last bytes may be missing.
-        const truncated = cut.truncated || Buffer.byteLength(cut.text) >= maxBytes - 3;
-        const suggestion = {
-          text: cleanUp({ text: cut.text, truncated }, around),
-          confidence: cut.confidence,
-        };
+        const suggestion = suggestionFrom(answer, around, { minConfidence, maxBytes });
         // Stored even when it comes too late to be shown: the next keystroke may ask for it again.
         this.cache.store(place, suggestion);
-        return { suggestion, silence: silenceOf(answer.text, cut.text) };
+        return { suggestion, silence: silenceOf(answer.text, suggestion.spoken) };
       },
       (error: unknown) => {
         if (!abort.signal.aborted)

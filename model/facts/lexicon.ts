@@ -87,6 +87,10 @@ export class FactLexicon {
     return [...this.#namesOf.keys()];
   }
 
+  names(): Iterable<string> {
+    return this.#tallies.keys();
+  }
+
   /** Replaces what `path` is known to say. The rarest evidence goes where it is more than a file may hold. */
   setFile(path: string, evidence: readonly NameEvidence[]): void {
     this.removeFile(path);

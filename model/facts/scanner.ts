@@ -69,6 +69,11 @@ export class FactScanner implements TokenSink {
     this.#s = initialState();
   }
 
+  /** What kind of token the last byte stands in: a MODE of the lexer. */
+  get mode(): number {
+    return this.#lexer.mode;
+  }
+
   push(byte: number): void {
     const s = this.#s;
     if (s.deferred !== 0) {

@@ -146,6 +146,10 @@ export const hasMembers = (kind: number): boolean =>
 export const isCallable = (kind: number): boolean =>
   kind === SCOPE_KINDS.function || kind === SCOPE_KINDS.method || kind === SCOPE_KINDS.constructor;
 
+/** Stands behind a dot, as a rule. */
+export const isMemberType = (type: number): boolean =>
+  type === TOKEN_TYPES.method || type === TOKEN_TYPES.property || type === TOKEN_TYPES.enumMember;
+
 export const isMember = (type: number): boolean =>
   type === TOKEN_TYPES.method ||
   type === TOKEN_TYPES.property ||

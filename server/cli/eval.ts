@@ -3,21 +3,29 @@
  * first byte, knowing only its path, left to right; with --session, memory absorbs each file after it is
  * scored. Nothing is written back to the model.
  */
-import { open } from "node:fs/promises";
-import type { FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
 import { CorpusError, Model } from "../../model/index.ts";
 import type { CorpusFile } from "../../model/index.ts";
 import { walkCorpus } from "../corpus/walk.ts";
 import { DEVICE_FLAG, JSON_FLAG, MODEL_FLAG, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
+import { Baselines } from "./baselines.ts";
+import { ClassFigures } from "./classFigures.ts";
 import { leftOutSummary } from "./corpusReport.ts";
-import { cutLines, identifierHits, isExact, sample, sum } from "./scoring.ts";
+import { evalSummary } from "./evalReport.ts";
+import type { EvalResult } from "./evalReport.ts";
+import { IdentifierFigures, identifierSpots } from "./identifierFigures.ts";
+import { LineFigures } from "./lineFigures.ts";
+import { PerByteFile } from "./perByteFile.ts";
+import { byFile, cutLines, identifierHits, sample, sum } from "./scoring.ts";
 import type { CutLine } from "./scoring.ts";
-import { clock, plural, ProgressLine, rate, size, terminalLogger } from "./terminal.ts";
+import { clock, ProgressLine, rate, terminalLogger } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
+import { TypingFigures } from "./typing.ts";
 
 const DEFAULT_LINES = 100;
+const DEFAULT_IDENTIFIERS = 50;
+const DEFAULT_TYPED_LINES = 5;
 const MAX_LINE_BYTES = 200;
 /** Larger files are data; they are named and skipped. */
 const MAX_FILE_KIB = 4_096;
@@ -39,6 +47,19 @@ export const EVAL: CommandSpec = {
       fallback: String(DEFAULT_LINES),
       help: "how many lines to complete for line_exact_match",
     },
+    identifiers: {
+      value: "N",
+      fallback: String(DEFAULT_IDENTIFIERS),
+      help: "how many identifiers to guess with 0, 1 and 2 bytes typed",
+    },
+    "typed-lines": {
+      value: "N",
+      fallback: String(DEFAULT_TYPED_LINES),
+      help: "how many lines to type key by key",
+    },
+    candidates: { ...ON_OFF, help: "let names in scope change the mixture" },
+    baselines: { help: "measure copying, counting and compressors on the same lines and files" },
+    bytegpt: { value: "FILE", help: "with --baselines: what test/bench/bytegpt.py printed" },
     seed: { value: "S", fallback: "1", help: "seed of the choice of lines" },
     device: DEVICE_FLAG,
     json: JSON_FLAG,
@@ -47,29 +68,15 @@ export const EVAL: CommandSpec = {
 
 type Switch = "on" | "off";
 
-export interface EvalResult {
-  readonly files: number;
-  readonly bytes: number;
-  readonly bpb: number | null;
-  readonly bpb_network: number | null;
-  readonly bpb_memory: number | null;
-  readonly line_exact_match: number | null;
-  readonly lines: number;
-  readonly identifier_top1: number | null;
-  readonly identifiers: number;
-  readonly seconds: number;
-  readonly bytes_per_s: number;
-  readonly device: string;
-  readonly session: boolean;
-  readonly skipped: readonly { path: string; reason: string }[];
-}
-
 export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<void> {
   const memory = flags.need("memory") as Switch;
   const network = flags.need("network") as Switch;
   if (memory === "off" && network === "off")
     throw new UsageError("memory and network are both off", "leave at least one of them on");
-  const nLines = flags.number("lines", { min: 0, max: 1e6, integer: true })!;
+  const count = (name: string): number => flags.number(name, { min: 0, max: 1e6, integer: true })!;
+  const bytegpt = flags.text("bytegpt");
+  if (bytegpt !== undefined && !flags.has("baselines"))
+    throw new UsageError("--bytegpt is a baseline", "give --baselines with it");
   const seed = flags.number("seed", { min: 0, max: 2 ** 32 - 1, integer: true })!;
   const dir = resolve(flags.need("files"));
   const walk = await walkCorpus({
@@ -105,19 +112,20 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
       memory,
       network,
       session: flags.has("session") ? "on" : "off",
-      nLines,
+      nLines: count("lines"),
+      nIdentifiers: count("identifiers"),
+      nTyped: count("typed-lines"),
+      candidates: flags.need("candidates") as Switch,
+      baselines: flags.has("baselines") ? { bytegpt } : undefined,
       seed,
       perByte,
       terminal,
       progress,
-    });
-    const full: EvalResult = {
-      ...result,
       skipped: walk.excluded.map(({ path, reason }) => ({ path, reason })),
-    };
+    });
     progress.close();
     await perByte?.finish();
-    terminal.out(flags.has("json") ? JSON.stringify(full) : evalSummary(full));
+    terminal.out(flags.has("json") ? JSON.stringify(result) : evalSummary(result));
   } finally {
     progress.close();
     await perByte?.close();
@@ -125,33 +133,40 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
   }
 }
 
-async function evaluate(o: {
-  model: Model;
-  files: readonly CorpusFile[];
-  memory: Switch;
-  network: Switch;
-  session: Switch;
-  nLines: number;
-  seed: number;
-  perByte: PerByteFile | undefined;
-  terminal: Terminal;
-  progress: ProgressLine;
-}): Promise<Omit<EvalResult, "skipped">> {
+interface Evaluation {
+  readonly model: Model;
+  readonly files: readonly CorpusFile[];
+  readonly memory: Switch;
+  readonly network: Switch;
+  readonly session: Switch;
+  readonly candidates: Switch;
+  readonly nLines: number;
+  readonly nIdentifiers: number;
+  readonly nTyped: number;
+  readonly baselines: { readonly bytegpt: string | undefined } | undefined;
+  readonly seed: number;
+  readonly perByte: PerByteFile | undefined;
+  readonly terminal: Terminal;
+  readonly progress: ProgressLine;
+  readonly skipped: EvalResult["skipped"];
+}
+
+/** No answer may depend on how long the line is, except that it need not go far beyond it. */
+const wanted = (line: CutLine): number => Math.min(MAX_LINE_BYTES, line.rest.length + 16);
+
+async function evaluate(o: Evaluation): Promise<EvalResult> {
   const { model, terminal, progress } = o;
+  const { signal } = terminal;
   const total = o.files.reduce((n, file) => n + file.bytes.length, 0);
   // Completions always use both parts: with one switched off they would measure something else.
   const whole = o.memory === "on" && o.network === "on";
-  const chosen = sample(
-    o.files.flatMap((file, i) => cutLines(file.bytes, i)),
-    whole ? o.nLines : 0,
-    o.seed,
-  );
-  const linesOf = new Map<number, CutLine[]>();
-  for (const line of chosen) {
-    const ofFile = linesOf.get(line.fileIdx);
-    if (ofFile === undefined) linesOf.set(line.fileIdx, [line]);
-    else ofFile.push(line);
-  }
+  const candidates = whole && o.candidates === "on" && model.hasCandidates ? "on" : "off";
+  const cuts = o.files.flatMap((file, i) => cutLines(file.bytes, i));
+  const linesOf = byFile(sample(cuts, whole ? o.nLines : 0, o.seed));
+  const typedOf = byFile(sample(cuts, whole ? o.nTyped : 0, o.seed + 1));
+  const spots = whole && o.nIdentifiers > 0 ? o.files.flatMap(identifierSpots) : [];
+  const spotsOf = byFile(sample(spots, o.nIdentifiers, o.seed));
+  const workspace = model.memory.files().map((path) => model.memory.bytesOf(path)!);
 
   const started = performance.now();
   let scoringMs = 0;
@@ -161,34 +176,44 @@ async function evaluate(o: {
   let bitsMemory = 0;
   let identifiers = 0;
   let identifiersRight = 0;
-  let lines = 0;
-  let linesRight = 0;
-  for (const [fileIdx, { path, bytes }] of o.files.entries()) {
-    terminal.signal.throwIfAborted();
+  const classes = new ClassFigures(o);
+  const lines = new LineFigures();
+  const guessed = new IdentifierFigures(model, { candidates, signal });
+  const typing = new TypingFigures((ask) => model.complete({ ...ask, candidates, signal }), signal);
+  const baselines = o.baselines === undefined ? undefined : new Baselines(model);
+  for (const [fileIdx, file] of o.files.entries()) {
+    const { path, bytes } = file;
+    signal.throwIfAborted();
     const t0 = performance.now();
-    const scored = await model.score({ path, bytes, memory: o.memory, network: o.network });
+    const scored = await model.score({ ...file, memory: o.memory, network: o.network, candidates });
     scoringMs += performance.now() - t0;
     await o.perByte?.append(path, scored.bits);
     bits += sum(scored.bits);
     bitsNetwork += sum(scored.bitsNetwork);
     bitsMemory += sum(scored.bitsMemory);
+    classes.add(file, scored);
     const found = identifierHits(bytes, scored.top1);
     identifiers += found.identifiers;
     identifiersRight += found.right;
     // Before the file is absorbed: its lines must not be completed from itself.
-    for (const line of linesOf.get(fileIdx) ?? []) {
-      terminal.signal.throwIfAborted();
+    const ofFile = linesOf.get(fileIdx) ?? [];
+    for (const line of ofFile) {
+      signal.throwIfAborted();
       const completed = await model.complete({
         path,
         before: bytes.subarray(0, line.offset),
         after: new Uint8Array(0),
-        maxBytes: Math.min(MAX_LINE_BYTES, line.rest.length + 16),
+        maxBytes: wanted(line),
         singleLine: 1,
-        signal: terminal.signal,
+        candidates,
+        signal,
       });
-      lines++;
-      if (isExact(completed.bytes, line.rest)) linesRight++;
+      lines.add(completed.bytes, line.rest, completed.ms);
     }
+    await guessed.guessIn(file, spotsOf.get(fileIdx) ?? []);
+    for (const line of typedOf.get(fileIdx) ?? [])
+      await typing.typeLine(file, line.start, line.offset + line.rest.length);
+    if (ofFile.length > 0) baselines?.lines(file, ofFile, wanted);
     if (o.session === "on") model.setFile(path, bytes);
     done += bytes.length;
     const seconds = (performance.now() - started) / 1000;
@@ -199,76 +224,40 @@ async function evaluate(o: {
     ]);
   }
   const share = (n: number, of: number): number | null => (of === 0 ? null : n / of);
+  const line_completion = lines.result();
   return {
     files: o.files.length,
     bytes: total,
     bpb: share(bits, total),
     bpb_network: o.network === "on" ? share(bitsNetwork, total) : null,
     bpb_memory: o.memory === "on" ? share(bitsMemory, total) : null,
-    line_exact_match: share(linesRight, lines),
-    lines,
+    line_exact_match: line_completion.exact,
+    lines: line_completion.lines,
     identifier_top1: share(identifiersRight, identifiers),
     identifiers,
     seconds: (performance.now() - started) / 1000,
     bytes_per_s: total / Math.max(scoringMs / 1000, 1e-9),
     device: model.device.kind,
     session: o.session === "on",
+    skipped: o.skipped,
+    bpb_by_class: classes.result(),
+    line_completion: whole ? line_completion : null,
+    identifier_completion: whole ? guessed.result() : null,
+    typing: whole ? typing.result() : null,
+    candidates: {
+      used: candidates === "on",
+      lexicon_names: model.lexicon.nameCount,
+      names_before_cursor: true,
+      completion_list: false,
+    },
+    baselines:
+      baselines === undefined
+        ? null
+        : await baselines.result({
+            workspace,
+            heldout: o.files.map((file) => file.bytes),
+            bytegpt: o.baselines!.bytegpt,
+            signal,
+          }),
   };
-}
-
-/** float32 little-endian, files in path order, and an index beside it; appears complete or not at all. */
-class PerByteFile {
-  readonly #path: string;
-  readonly #handle: FileHandle;
-  readonly #index: { path: string; offset: number; length: number }[] = [];
-  #offset = 0;
-  #open = true;
-
-  private constructor(path: string, handle: FileHandle) {
-    this.#path = path;
-    this.#handle = handle;
-  }
-
-  static async create(path: string): Promise<PerByteFile> {
-    return new PerByteFile(path, await open(`${path}.partial`, "w"));
-  }
-
-  async append(path: string, bits: Float32Array): Promise<void> {
-    const view = new DataView(new ArrayBuffer(bits.length * 4));
-    bits.forEach((value, i) => view.setFloat32(i * 4, value, true));
-    if (bits.length > 0) await this.#handle.writeFile(new Uint8Array(view.buffer));
-    this.#index.push({ path, offset: this.#offset, length: bits.length });
-    this.#offset += bits.length;
-  }
-
-  async finish(): Promise<void> {
-    const { rename, writeFile } = await import("node:fs/promises");
-    await this.#handle.close();
-    this.#open = false;
-    await writeFile(`${this.#path}.json`, `${JSON.stringify({ files: this.#index })}\n`);
-    await rename(`${this.#path}.partial`, this.#path);
-  }
-
-  /** After a failure: leaves nothing half-written. */
-  async close(): Promise<void> {
-    if (!this.#open) return;
-    const { rm } = await import("node:fs/promises");
-    await this.#handle.close();
-    this.#open = false;
-    await rm(`${this.#path}.partial`, { force: true });
-  }
-}
-
-function evalSummary(r: EvalResult): string {
-  const number = (value: number | null): string => (value === null ? "off" : value.toFixed(4));
-  const percent = (value: number | null): string =>
-    value === null ? "not measured" : `${(value * 100).toFixed(1)} %`;
-  return [
-    `${plural(r.files, "file")}, ${size(r.bytes)}, ${clock(r.seconds)} on ${r.device}`,
-    `bits per byte      ${number(r.bpb)}`,
-    `  network alone    ${number(r.bpb_network)}`,
-    `  memory alone     ${number(r.bpb_memory)}`,
-    `lines completed    ${percent(r.line_exact_match)} of ${r.lines} exactly`,
-    `identifiers        ${percent(r.identifier_top1)} of ${r.identifiers} first choice throughout`,
-  ].join("\n");
 }

@@ -5,6 +5,8 @@
 
 export interface CutLine {
   readonly fileIdx: number;
+  /** First byte behind the indentation. */
+  readonly start: number;
   /** Byte offset of the cut: everything before it is known. */
   readonly offset: number;
   /** The rest of the line, without its line break. */
@@ -28,7 +30,8 @@ export function cutLines(bytes: Uint8Array, fileIdx: number): CutLine[] {
       let offset = first + Math.floor((end - first) / 3);
       // Never inside a character.
       while (offset < end && (bytes[offset]! & 0xc0) === 0x80) offset++;
-      if (offset < end) cuts.push({ fileIdx, offset, rest: bytes.subarray(offset, end) });
+      if (offset < end)
+        cuts.push({ fileIdx, start: first, offset, rest: bytes.subarray(offset, end) });
     }
     start = next;
   }
@@ -56,12 +59,64 @@ export function sample<T>(items: readonly T[], n: number, seed: number): T[] {
   return [...order.subarray(0, n)].sort((a, b) => a - b).map((i) => items[i]!);
 }
 
-/** The completion is right when its first line is exactly the rest of the line. */
-export function isExact(completed: Uint8Array, rest: Uint8Array): boolean {
+/** Items by their file, in their order. */
+export function byFile<T extends { readonly fileIdx: number }>(
+  items: readonly T[],
+): ReadonlyMap<number, readonly T[]> {
+  const files = new Map<number, T[]>();
+  for (const item of items) {
+    const ofFile = files.get(item.fileIdx);
+    if (ofFile === undefined) files.set(item.fileIdx, [item]);
+    else ofFile.push(item);
+  }
+  return files;
+}
+
+/** What a completion writes on its first line, without the line break. */
+export function firstLine(completed: Uint8Array): Uint8Array {
   let end = completed.indexOf(10);
   if (end < 0) end = completed.length;
   if (end > 0 && completed[end - 1] === 13) end--;
-  return Buffer.from(completed.buffer, completed.byteOffset, end).equals(rest);
+  return completed.subarray(0, end);
+}
+
+/** The completion is right when its first line is exactly the rest of the line. */
+export function isExact(completed: Uint8Array, rest: Uint8Array): boolean {
+  return Buffer.compare(firstLine(completed), rest) === 0;
+}
+
+/** Bytes that two texts have in common at their beginnings. */
+export function commonPrefix(a: Uint8Array, b: Uint8Array): number {
+  const n = Math.min(a.length, b.length);
+  let same = 0;
+  while (same < n && a[same] === b[same]) same++;
+  return same;
+}
+
+/** 1 − Levenshtein distance over bytes ⁄ the longer length; 1 for two empty texts. */
+export function editSimilarity(a: Uint8Array, b: Uint8Array): number {
+  const longer = Math.max(a.length, b.length);
+  if (longer === 0) return 1;
+  let row = Uint32Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = new Uint32Array(b.length + 1);
+    next[0] = i;
+    for (let j = 1; j <= b.length; j++)
+      next[j] = Math.min(
+        row[j]! + 1,
+        next[j - 1]! + 1,
+        row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1),
+      );
+    row = next;
+  }
+  return 1 - row[b.length]! / longer;
+}
+
+/** The value that a share of the values does not exceed (nearest rank); null where there is none. */
+export function quantile(values: readonly number[], share: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]!;
 }
 
 /**

@@ -1,8 +1,11 @@
 /** Completions: drafts must not change them, facts and memory must not leak into them. */
 import { describe, expect, test } from "vitest";
+import { Candidates } from "../../model/candidates/candidates.ts";
+import { CandidateWeights } from "../../model/candidates/candidateWeights.ts";
 import { Completer } from "../../model/completer.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Decoder } from "../../model/decoder.ts";
+import { nameBytes } from "../../model/facts/byteKinds.ts";
 import { RankedMixer } from "../../model/memory/rankedMixer.ts";
 import type { MemoryCursor } from "../../model/memory/memoryCursor.ts";
 import { SuffixMemory, type CursorOptions } from "../../model/memory/suffixMemory.ts";
@@ -29,6 +32,7 @@ class Undrafted extends SuffixMemory {
 
 async function completer(
   memory: SuffixMemory,
+  candidates?: Candidates,
 ): Promise<{ completer: Completer; runs: () => number }> {
   const device = await createCpuDevice({ threads: 0 });
   const config = tinyConfig({ context: 192 });
@@ -51,6 +55,7 @@ async function completer(
       mixer: new RankedMixer(),
       lexicon: tinyLexicon(),
       facts: "on",
+      candidates,
     }),
     runs: () => runs,
   };
@@ -130,5 +135,50 @@ describe("completion", () => {
     });
     expect(c.finished).toBe("aborted");
     expect(c.text).toBe("");
+  });
+});
+
+describe("whole names", () => {
+  const candidates = (): Candidates =>
+    new Candidates({ lexicon: tinyLexicon(), weights: new CandidateWeights() });
+  const search = { path: "new.ts", nameBytes: nameBytes("new.ts"), most: 3, passes: 12 } as const;
+  const shown = (names: readonly { bytes: Uint8Array; probability: number }[] | undefined) =>
+    names?.map(({ bytes, probability }) => [new TextDecoder().decode(bytes), probability]);
+
+  test("are ranked alike with and without drafts, and by candidates only where they are on", async () => {
+    const drafted = await completer(new SuffixMemory(), candidates());
+    const plain = await completer(new Undrafted(), candidates());
+    const before = text.encode("const counterOfThings = 1;\nconst again = ");
+    for (const typed of ["", "c"]) {
+      const o = { ...search, before, typed: text.encode(typed) };
+      const a = await drafted.completer.names({ ...o, compare: 1 });
+      const b = await plain.completer.names({ ...o, compare: 1 });
+      const off = await plain.completer.names({ ...o, candidates: "off" });
+      // Rows of another chunk of the network sum in another order.
+      const near = (names: ReturnType<typeof shown>) =>
+        names?.map(([name, p]) => [name, expect.closeTo(p as number, 4) as number]);
+      expect(shown(a.names)).toEqual(near(shown(b.names)));
+      expect(shown(a.without)).toEqual(near(shown(b.without)));
+      expect(shown(b.without)).toEqual(near(shown(off.names)));
+      expect(off.without).toBeUndefined();
+      expect(shown(b.names)).not.toEqual(shown(b.without));
+    }
+    expect(drafted.runs()).toBeLessThan(plain.runs());
+  });
+
+  test("are those of the list where it is complete, in completions and in searches", async () => {
+    const { completer: c } = await completer(new SuffixMemory(), candidates());
+    const list = { names: ["countless", "counsel"], complete: 1 } as const;
+    const before = text.encode("counter.");
+    const none = new Uint8Array(0);
+    const { names } = await c.names({ ...search, before, typed: none, list, passes: 64 });
+    expect(
+      shown(names)!
+        .map(([name]) => name)
+        .sort(),
+    ).toEqual(["counsel", "countless"]);
+    const o = { ...ask, before: text.encode("counter.coun"), after: none, list } as const;
+    const completion = await c.complete(o);
+    expect(/^(tless|sel)(\W|$)/.test(completion.text), completion.text).toBe(true);
   });
 });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectRefusal, json, put, runCli, sourceFile, sources } from "../support/cli.ts";
 import type { CliResult } from "../support/cli.ts";
+import type { EvalResult } from "../../server/cli/evalReport.ts";
 
 let dir: string;
 let workspace: string;
@@ -194,8 +195,12 @@ describe("train", () => {
 });
 
 describe("eval", () => {
-  const evaluate = (files: string, ...more: string[]): Promise<CliResult> =>
-    runCli(["eval", "--model", model, "--files", files, "--json", ...CPU, ...more]);
+  /** Without completions, unless they are asked for. */
+  const evaluate = (files: string, ...more: string[]): Promise<CliResult> => {
+    const counts = ["--lines", "--identifiers", "--typed-lines"];
+    const none = counts.filter((flag) => !more.includes(flag)).flatMap((flag) => [flag, "0"]);
+    return runCli(["eval", "--model", model, "--files", files, "--json", ...CPU, ...none, ...more]);
+  };
 
   test("gives every figure, and per byte what they are made of", async () => {
     const perByte = join(dir, "bits.f32");
@@ -229,6 +234,37 @@ describe("eval", () => {
     expect(bits.every((value) => value >= 0 && Number.isFinite(value))).toBe(true);
   });
 
+  test("gives completions, identifiers and typing their own figures, and baselines beside them", async () => {
+    const bytegpt = join(dir, "bytegpt.out");
+    await writeFile(bytegpt, '{"params": 10, "heldout_bpb": 0.7}\n');
+    const small = ["--lines", "4", "--identifiers", "3", "--typed-lines", "1"];
+    const more = ["--baselines", "--bytegpt", bytegpt];
+    const result = await evaluate(heldout, ...small, ...more);
+    expect(result.status, result.stderr).toBe(0);
+    const figures = json(result) as unknown as EvalResult;
+    const classes = Object.values(figures.bpb_by_class);
+    expect(classes.reduce((sum, c) => sum + c.bytes, 0)).toBe(figures.bytes);
+    expect(classes.reduce((sum, c) => sum + c.bpb * c.bytes, 0) / figures.bytes).toBeCloseTo(
+      figures.bpb!,
+      4,
+    );
+    expect(figures.line_completion).toMatchObject({ lines: 4, exact: figures.line_exact_match });
+    expect(figures.line_completion!.ms_p95).toBeGreaterThan(0);
+    expect(figures.identifier_completion!.typed.map(({ typed }) => typed)).toEqual([0, 1, 2]);
+    for (const one of figures.identifier_completion!.typed) {
+      expect(one.top5).toBeGreaterThanOrEqual(one.top1!);
+      expect(one.top1_without_candidates).toBeTypeOf("number");
+    }
+    expect(figures.candidates).toMatchObject({ used: true, lexicon_names: 0 });
+    expect(figures.typing).toMatchObject({ lines: 1, min_confidence: 0.35 });
+    expect(figures.typing!.keys).toBeLessThanOrEqual(figures.typing!.characters);
+    expect(figures.baselines!.suffix_copy.lines).toBe(4);
+    expect(figures.baselines!.count_model.lines).toBe(4);
+    expect(Object.keys(figures.baselines!.compressors)).toEqual(["xz", "zpaq"]);
+    expect(figures.baselines!.bytegpt).toEqual({ params: 10, heldout_bpb: 0.7 });
+    expectRefusal(await evaluate(heldout, "--bytegpt", bytegpt), 2, /--bytegpt is a baseline/);
+  });
+
   test("does not let the end of a file change what stands before it", async () => {
     const whole = sourceFile(41);
     const cut = whole.indexOf("decodePayload") + 5;
@@ -240,7 +276,7 @@ describe("eval", () => {
       const folder = join(dir, `leak-${name}`);
       await put(folder, { "src/handler41.ts": text });
       const perByte = join(dir, `leak-${name}.f32`);
-      expect((await evaluate(folder, "--per-byte", perByte, "--lines", "0")).status).toBe(0);
+      expect((await evaluate(folder, "--per-byte", perByte)).status).toBe(0);
       const raw = await readFile(perByte);
       rest.push(
         new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength)),
@@ -250,9 +286,9 @@ describe("eval", () => {
   });
 
   test("switches memory and network off, but not both", async () => {
-    const noMemory = json(await evaluate(heldout, "--memory", "off", "--lines", "0"));
+    const noMemory = json(await evaluate(heldout, "--memory", "off"));
     expect(noMemory["bpb"]).toBeCloseTo(noMemory["bpb_network"] as number, 5);
-    const noNetwork = json(await evaluate(heldout, "--network", "off", "--lines", "0"));
+    const noNetwork = json(await evaluate(heldout, "--network", "off"));
     expect(noNetwork["bpb"]).toBeCloseTo(noNetwork["bpb_memory"] as number, 5);
     expectRefusal(await evaluate(heldout, "--memory", "off", "--network", "off"), 2, /both off/);
   });
@@ -261,8 +297,8 @@ describe("eval", () => {
     const alike = join(dir, "alike");
     const unusual = `const ${"zygotene"} = "${"pachytene diplotene diakinesis "}";\n`.repeat(3);
     await put(alike, { "a.txt": unusual, "b.txt": unusual });
-    const alone = json(await evaluate(alike, "--lines", "0"));
-    const session = json(await evaluate(alike, "--lines", "0", "--session"));
+    const alone = json(await evaluate(alike));
+    const session = json(await evaluate(alike, "--session"));
     expect(session["bpb"]).toBeLessThan(alone["bpb"] as number);
   });
 
@@ -273,6 +309,59 @@ describe("eval", () => {
     await put(join(dir, "binary"), { "a.bin": new Uint8Array(9), "b/c.bin": new Uint8Array(5) });
     const result = await runCli(["eval", "--model", model, "--files", join(dir, name), ...CPU]);
     expectRefusal(result, 1, message);
+  });
+});
+
+describe("ablate", () => {
+  test("trains and measures every row, and does nothing twice", async () => {
+    const table = join(dir, "table.json");
+    const out = join(dir, "ablation");
+    const rows = [
+      { name: "as it is" },
+      { name: "network alone", memory: "off" },
+      { name: "plain", set: { residual: "plain", trunkLayers: 1 } },
+    ];
+    await writeFile(table, JSON.stringify({ name: "small", rows }));
+    const ablate = (...more: string[]): Promise<CliResult> =>
+      runCli([
+        ...["ablate", "--table", table, "--repos", workspace, "--out", out, "--bytes", "8192"],
+        ...["--measured", "1000", "--facts", "off", "--json", ...CPU, ...more],
+      ]);
+    const first = await ablate("--seeds", "1");
+    expect(first.status, first.stderr).toBe(0);
+    interface Result {
+      medians: { row: string; seeds: number; bpb: number; bpb_network: number; params: number }[];
+      runs: { seed: number; bpb: number }[];
+    }
+    const { medians, runs } = json(first) as unknown as Result;
+    expect(medians.map(({ row, seeds }) => [row, seeds])).toEqual(rows.map(({ name }) => [name, 1])); // prettier-ignore
+    // The first two are one training, measured twice.
+    expect(medians[1]!.bpb).toBeCloseTo(medians[0]!.bpb_network, 5);
+    expect(medians[2]!.params).toBeLessThan(medians[0]!.params);
+    expect((await readdir(out)).sort()).toEqual(["runs.jsonl", "small.json", "small.md"]);
+    expect(await readFile(join(out, "small.md"), "utf8")).toContain("| plain | 1 |");
+
+    const again = await ablate("--seeds", "1");
+    expect(again.stderr).not.toMatch(/training/);
+    expect(json(again)["runs"]).toEqual(runs);
+    // One run is lost: it alone is made again.
+    const journal = await readFile(join(out, "runs.jsonl"), "utf8");
+    const lines = journal.trimEnd().split("\n");
+    await writeFile(join(out, "runs.jsonl"), `${lines.slice(0, -1).join("\n")}\n`);
+    const resumed = json(await ablate("--seeds", "1")) as unknown as Result;
+    expect(resumed.runs.slice(0, 2)).toEqual(runs.slice(0, 2));
+    // The memory is calibrated for as long as it may take, so a repetition is near and not the same.
+    expect(resumed.runs[2]!.bpb).toBeCloseTo(runs[2]!.bpb, 3);
+  });
+
+  test("refuses a table with a wrong name before anything is trained", async () => {
+    const table = join(dir, "wrong.json");
+    const rows = [{ name: "a" }, { name: "b", set: { attention: "none" } }];
+    await writeFile(table, JSON.stringify({ name: "wrong", rows }));
+    const out = join(dir, "no-ablation");
+    const argv = ["ablate", "--table", table, "--repos", workspace, "--out", out, "--bytes", "1e4"];
+    expectRefusal(await runCli([...argv, ...CPU]), 1, /there is no attention "none"/);
+    expect(await readdir(dir)).not.toContain("no-ablation");
   });
 });
 

@@ -42,7 +42,17 @@ describe("the command line", () => {
   test("without a command shows what there is, with status 2", async () => {
     const result = await run();
     expect(result.status).toBe(2);
-    for (const name of ["train", "eval", "complete", "query", "info", "export", "import", "bench"])
+    for (const name of [
+      "train",
+      "eval",
+      "ablate",
+      "complete",
+      "query",
+      "info",
+      "export",
+      "import",
+      "bench",
+    ])
       expect(result.stderr).toContain(`  ${name}`);
   });
 
@@ -69,7 +79,7 @@ describe("the command line", () => {
     [["trian"], "narrowgauge: there is no command trian\nhint: did you mean train?\n"],
     [
       ["--json"],
-      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, eval, complete, query, info, export, import, bench\n",
+      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, eval, ablate, complete, query, info, export, import, bench\n",
     ],
     [
       ["train", "--out", "m"],
