@@ -7,7 +7,7 @@ import { ConfigError } from "./errors.ts";
 
 export type Preset = "nano" | "small" | "base";
 /** tau: ours; grid: the trunk's layers, which see all positions, look keys up by one scalar per head through a grid, in
- *  linear time, a kernel of its own that a model is trained with, while local layers, whose windows are short, stay
+ *  linear time, a kernel of its own that a model is trained with, while local layers, which a window may bound, stay
  *  exact tau; published: the Tauformer's form (m = 1, fixed Laplacian, RoPE); dot: the plain control. */
 export type AttentionKind = "tau" | "grid" | "published" | "dot";
 const ATTENTION_KINDS: readonly AttentionKind[] = ["tau", "grid", "published", "dot"];
@@ -37,7 +37,7 @@ export interface ModelConfig {
   /** The long-run mean of bytes per patch never falls below this: shapes are static. */
   readonly minBytesPerPatch: number;
   readonly attention: AttentionKind;
-  /** m: scalars per head and key; 1 where attention is on the grid. */
+  /** m: scalars per head and key; 1 in the trunk where attention is the grid. */
   readonly bands: number;
   /** Heads whose query and key maps are tied, as a share of all. */
   readonly tiedHeads: number;
