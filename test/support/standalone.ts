@@ -10,6 +10,7 @@ interface Case {
 }
 const cases: Case[] = [];
 const before: (() => unknown)[] = [];
+const after: (() => unknown)[] = [];
 let path: string[] = [];
 
 export function describe(name: string, body: () => void): void {
@@ -42,6 +43,7 @@ test.each =
   };
 
 export const beforeAll = (run: () => unknown): void => void before.push(run);
+export const afterAll = (run: () => unknown): void => void after.push(run);
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 class Failure extends Error {}
@@ -105,6 +107,7 @@ export async function runAll(): Promise<void> {
     const ms = performance.now() - started;
     if (ms > 5000) say(`${(ms / 1000).toFixed(1)} s: ${c.name}`);
   }
+  for (const run of after) await run();
   say(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 ? 0 : 1);
 }
