@@ -64,6 +64,13 @@ function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
     toBeGreaterThanOrEqual: (x: number) => demand(number >= x, `at least ${x}`),
     toBeLessThan: (x: number) => demand(number < x, `below ${x}`),
     toBeLessThanOrEqual: (x: number) => demand(number <= x, `at most ${x}`),
+    toMatchObject: (x: Record<string, unknown>) =>
+      demand(
+        Object.entries(x).every(([key, value]) =>
+          isDeepStrictEqual((got as Record<string, unknown>)[key], value),
+        ),
+        `matching ${show(x).slice(0, 300)}`,
+      ),
     toContain: (x: unknown) => demand((got as unknown[]).includes(x), `holding ${show(x)}`),
     toThrow: (x?: RegExp | string) => {
       let message: string | undefined;
