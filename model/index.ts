@@ -8,6 +8,7 @@ export { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.t
 export type { DeviceChoice } from "./device.ts";
 export { importWeights, type ImportResult } from "./export/import.ts";
 export { exportPytorch } from "./export/pytorch.ts";
+export { exportQuantized } from "./export/quantized.ts";
 export {
   CheckpointError,
   ConfigError,

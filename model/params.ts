@@ -293,3 +293,11 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
 export function countParams(specs: readonly ParamSpec[]): number {
   return specs.reduce((sum, s) => sum + s.shape.reduce((a, b) => a * b, 1), 0);
 }
+
+/** Names, shapes and optimizers of a model's parameters; start values do not matter here. */
+export function tensorTable(config: ModelConfig): ParamSpec[] {
+  return paramTable(config, {
+    values: (D) => new Float32Array(D),
+    basis: (D) => new Float32Array(D * D),
+  });
+}

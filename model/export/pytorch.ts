@@ -15,7 +15,7 @@ import { FACT_CHANNELS } from "../facts/channels.ts";
 import { COLDEST } from "../kernels/gridAttentionScalars.ts";
 import { ROPE_BASE } from "../kernels/rope.ts";
 import { openDevice } from "../openDevice.ts";
-import { EMBEDDING_ROWS, paramTable, TIED_GAIN_SCALE, type ParamSpec } from "../params.ts";
+import { EMBEDDING_ROWS, tensorTable, TIED_GAIN_SCALE } from "../params.ts";
 import { MAX_PATCH_BYTES } from "../patches.ts";
 import { encodeRaw, encodeSafetensors, type StoredTensor } from "../safetensors.ts";
 import { readWeights } from "../weights.ts";
@@ -64,7 +64,7 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   muonRate: "any",
   adamRate: "any",
   weightDecay: "any",
-  dropout: [0],
+  dropout: "any",
   emaDecay: "any",
   epochs: "any",
   warmupSteps: "any",
@@ -89,14 +89,6 @@ export function checkExpressible(config: ModelConfig): void {
         : `it has code for ${known.map((v) => `${name}=${String(v)}`).join(", ")}`,
     );
   }
-}
-
-/** Names, shapes and optimizers of a model's parameters; start values do not matter here. */
-export function tensorTable(config: ModelConfig): ParamSpec[] {
-  return paramTable(config, {
-    values: (D) => new Float32Array(D),
-    basis: (D) => new Float32Array(D * D),
-  });
 }
 
 /** What the module reads: every field of the configuration, and the constants behind them. */

@@ -2,17 +2,17 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { CheckpointError, exportPytorch } from "../../model/index.ts";
+import { CheckpointError, exportPytorch, exportQuantized } from "../../model/index.ts";
 import { DEVICE_FLAG, JSON_FLAG, MODEL_FLAG } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { size } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
-const FORMATS = ["pytorch"] as const;
+const FORMATS = ["pytorch", "int8", "int4"] as const;
 
 export const EXPORT: CommandSpec = {
   name: "export",
-  summary: "write a model for PyTorch",
+  summary: "write a model for PyTorch, or a smaller copy of it",
   flags: {
     model: MODEL_FLAG,
     out: { value: "DIR", required: true, help: "new folder for the result" },
@@ -20,7 +20,7 @@ export const EXPORT: CommandSpec = {
       value: FORMATS.join("|"),
       choices: FORMATS,
       required: true,
-      help: "pytorch: weights, the network as one module, and a script that trains it",
+      help: "pytorch: weights, the network as a module, a script that trains it; int8, int4: a model with fewer bits",
     },
     device: DEVICE_FLAG,
     json: JSON_FLAG,
@@ -36,6 +36,16 @@ export async function runExport(flags: ParsedFlags, terminal: Terminal): Promise
       `${out} is not empty`,
       "name an empty or new folder with --out",
     );
+  const format = flags.need("format") as (typeof FORMATS)[number];
+  if (format !== "pytorch") {
+    const { before, after } = exportQuantized({ model, out, kind: format });
+    if (flags.has("json")) terminal.out(JSON.stringify({ out, before, after }));
+    else
+      terminal.out(
+        `model in ${out}: weights of ${size(after)} instead of ${size(before)}; eval says what it costs`,
+      );
+    return;
+  }
   const device = flags.need("device") as "auto" | "gpu" | "cpu";
   const files = await exportPytorch({ model, device });
   await writeFolder(out, files);

@@ -11,12 +11,7 @@ import { readManifest } from "../../model/checkpoint.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { importWeights } from "../../model/export/import.ts";
-import {
-  checkExpressible,
-  exportPytorch,
-  pytorchConfig,
-  tensorTable,
-} from "../../model/export/pytorch.ts";
+import { checkExpressible, exportPytorch, pytorchConfig } from "../../model/export/pytorch.ts";
 import { referenceLogits } from "../../model/export/reference.ts";
 import moduleSource from "../../model/export/pytorch/model.py";
 import trainSource from "../../model/export/pytorch/train.py";
@@ -29,6 +24,7 @@ import {
   type StoredTensor,
 } from "../../model/safetensors.ts";
 import { Scorer } from "../../model/scorer.ts";
+import { tensorTable } from "../../model/params.ts";
 import { readWeights } from "../../model/weights.ts";
 import { lively, saveTiny } from "../support/savedModel.ts";
 import { tinyConfig } from "../support/tinyModel.ts";
@@ -168,8 +164,8 @@ describe("export for PyTorch", () => {
     expect(() => checkExpressible({ ...config, attention: "spiral" as never })).toThrow(
       'cannot express attention="spiral"',
     );
-    expect(() => checkExpressible({ ...config, dropout: 0.1 })).toThrow(
-      "cannot express dropout=0.1",
+    expect(() => checkExpressible({ ...config, engram: "on" })).toThrow(
+      'cannot express engram="on"',
     );
     expect(() => checkExpressible({ ...config, wings: 2 } as never)).toThrow(
       "cannot express wings=2",

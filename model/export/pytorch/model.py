@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -331,7 +332,7 @@ class StreamResidual(nn.Module):
         self.phi = matrix(c.streams * channels, sum(self.parts))
         self.alpha, self.bias = matrix(3), matrix(sum(self.parts))
 
-    def forward(self, x: Tensor, f: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
         gain = torch.cat([self.alpha[i].expand(n) for i, n in enumerate(self.parts)])
         flat = x.flatten(-2)
         norm = torch.rsqrt(flat.float().square().mean(-1, keepdim=True) + EPS)
@@ -344,7 +345,7 @@ class StreamResidual(nn.Module):
 class PlainResidual(nn.Module):
     """x [B, T, C] -> x + f(norm(x))."""
 
-    def forward(self, x: Tensor, f: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, f: Callable[[Tensor], Tensor]) -> Tensor:
         return x + f(rms(x))
 
 
@@ -361,9 +362,15 @@ class Layer(nn.Module):
         self.attention = ATTENTIONS[kind](c, channels, heads, c.localWindow if local else 0)
         self.feedForward = FeedForward(channels)
 
+        self.dropout = c.dropout
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.attentionResidual(x, self.attention)
-        return self.feedForwardResidual(x, self.feedForward)
+        for residual, sublayer in (
+            (self.attentionResidual, self.attention),
+            (self.feedForwardResidual, self.feedForward),
+        ):
+            x = residual(x, lambda h, f=sublayer: F.dropout(f(h), self.dropout, self.training))
+        return x
 
 
 class Narrowgauge(nn.Module):
@@ -444,7 +451,7 @@ def load_model(folder: Path) -> Narrowgauge:
 def check(folder: Path, device: str) -> float:
     """Largest difference from the logits that Narrowgauge gave for the same windows."""
     want = {name: tensor.to(device) for name, tensor in read_safetensors(folder / "check.safetensors").items()}
-    model = load_model(folder).to(device)
+    model = load_model(folder).to(device).eval()
     with torch.no_grad():
         logits = model(*(want[name].long() for name in ("ids", "ends", "newest")))
     c = model.c
