@@ -34,6 +34,8 @@ const manifestSchema = z.object({
   steps: z.number().int(),
   /** What the run is to train on, where bytes bound it. */
   targetBytes: z.number().optional(),
+  /** Training seconds after which the run ends all the same. */
+  targetSeconds: z.number().optional(),
   bytesSeen: z.number(),
   seconds: z.number(),
   /** False while training goes on. */
@@ -89,6 +91,29 @@ function saveFailed(dir: string, cause: unknown): CheckpointError {
   );
 }
 
+/** The name of a vocabulary's file, where patches end with its tokens. */
+export const BPE_FILE = "bpe.json";
+
+/** The manifest names the vocabulary's file; it does not repeat it. */
+function withoutTokens(config: ModelConfig): ModelConfig {
+  const { bpeTokens: _file, ...rest } = config;
+  return rest;
+}
+
+/** What a model in a folder is made of, its vocabulary included. */
+export function readConfig(dir: string, manifest: Manifest): ModelConfig {
+  if (manifest.config.patching !== "bpe") return manifest.config;
+  const bytes = readModelFile(dir, manifest, BPE_FILE);
+  if (bytes === undefined)
+    throw new CheckpointError(
+      "NG_MANIFEST",
+      `the manifest in ${dir} names no vocabulary`,
+      "train again, or restore the model folder from a copy",
+    );
+  const tokens = z.array(z.string()).parse(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  return { ...manifest.config, bpeTokens: tokens };
+}
+
 /** Writes the given files (absent ones are carried over from the manifest before, less those to `drop`) and then
  *  the manifest. */
 export function saveModel(
@@ -116,6 +141,7 @@ export function saveModel(
       version: FORMAT_VERSION,
       createdAt: new Date().toISOString(),
       ...fields,
+      config: withoutTokens(fields.config),
       files: entries,
     };
     const temporary = join(dir, `${MANIFEST}.new`);
@@ -131,7 +157,7 @@ export function saveModel(
   }
 }
 
-const OURS = /^(weights|optimizer|memory|engram|lexicon|symbols)-[0-9a-f]{12}\./;
+const OURS = /^(weights|optimizer|memory|engram|lexicon|symbols|bpe)-[0-9a-f]{12}\./;
 
 function removeStale(dir: string, manifest: Manifest): void {
   const named = new Set(Object.values(manifest.files).map((f) => f.name));

@@ -14,8 +14,9 @@ const ATTENTION_KINDS: readonly AttentionKind[] = ["tau", "grid", "published", "
 /** Streams mixed by one of the parameterizations of kernels/mixing.ts, ours first; plain: one stream, added to. */
 const RESIDUALS = [...MIXINGS, "plain"] as const;
 export type ResidualKind = (typeof RESIDUALS)[number];
-/** rules: after words and at line ends; stride: every `stride` bytes; flat: every byte. */
-export type PatchingKind = "rules" | "stride" | "flat";
+/** rules: after words and at line ends; stride: every `stride` bytes; flat: every byte; bpe: where tokens of the
+ *  workspace's own byte pair encoding end. */
+export type PatchingKind = "rules" | "stride" | "flat" | "bpe";
 
 export interface ModelConfig {
   readonly preset: Preset;
@@ -94,6 +95,10 @@ export interface ModelConfig {
   readonly renameRate: number;
   /** Share of the run that is spent on the files of dependencies, where they are given, before the workspace's own. */
   readonly dependencyShare: number;
+  /** Size of the vocabulary of patching: "bpe", the 256 bytes among it. */
+  readonly bpeSize: number;
+  /** That vocabulary, as latin1; a file of its own in the model's folder. */
+  readonly bpeTokens?: readonly string[];
 }
 
 /** linear: to a floor; cosine: the half wave; sqrt: steep first, 1 − √ (arXiv 2405.18392 §3). */
@@ -108,6 +113,7 @@ export const LATER_FIELDS = {
   batchRampUntil: 0.5,
   renameRate: 0,
   dependencyShare: 0.3,
+  bpeSize: 2048,
 } as const;
 
 const common = {
@@ -292,6 +298,12 @@ function checkRecipe(c: ModelConfig): void {
   share("batchRampUntil");
   share("renameRate");
   share("dependencyShare");
+  demand(c.bpeSize >= 257 && c.bpeSize <= 4096, `bpeSize is ${c.bpeSize}`, "use 1,024 to 4,096");
+  demand(
+    ["rules", "stride", "flat", "bpe"].includes(c.patching),
+    `patching is "${c.patching}"`,
+    "choose rules, stride, flat or bpe",
+  );
   demand(
     ["linear", "cosine", "sqrt"].includes(c.cooldown),
     `cooldown is "${c.cooldown}"`,

@@ -211,7 +211,7 @@ export class Decoder {
   #patchRows(rows: number): number {
     const most = maxPatches(this.#config, rows);
     const usual = Math.ceil(rows / this.#config.minBytesPerPatch);
-    return this.#config.patching === "rules"
+    return this.#config.patching === "rules" || this.#config.patching === "bpe"
       ? Math.min(most, usual + PLANS[this.#device.kind].sparePatches)
       : most;
   }

@@ -17,7 +17,7 @@ import {
 } from "./fitMixer.ts";
 import type { Predictor } from "./model.ts";
 
-const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
+export const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
 /** No file fills the sample alone. */
 const SAMPLE_FILES = 8;
 

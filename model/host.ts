@@ -199,7 +199,9 @@ class Host {
         files,
         heldout,
         out: candidateDirectory(dir),
-        preset: field(params, "preset", "string") as Preset,
+        preset: field(params, "preset", "string") as Preset | "auto",
+        // The candidate's folder goes when it is discarded.
+        speedsIn: dir,
         seed: field(params, "seed", "number"),
         device: choice,
         on,

@@ -1,4 +1,5 @@
 /** The runtime's public face: the only file of model/ that others import, besides protocol.ts. */
+export { AUTO_SECONDS, type AutoChoice } from "./autoPreset.ts";
 export { BOS, EOF, EOM, PATH_END, PRE, SUF, VOCAB, type CorpusFile } from "./bytes.ts";
 export { readManifest, type Manifest } from "./checkpoint.ts";
 export type { NameList } from "./candidates/candidates.ts";

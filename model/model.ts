@@ -3,7 +3,7 @@
  * mixer. Everything it knows is in its directory; nothing is fetched.
  */
 import { gunzipSync } from "node:zlib";
-import { readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
+import { readConfig, readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
 import { Candidates } from "./candidates/candidates.ts";
 import { CandidateWeights } from "./candidates/candidateWeights.ts";
 import {
@@ -259,7 +259,7 @@ export class Model {
   ): Promise<Model> {
     const logger = o.logger ?? silentLogger;
     const manifest = readManifest(dir);
-    const config = manifest.config;
+    const config = readConfig(dir, manifest);
     checkConfig(config);
     const tensors = readWeights(dir, manifest);
     const memoryBytes = readModelFile(dir, manifest, "memory.bin");

@@ -3,9 +3,12 @@
  * including byte t, and that state is visible to the predictions of t+1 and later. The rule sees bytes 0..t
  * only, and a leaky bucket bounds the patches of any window, so all shapes are static. The first symbol of a
  * sequence always ends a patch, so every position has a newest patch.
- * Source: lexer patching after SpaceByte (arXiv 2404.14408 §3) with newline, marker and length rules.
+ * Source: lexer patching after SpaceByte (arXiv 2404.14408 §3) with newline, marker and length rules. With a
+ * vocabulary (bpe.ts) the ends of its tokens take the place of the lexer's.
  */
+import { trieOf, type TokenTrie } from "./bpe.ts";
 import { PATCH_BURST, type ModelConfig } from "./config.ts";
+import { invariant } from "./errors.ts";
 
 export const MAX_PATCH_BYTES = 16;
 const NEWLINE = 10;
@@ -22,20 +25,51 @@ function isWord(symbol: number): boolean {
   );
 }
 
+/** What of a configuration the rules read. */
+export type PatchConfig = Pick<
+  ModelConfig,
+  "patching" | "stride" | "minBytesPerPatch" | "bpeTokens"
+>;
+
 export interface PatcherState {
   position: number;
   last: number;
   bucket: number;
   inWord: 0 | 1;
+  /** Where the walk through the vocabulary stands. */
+  token: number;
 }
 
 /** Streaming form: `push` says whether the symbol just seen ends a patch. */
 export class Patcher {
-  readonly #config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">;
-  #s: PatcherState = { position: 0, last: -1, bucket: PATCH_BURST, inWord: 0 };
+  readonly #config: PatchConfig;
+  readonly #trie: TokenTrie | undefined;
+  #s: PatcherState = { position: 0, last: -1, bucket: PATCH_BURST, inWord: 0, token: 0 };
 
-  constructor(config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">) {
+  constructor(config: PatchConfig) {
     this.#config = config;
+    if (config.patching !== "bpe") return;
+    invariant(config.bpeTokens !== undefined, "patches by tokens need a vocabulary");
+    this.#trie = trieOf(config.bpeTokens);
+  }
+
+  /** Whether the rule would end a patch at t; goes on by one symbol. */
+  #wanted(symbol: number, t: number): boolean {
+    const s = this.#s;
+    const always = t === 0 || symbol > 255 || t - s.last >= MAX_PATCH_BYTES;
+    if (this.#trie !== undefined) {
+      if (symbol > 255) {
+        s.token = 0;
+        return true;
+      }
+      const { node, ended } = this.#trie.step(s.token, symbol);
+      s.token = node;
+      return always || ended;
+    }
+    const word = isWord(symbol);
+    const ended = (!word && s.inWord === 1) || symbol === NEWLINE;
+    s.inWord = word ? 1 : 0;
+    return always || ended;
   }
 
   push(symbol: number): boolean {
@@ -43,15 +77,8 @@ export class Patcher {
     const t = s.position++;
     if (this.#config.patching === "flat") return true;
     if (this.#config.patching === "stride") return t % this.#config.stride === 0;
-    const word = isWord(symbol);
     s.bucket = Math.min(PATCH_BURST, s.bucket + 1 / this.#config.minBytesPerPatch);
-    const wanted =
-      t === 0 ||
-      (!word && s.inWord === 1) ||
-      symbol === NEWLINE ||
-      symbol > 255 ||
-      t - s.last >= MAX_PATCH_BYTES;
-    s.inWord = word ? 1 : 0;
+    const wanted = this.#wanted(symbol, t);
     if (!wanted || s.bucket < 1) return false;
     s.bucket -= 1;
     s.last = t;
@@ -83,7 +110,7 @@ export interface PatchMap {
 
 /** The patches of one window of symbols, from a fresh rule state. Throws nothing: the bucket bounds the count. */
 export function patchWindow(
-  config: Pick<ModelConfig, "patching" | "stride" | "minBytesPerPatch">,
+  config: PatchConfig,
   symbols: ArrayLike<number>,
   capacity: number,
 ): PatchMap {

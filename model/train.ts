@@ -2,21 +2,25 @@
  * Training from files to a model directory: memory, network, mixer, held-out score. Checkpoints at bounded
  * intervals; a resumed run goes on where the last one stood, and sees what it would have seen.
  */
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import type { AutoChoice } from "./autoPreset.ts";
 import type { CorpusFile } from "./bytes.ts";
+import { trainBpe } from "./bpe.ts";
 import type { CandidateWeights } from "./candidates/candidateWeights.ts";
 import {
+  BPE_FILE,
+  readConfig,
   readManifest,
   readModelFile,
   saveModel,
   type Manifest,
   type ManifestFields,
 } from "./checkpoint.ts";
-import { presetConfig, type ModelConfig, type Preset } from "./config.ts";
-import type { Device, DeviceChoice } from "./device.ts";
+import { presetConfig, type ModelConfig } from "./config.ts";
+import { concatenate, corpusHash } from "./corpus.ts";
+import type { Device } from "./device.ts";
 import { CheckpointError, CorpusError } from "./errors.ts";
 import { createFactEncoder, type FactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
@@ -29,65 +33,15 @@ import { buildMemory, type BuiltMemory } from "./memory/build.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { loadEngram, Predictor, type ModelParts } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
+import { chooseRun, keepSpeed, lessTime } from "./probe.ts";
 import { decodeSafetensors, encodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Sampler } from "./sampler.ts";
 import { batchAt, learningRateFactor, stepsFor } from "./schedule.ts";
 import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
+import type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
 
-export interface TrainProgress {
-  readonly phase: "facts" | "indexing" | "training" | "evaluating" | "saving";
-  readonly step: number;
-  readonly steps: number;
-  readonly bytes: number;
-  readonly totalBytes: number;
-  readonly seconds: number;
-  readonly secondsLeft: number;
-  /** Bits per byte of the last read batch. */
-  readonly loss: number;
-  readonly heldoutBpb?: number;
-  readonly bytesPerSecond: number;
-  readonly device: string;
-}
-
-export interface TrainOptions {
-  readonly files: readonly CorpusFile[];
-  readonly heldout: readonly CorpusFile[];
-  /** Other people's files to learn from first (the config's dependencyShare); neither memory nor score has them. */
-  readonly dependencies?: readonly CorpusFile[];
-  readonly out: string;
-  readonly preset: Preset;
-  readonly bytes?: number;
-  readonly minutes?: number;
-  readonly seed: number;
-  readonly device: DeviceChoice;
-  readonly lexicon?: FactLexicon;
-  readonly symbols?: unknown;
-  readonly resume?: boolean;
-  readonly overrides?: Partial<ModelConfig>;
-  readonly onProgress?: (p: TrainProgress) => void;
-  /** Read between steps. */
-  readonly control?: { paused: boolean };
-  readonly signal?: AbortSignal;
-  readonly logger?: Logger;
-  /** An open device to use instead of opening one. */
-  readonly on?: { device: Device; reason: string };
-}
-
-export interface TrainResult {
-  readonly params: number;
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly bytes_per_s: number;
-  readonly device: string;
-  readonly deviceReason: string;
-  readonly heldout_bpb: number | null;
-  readonly heldout_bpb_network: number | null;
-  readonly heldout_bpb_memory: number | null;
-  readonly stopped: "done" | "aborted";
-  /** Plain words where something is worth knowing, e.g. that the memory does the work. */
-  readonly notes: readonly string[];
-}
+export type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
 
 /** At most this much work is lost when the process dies. */
 const CHECKPOINT_SECONDS = 20;
@@ -108,13 +62,6 @@ const TINY_CORPUS_BYTES = 4096;
 
 const gzipJson = (value: unknown): Uint8Array => gzipSync(Buffer.from(JSON.stringify(value)));
 
-function corpusHash(files: readonly CorpusFile[]): string {
-  const hash = createHash("sha256");
-  for (const f of files.toSorted((a, b) => (a.path < b.path ? -1 : 1)))
-    hash.update(f.path).update("\0").update(f.bytes).update("\0");
-  return hash.digest("hex");
-}
-
 export async function train(o: TrainOptions): Promise<TrainResult> {
   const run = new TrainingRun(o);
   return run.run();
@@ -122,7 +69,7 @@ export async function train(o: TrainOptions): Promise<TrainResult> {
 
 class TrainingRun {
   readonly #o: TrainOptions;
-  readonly #config: ModelConfig;
+  #config: ModelConfig;
   readonly #logger: Logger;
   readonly #lexicon: FactLexicon;
   #engram: EngramIndex | undefined;
@@ -139,7 +86,12 @@ class TrainingRun {
   #step = 0;
   #steps = 0;
   #target = 0;
+  /** Preset auto has both bounds, others one. */
+  #boundByBytes: boolean;
+  /** Training seconds after which the run ends. */
+  #limitSeconds: number | undefined;
   #bytes = 0;
+  #bytesBefore = 0;
   #secondsBefore = 0;
   #heldoutBpb: number | undefined;
   #loss = Number.NaN;
@@ -156,7 +108,22 @@ class TrainingRun {
         "choose a folder with text files",
       );
     if (o.resume === true) this.#openCheckpoint();
-    this.#config = this.#manifest?.config ?? presetConfig(o.preset, o.overrides);
+    // Preset auto is chosen when the device is open; until then any size will do to check the overrides.
+    const preset = o.preset === "auto" ? "nano" : o.preset;
+    this.#config =
+      this.#manifest === undefined
+        ? presetConfig(preset, o.overrides)
+        : readConfig(o.out, this.#manifest);
+    const before = this.#manifest;
+    const asked = o.minutes === undefined || o.bytes !== undefined ? undefined : o.minutes * 60;
+    const stored = before?.targetSeconds;
+    this.#boundByBytes =
+      before === undefined ? asked === undefined : before.targetBytes !== undefined;
+    // What preset auto chose holds after a resume too.
+    this.#limitSeconds =
+      this.#boundByBytes && stored !== undefined && asked !== undefined
+        ? Math.min(stored, asked)
+        : (asked ?? stored);
     this.#lexicon = o.lexicon ?? new FactLexicon();
   }
 
@@ -178,6 +145,7 @@ class TrainingRun {
     };
     this.#step = manifest.step;
     this.#bytes = manifest.bytesSeen;
+    this.#bytesBefore = manifest.bytesSeen;
     this.#secondsBefore = manifest.seconds;
   }
 
@@ -187,9 +155,9 @@ class TrainingRun {
 
   /** Share of the run that is done: of its bytes, or of its minutes. */
   #done(): number {
-    if (this.#o.minutes !== undefined && this.#o.bytes === undefined)
-      return Math.min(1, this.#seconds() / (this.#o.minutes * 60));
-    return Math.min(1, this.#bytes / this.#target);
+    const byClock = this.#limitSeconds === undefined ? 0 : this.#seconds() / this.#limitSeconds;
+    const byBytes = this.#boundByBytes ? this.#bytes / this.#target : 0;
+    return Math.min(1, Math.max(byClock, byBytes));
   }
 
   #report(phase: TrainProgress["phase"], device: string): void {
@@ -219,12 +187,16 @@ class TrainingRun {
     try {
       this.#report("indexing", device.name);
       this.#fillMemory();
+      const auto = this.#o.preset === "auto" && this.#manifest === undefined;
+      const chosen = auto ? await this.#choose(device) : undefined;
+      if (this.#config.patching === "bpe" && this.#config.bpeTokens === undefined)
+        this.#config = { ...this.#config, bpeTokens: trainBpe(files, this.#config.bpeSize) };
       const encoder =
         this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
       const dependencies = this.#dependencies(encoder);
       const perStep = this.#config.batch * this.#config.context;
-      const target = this.#o.bytes ?? sampler.totalSymbols * this.#config.epochs;
+      const target = chosen?.bytes ?? this.#o.bytes ?? sampler.totalSymbols * this.#config.epochs;
       this.#target =
         this.#manifest?.targetBytes ??
         (this.#manifest?.steps ?? Math.max(1, Math.round(target / perStep))) * perStep;
@@ -234,6 +206,7 @@ class TrainingRun {
           `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
         );
       this.#fillEngram();
+      const compiling = performance.now();
       trainer = await Trainer.create({
         device,
         config: this.#config,
@@ -244,6 +217,8 @@ class TrainingRun {
       if (this.#restored !== undefined)
         trainer.restore(this.#restored.averaged, this.#restored.state);
       this.#restored = undefined;
+      if (chosen !== undefined && this.#limitSeconds !== undefined)
+        this.#limitSeconds = lessTime(this.#limitSeconds, (performance.now() - compiling) / 1000);
       // Compiling and indexing are no training time: rates and the clock start here.
       this.#started = performance.now();
       const stopped = await this.#loop(device, trainer, { sampler, dependencies });
@@ -254,6 +229,27 @@ class TrainingRun {
       trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
     }
+  }
+
+  async #choose(device: Device): Promise<AutoChoice> {
+    const { files, minutes, bytes, overrides, heldout } = this.#o;
+    const chosen = await chooseRun({
+      device,
+      dir: this.#o.speedsIn ?? this.#o.out,
+      files,
+      heldout,
+      overrides,
+      minutes,
+      bytes,
+      elapsed: () => this.#seconds(),
+    });
+    this.#config = chosen.config;
+    this.#boundByBytes = true;
+    this.#limitSeconds = chosen.limitSeconds;
+    this.#notes.push(chosen.note);
+    this.#logger.info(chosen.note);
+    this.#o.onChoice?.(chosen.choice);
+    return chosen.choice;
   }
 
   /** The files of dependencies, for the first part of the run. */
@@ -455,7 +451,8 @@ class TrainingRun {
       seed,
       step: this.#step,
       steps: this.#steps,
-      targetBytes: this.#target,
+      ...(this.#boundByBytes ? { targetBytes: this.#target } : {}),
+      ...(this.#limitSeconds === undefined ? {} : { targetSeconds: this.#limitSeconds }),
       bytesSeen: this.#bytes,
       seconds: this.#seconds(),
       finished: finished === 1,
@@ -486,6 +483,9 @@ class TrainingRun {
             "memory.bin": (await this.#memory!).bytes,
             ...(this.#engram === undefined ? {} : { "engram.bin": this.#engram.serialize() }),
             "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
+            ...(this.#config.bpeTokens === undefined
+              ? {}
+              : { [BPE_FILE]: Buffer.from(JSON.stringify(this.#config.bpeTokens)) }),
             ...(this.#o.symbols === undefined
               ? {}
               : { "symbols.json.gz": gzipJson(this.#o.symbols) }),
@@ -506,6 +506,12 @@ class TrainingRun {
     stopped: "done" | "aborted",
   ): Promise<TrainResult> {
     const seconds = this.#seconds();
+    if (stopped === "done" && this.#o.preset === "auto")
+      keepSpeed(this.#o.speedsIn ?? this.#o.out, device, {
+        preset: this.#config.preset,
+        bytes: this.#bytes - this.#bytesBefore,
+        seconds: seconds - this.#secondsBefore,
+      });
     let scores: Manifest["heldout"] = { bpb: null, network: null, memory: null };
     if (stopped === "done") {
       this.#report("evaluating", device.name);
@@ -561,14 +567,4 @@ class TrainingRun {
     this.#candidates = candidates;
     return scores;
   }
-}
-
-function concatenate(files: readonly CorpusFile[]): Uint8Array {
-  const out = new Uint8Array(files.reduce((sum, f) => sum + f.bytes.length, 0));
-  let at = 0;
-  for (const f of files) {
-    out.set(f.bytes, at);
-    at += f.bytes.length;
-  }
-  return out;
 }

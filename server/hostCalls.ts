@@ -11,7 +11,7 @@ export interface LoadedModel {
 export interface TrainParams {
   readonly filesManifest: string;
   readonly out: string;
-  readonly preset: "nano" | "small" | "base";
+  readonly preset: "auto" | "nano" | "small" | "base";
   readonly minutes?: number;
   readonly seed: number;
   readonly device: "auto" | "gpu" | "cpu";

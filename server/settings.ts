@@ -66,7 +66,8 @@ export const SETTINGS = {
     schema: z.number().min(0.1).max(1440),
     default: 30,
     scope: "machine",
-    description: "How long one training run may take, in minutes.",
+    description:
+      "How long one training run may take, in minutes. With the model preset `auto` it takes three at most.",
   }),
   "training.pauseWhileTyping": setting({
     schema: z.boolean(),
@@ -75,11 +76,12 @@ export const SETTINGS = {
     description: "When training runs on the CPU, pause it while you type. The status bar says so.",
   }),
   "model.preset": setting({
-    schema: z.enum(["nano", "small", "base"]),
-    default: "nano",
+    schema: z.enum(["auto", "nano", "small", "base"]),
+    default: "auto",
     scope: "machine",
     description: "How large a model to train.",
     valueDescriptions: [
+      "By the size of the workspace and the measured speed of this machine, so that training ends in about three minutes.",
       "About 2 million parameters: minutes, also without a GPU.",
       "About 12 million parameters: for a GPU.",
       "About 32 million parameters: for a large GPU and a large workspace.",

@@ -6,7 +6,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
+import { AUTO_SECONDS, HostExitError, NarrowError, type Logger } from "../model/index.ts";
 import { meansNoGpu, type TrainOutcome, type TrainParams } from "./hostCalls.ts";
 import type { ModelProcess } from "./modelProcess.ts";
 import type { DeviceSummary, ModelState, StartOutcome, TrainingPoint } from "./protocol.ts";
@@ -232,7 +232,7 @@ export class TrainScheduler {
             ...corpus,
             out: this.parts.directory(),
             preset: settings["model.preset"],
-            minutes: settings["training.budgetMinutes"],
+            minutes: minutesOf(settings),
             seed: SEED,
             device: this.parts.host.safeMode ? "cpu" : settings["device.backend"],
             resume: resume || attempt > 1,
@@ -362,6 +362,12 @@ export class TrainScheduler {
       error: error instanceof Error ? error.message : String(error),
     });
   }
+}
+
+/** A preset that is chosen by itself does not make anybody wait. */
+function minutesOf(settings: Settings): number {
+  const budget = settings["training.budgetMinutes"];
+  return settings["model.preset"] === "auto" ? Math.min(AUTO_SECONDS / 60, budget) : budget;
 }
 
 const NOT_STARTED: DeviceSummary = {

@@ -74,6 +74,8 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   batchRampUntil: "any",
   renameRate: "any",
   dependencyShare: "any",
+  bpeSize: "any",
+  bpeTokens: "any",
 };
 
 /** Throws ConfigError, naming the field, where the PyTorch module has no code for a model. */

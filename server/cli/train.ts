@@ -4,7 +4,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import { join, relative, resolve, sep } from "node:path";
-import { CheckpointError, CorpusError, train } from "../../model/index.ts";
+import { AUTO_SECONDS, CheckpointError, CorpusError, train } from "../../model/index.ts";
 import type { CorpusFile, TrainOptions, TrainResult } from "../../model/index.ts";
 import { DEFAULT_MAX_FILE_KIB, walkCorpus } from "../corpus/walk.ts";
 import { splitHeldout } from "../corpus/split.ts";
@@ -15,9 +15,11 @@ import { corpusReport, leftOutSummary } from "./corpusReport.ts";
 import { bpb, clock, plural, ProgressLine, rate, size, terminalLogger } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
-const PRESETS = ["nano", "small", "base"] as const;
+const PRESETS = ["auto", "nano", "small", "base"] as const;
 /** Language servers may take this share of the time that --minutes gives, within bounds. */
 const FACTS_SHARE = 0.25;
+/** Facts may have taken all of a very short run. */
+const MIN_MINUTES = 0.02;
 /** A language server needs this long to start at all. */
 const FACTS_MIN_MS = 12_000;
 const FACTS_MAX_MS = 60_000;
@@ -31,11 +33,14 @@ export const TRAIN: CommandSpec = {
     preset: {
       value: PRESETS.join("|"),
       choices: PRESETS,
-      fallback: "nano",
-      help: "size of the model",
+      fallback: "auto",
+      help: "size of the model; auto: by the workspace and this machine's measured speed, about three minutes in all",
     },
     bytes: { value: "N", help: "how many bytes to train on, such as 39e6" },
-    minutes: { value: "M", help: "how long to train, instead of --bytes" },
+    minutes: {
+      value: "M",
+      help: "how long to train, instead of --bytes; with preset auto, the whole run",
+    },
     seed: { value: "S", fallback: "1", help: "seed of every random choice" },
     device: DEVICE_FLAG,
     facts: {
@@ -63,6 +68,7 @@ export const TRAIN: CommandSpec = {
 };
 
 export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<void> {
+  const started = performance.now();
   const bytes = flags.number("bytes", { min: 1 });
   const minutes = flags.number("minutes", { min: 0.01, max: 10_000 });
   if (bytes !== undefined && minutes !== undefined)
@@ -102,9 +108,12 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     files: split.train,
     root,
     budgetMs:
-      minutes === undefined
+      minutes === undefined && flags.need("preset") !== "auto"
         ? FACTS_MAX_MS
-        : Math.min(FACTS_MAX_MS, Math.max(FACTS_MIN_MS, minutes * 60_000 * FACTS_SHARE)),
+        : Math.min(
+            FACTS_MAX_MS,
+            Math.max(FACTS_MIN_MS, (minutes ?? AUTO_SECONDS / 60) * 60_000 * FACTS_SHARE),
+          ),
     sources: flags.need("facts") as "auto" | "off",
     onProgress: (p) => progress.show("facts", p.done / Math.max(1, p.total), [p.languageId]),
     signal: terminal.signal,
@@ -115,6 +124,8 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     terminal.err(
       `facts: ${one.languageId} from ${one.source}, ${one.answered} of ${plural(one.files, "file")}, ${(one.ms / 1000).toFixed(1)} s${one.why === "" ? "" : ` (${one.why})`}\n`,
     );
+  const auto = flags.need("preset") === "auto";
+  const factsMinutes = (performance.now() - started) / 60_000;
   const options: TrainOptions = {
     files: split.train,
     heldout: split.heldout,
@@ -127,7 +138,16 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     signal: terminal.signal,
     logger,
     ...(bytes === undefined ? {} : { bytes }),
-    ...(minutes === undefined ? {} : { minutes }),
+    // A preset that is chosen by itself counts what was spent before.
+    ...(auto
+      ? { minutes: Math.max(MIN_MINUTES, (minutes ?? AUTO_SECONDS / 60) - factsMinutes) }
+      : minutes === undefined
+        ? {}
+        : { minutes }),
+    onChoice: (choice) => {
+      progress.close();
+      terminal.err(`auto: ${choice.why.join("\nauto: ")}\n`);
+    },
     ...(overrides === undefined ? {} : { overrides }),
     ...(dependencies.length === 0 ? {} : { dependencies }),
     lexicon: facts.lexicon,
@@ -175,7 +195,7 @@ function parseOverrides(text: string | undefined): TrainOptions["overrides"] {
 
 /** What an interrupted training may leave before its first checkpoint. */
 const OURS =
-  /^(metrics\.jsonl|manifest\.json\.new|(weights|optimizer|memory|engram|lexicon|symbols)-[0-9a-f]+\..+)$/;
+  /^(metrics\.jsonl|speed\.json(\.new)?|manifest\.json\.new|(weights|optimizer|memory|engram|lexicon|symbols|bpe)-[0-9a-f]+\..+)$/;
 
 /** Refuses to mix a model with other files, and says early when the place cannot be used. */
 async function checkOut(out: string, kind: "fresh" | "resume"): Promise<void> {

@@ -1,6 +1,7 @@
 /** Decoding, scoring and causality of the whole network. */
 import { beforeAll, describe, expect, test } from "vitest";
 import fc from "fast-check";
+import { trainBpe } from "../../model/bpe.ts";
 import { headerSymbols } from "../../model/bytes.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { ModelConfig } from "../../model/config.ts";
@@ -72,6 +73,10 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
     { attention: "published", bands: 1, energyChannels: 8, patching: "flat" },
   ],
   ["grid attention, flat bytes", GRID],
+  [
+    "patches by tokens",
+    { patching: "bpe", bpeTokens: trainBpe(tinyFiles, 280), minBytesPerPatch: 2 },
+  ],
 ];
 
 describe("decoding", () => {

@@ -3,9 +3,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AutoChoice } from "../../model/autoPreset.ts";
+import { trainBpe } from "../../model/bpe.ts";
 import type { CorpusFile } from "../../model/bytes.ts";
-import { readManifest, readModelFile } from "../../model/checkpoint.ts";
+import { readConfig, readManifest, readModelFile } from "../../model/checkpoint.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
+import { Model } from "../../model/model.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 import { decodeSafetensors } from "../../model/safetensors.ts";
 import { train, type TrainOptions } from "../../model/train.ts";
@@ -27,9 +30,13 @@ const dependencies: readonly CorpusFile[] = [
 
 async function run(
   name: string,
-  o: Partial<TrainOptions> & { set?: Parameters<typeof tinyConfig>[0] },
+  o: { [K in keyof TrainOptions]?: TrainOptions[K] | undefined } & {
+    set?: Parameters<typeof tinyConfig>[0];
+  },
 ) {
-  const { set, ...rest } = o;
+  const { set, ...more } = o;
+  // Undefined takes an option away.
+  const rest = more as Partial<TrainOptions>;
   const out = join(folder, name);
   const device = await createCpuDevice({ threads: 0 });
   const result = await train({
@@ -88,5 +95,46 @@ describe("dependencies", () => {
     expect([...SuffixMemory.deserialize(memory).files()].sort()).toEqual(
       tinyFiles.map((f) => f.path).sort(),
     );
+  });
+});
+
+describe("patches by tokens", () => {
+  test("take a vocabulary that is kept beside the model, also over a resume", async () => {
+    const set = { patching: "bpe", bpeSize: 280 } as const;
+    const { manifest } = await run("bpe", { set });
+    expect(manifest.files["bpe.json"]).toBeDefined();
+    expect(manifest.config.bpeTokens).toBeUndefined();
+    const config = readConfig(join(folder, "bpe"), manifest);
+    expect(config.bpeTokens).toEqual(trainBpe(tinyFiles.slice(0, 2), 280));
+    const device = await createCpuDevice({ threads: 0 });
+    const model = await Model.load(join(folder, "bpe"), {
+      device: "cpu",
+      on: { device, reason: "a test" },
+    });
+    const score = await model.score({ ...tinyFiles[2]!, memory: "off", network: "on" });
+    expect(score.bits.every((x) => Number.isFinite(x) && x > 0)).toBe(true);
+    await model.dispose();
+  });
+});
+
+describe("preset auto", () => {
+  test("says what it chose before training, keeps to its time, and writes it down", async () => {
+    const choices: AutoChoice[] = [];
+    const { batch: _chosen, ...set } = tinyConfig();
+    const { result, manifest } = await run("auto", {
+      preset: "auto",
+      overrides: set,
+      minutes: 0.1,
+      bytes: undefined,
+      onChoice: (choice) => choices.push(choice),
+    });
+    expect(choices).toHaveLength(1);
+    const [choice] = choices;
+    expect(choice!.preset).toBe("nano");
+    expect(manifest.config.batch).toBe(choice!.batch);
+    expect(manifest.targetSeconds).toBeLessThanOrEqual(6);
+    expect(result.seconds).toBeLessThan(7);
+    expect(result.bytes).toBeLessThanOrEqual(choice!.bytes + choice!.batch * 64);
+    expect(result.notes.join()).toContain("chosen: nano at");
   });
 });

@@ -135,6 +135,13 @@ describe("a run", () => {
     });
   });
 
+  test("that chooses its size takes three minutes at most", async () => {
+    const { host, scheduler, started } = schedule({ training: { budgetMinutes: 30 } });
+    await scheduler.start({ resume: false });
+    await started();
+    expect(host.training().params).toMatchObject({ preset: "auto", minutes: 3 });
+  });
+
   test("shows its share by the clock, never backwards, and keeps the last held-out score", async () => {
     const { scheduler, states, started } = schedule();
     await scheduler.start({ resume: false });
