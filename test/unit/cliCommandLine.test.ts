@@ -87,7 +87,7 @@ describe("the command line", () => {
     ],
     [
       ["train", "--workspace", ".", "--out", "m", "--preset", "huge"],
-      'narrowgauge: --preset cannot be "huge"\nhint: choose one of nano, small, base\n',
+      'narrowgauge: --preset cannot be "huge"\nhint: choose one of auto, nano, small, base\n',
     ],
     [
       ["train", "--workspace", ".", "--out", "m", "--bytes", "1", "--minutes", "1"],
