@@ -29,7 +29,7 @@ export interface Axis {
 const WIDTH = 420;
 const HEIGHT = 300;
 const LEFT = 62;
-const RIGHT = 14;
+const RIGHT = 26;
 const TOP = 40;
 const BOTTOM = 46;
 const LEGEND_ROW = 20;
@@ -57,13 +57,12 @@ function position(axis: Axis, length: number): (v: number) => number {
   const scale = axis.log === true ? Math.log10 : (v: number): number => v;
   const from = scale(axis.from);
   const to = scale(axis.to);
-  return (v) => {
-    const clamped = Math.min(axis.to, Math.max(axis.from, v));
-    return (length * (scale(clamped) - from)) / (to - from);
-  };
+  // A logarithm has no place for zero: such points lie below the axis, where they are clipped.
+  const least = axis.log === true ? axis.from / 2 : -Infinity;
+  return (v) => (length * (scale(Math.max(least, v)) - from)) / (to - from);
 }
 
-function drawPanel(panel: Panel, at: number, colorOf: ReadonlyMap<string, number>): string {
+function drawPanel(panel: Panel, index: number, colorOf: ReadonlyMap<string, number>): string {
   const width = WIDTH - LEFT - RIGHT;
   const height = HEIGHT - TOP - BOTTOM;
   const x = position(panel.x, width);
@@ -89,6 +88,10 @@ function drawPanel(panel: Panel, at: number, colorOf: ReadonlyMap<string, number
       `<path class="axis" stroke-dasharray="3 3" d="M0 ${f(y(panel.mark.y))}H${width}"/>`,
       `<text x="${width - 4}" y="${f(y(panel.mark.y) - 5)}" text-anchor="end">${escape(panel.mark.name)}</text>`,
     );
+  const clip = `panel${index}`;
+  parts.push(
+    `<clipPath id="${clip}"><path d="M-4 -4H${width + 4}V${height + 4}H-4z"/></clipPath><g clip-path="url(#${clip})">`,
+  );
   for (const s of panel.series) {
     const color = colorOf.get(s.name)!;
     const path = s.points.map(([px, py], i) => `${i === 0 ? "M" : "L"}${f(x(px))} ${f(y(py))}`);
@@ -100,7 +103,8 @@ function drawPanel(panel: Panel, at: number, colorOf: ReadonlyMap<string, number
         ),
       );
   }
-  return `<g transform="translate(${at + LEFT} ${TOP})">${parts.join("\n")}</g>`;
+  parts.push("</g>");
+  return `<g transform="translate(${index * WIDTH + LEFT} ${TOP})">${parts.join("\n")}</g>`;
 }
 
 /** One SVG document; a name has the same colour in all panels. */
@@ -134,7 +138,7 @@ text{font:12px system-ui,sans-serif;fill:#1f2328}
 ${colors(0)}
 @media (prefers-color-scheme:dark){text{fill:#e6edf3}.grid,.axis{stroke:#e6edf3}${colors(1)}}
 </style>
-${panels.map((p, i) => drawPanel(p, i * WIDTH, colorOf)).join("\n")}
+${panels.map((p, i) => drawPanel(p, i, colorOf)).join("\n")}
 ${legend.join("\n")}
 </svg>
 `;

@@ -86,7 +86,7 @@ describe("nearest matrix", () => {
   });
 });
 
-test("a chart clamps to its axes, escapes names and follows the reader's theme", () => {
+test("a chart clips to its axes, escapes names and follows the reader's theme", () => {
   const svg = chart(
     [
       {
@@ -98,7 +98,8 @@ test("a chart clamps to its axes, escapes names and follows the reader's theme",
             name: "one & two",
             points: [
               [1, 0],
-              [1e9, 5],
+              [100, 1],
+              [0, 0.5],
             ],
           },
         ],
@@ -109,5 +110,6 @@ test("a chart clamps to its axes, escapes names and follows the reader's theme",
   expect(svg).toContain("a &lt; b");
   expect(svg).toContain("one &amp; two");
   expect(svg).toContain("prefers-color-scheme:dark");
-  expect(svg).toContain('d="M0.0 214.0L344.0 0.0"');
+  expect(svg).toContain('d="M0.0 214.0L332.0 0.0L-50.0 107.0"');
+  expect(svg).toContain('<g clip-path="url(#panel0)">');
 });
