@@ -22,7 +22,7 @@ export const permutationParameters = (S: number): number =>
   Array.from({ length: S }, (_, i) => i + 1).reduce((a, b) => a * b, 1);
 
 /** Workgroup memory per row, in floats: one weight per permutation. */
-export const permutationFloats = permutationParameters;
+export const permutationFloats = (S: number): number => permutationParameters(S);
 
 /** Permutations are packed, four bits for each row's column, row 0 lowest. A software compiler takes long to unroll
  *  loops over them. */

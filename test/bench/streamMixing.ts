@@ -89,9 +89,9 @@ function outcomeOf(rate: number, tasks: readonly Task[], runs: readonly Run[]): 
   };
 }
 
-/** The rate that reaches 1 % soonest; if none does, the one that ends lowest. */
+/** The rate that comes within 1 % soonest and ends there too; if none does, the one that ends lowest. */
 function bestOf(sweep: readonly Outcome[]): Outcome {
-  const reached = sweep.filter((o) => o.steps !== null);
+  const reached = sweep.filter((o) => o.steps !== null && o.overFloor <= WITHIN);
   return reached.length > 0
     ? reached.reduce((a, b) => (b.steps! < a.steps! ? b : a))
     : sweep.reduce((a, b) => (b.final < a.final ? b : a));
