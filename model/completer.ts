@@ -248,7 +248,8 @@ export class Completer {
       }
       const network = known!.p.subarray(row * 256, (row + 1) * 256);
       const { matchLength, total } = cursor.predict(memory);
-      this.#mixer.mix({ network, memory, matchLength, total }, mixed);
+      const last = out.at(-1) ?? o.before.at(-1) ?? NEWLINE;
+      this.#mixer.mix({ network, memory, matchLength, total, last }, mixed);
       names?.adjust(mixed);
       let best = 0;
       for (let byte = 1; byte < 256; byte++) if (mixed[byte]! > mixed[best]!) best = byte;
@@ -339,7 +340,8 @@ export class Completer {
       const memory = new Float64Array(256);
       mixed = new Float64Array(256);
       const match = here.predict(memory);
-      this.#mixer.mix({ network: network.get(key)!, memory, ...match }, mixed);
+      const last = bytes.at(-1) ?? o.before.at(-1) ?? NEWLINE;
+      this.#mixer.mix({ network: network.get(key)!, memory, last, ...match }, mixed);
       mixtures.set(key, mixed);
       return mixed;
     };

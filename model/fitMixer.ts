@@ -2,7 +2,7 @@
  * Fits the mixture of memory and network on held-out files: first one weight per situation, then the ranked
  * logistic mixture on top. The reported score is cross-fitted: no file is measured with weights it was fitted on.
  */
-import { Mixer, type MixSample } from "./memory/mixer.ts";
+import { Mixer, type MixInput, type MixSample } from "./memory/mixer.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
 
 export type AnyMixer = Mixer | RankedMixer;
@@ -17,20 +17,17 @@ export interface Recorded {
   readonly total: Float64Array;
 }
 
-const FIT_RATE_FIRST = 0.01;
-const FIT_RATE_LAST = 0.002;
+const FIT_RATE_FIRST = 0.02;
+const FIT_RATE_LAST = 0.005;
 /** How fast a copy follows the file it is used on. */
-export const FOLLOW_RATE = 0.002;
+export const FOLLOW_RATE = 0.007;
 const FOLDS = 4;
+const LINE_END = 10;
 
 /** Calls visit with the mixer's input for every byte of a file, in order. */
 function replay(
   r: Recorded,
-  visit: (
-    input: { network: Float32Array; memory: Float64Array; matchLength: number; total: number },
-    byte: number,
-    at: number,
-  ) => void,
+  visit: (input: MixInput & { network: Float32Array }, byte: number, at: number) => void,
 ): void {
   const memory = new Float64Array(256);
   for (let at = 0; at < r.bytes.length; at++) {
@@ -45,6 +42,7 @@ function replay(
         memory,
         matchLength: r.matchLength[at]!,
         total: r.total[at]!,
+        last: at === 0 ? LINE_END : r.bytes[at - 1]!,
       },
       r.bytes[at]!,
       at,

@@ -53,6 +53,9 @@ export interface ScoreOptions {
   readonly record?: 0 | 1;
 }
 
+/** Stands for the byte before the first one. */
+const LINE_END = 10;
+
 /** The parts a model is made of; `Model.load` reads them, training hands them over. */
 export interface ModelParts {
   readonly config: ModelConfig;
@@ -166,7 +169,8 @@ export class Predictor {
       const match = cursor?.predict(fromMemory);
       let distribution: Float64Array | Float32Array;
       if (network !== undefined && match !== undefined) {
-        const input = { network, memory: fromMemory, ...match };
+        const last = at === 0 ? LINE_END : o.bytes[at - 1]!;
+        const input = { network, memory: fromMemory, last, ...match };
         if (recorded !== undefined) {
           recorded.network.set(network, at * 256);
           recorded.memory.set(fromMemory, at * 256);

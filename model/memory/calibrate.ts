@@ -32,8 +32,6 @@ const BYTES_PER_FILE = 24_000;
 const FIRST_RATE = 0.02;
 const SEEN_LIMIT = 60_000;
 const LAST_RATE = 0.002;
-/** Every so many files one is read without absorbing its own bytes, so that those weights are learned too. */
-const WITHOUT_OWN = 6;
 
 export async function calibrateWeights(
   source: CalibrationSource,
@@ -54,8 +52,7 @@ export async function calibrateWeights(
     Math.max(bytesSeen / Math.max(1, planned), (performance.now() - begin) / budgetMs);
   for (const path of paths) {
     if (done() >= 1 || o.signal?.aborted === true) break;
-    const absorbOwn = filesSeen % WITHOUT_OWN === WITHOUT_OWN - 1 ? 0 : 1;
-    const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn, adapt: 0 });
+    const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn: 1, adapt: 0 });
     const content = source.files
       .get(path)!
       .subarray(0, Math.min(BYTES_PER_FILE, planned - bytesSeen));

@@ -2,8 +2,10 @@
  *  other of that file. A cursor is a snapshot: later changes of the memory do not reach it. */
 
 import { invariant } from "../errors.ts";
-import type { BlendWeights } from "./blendWeights.ts";
+import { OWN_KINDS, type BlendWeights } from "./blendWeights.ts";
+import { CodeContext } from "./codeContext.ts";
 import { Levels } from "./levels.ts";
+import { OwnContexts } from "./ownContexts.ts";
 import { OwnIndex } from "./ownIndex.ts";
 import { RankedBlend, type Lesson } from "./rankedBlend.ts";
 import { SegmentWalk } from "./segment.ts";
@@ -32,8 +34,6 @@ const DRAFT_ORDER = 2;
 const DRAFT_SHARE = 0.2;
 const ADAPT_RATE = 0.002;
 const ADAPT_SEEN_LIMIT = 500;
-/** Stands for the byte before the first one. */
-const LINE_END = 10;
 
 export interface CursorParts {
   /** Segments whose counts are added (sign 1) or taken away (sign −1). */
@@ -42,7 +42,7 @@ export interface CursorParts {
   readonly absorbOwn: 0 | 1;
   readonly adapt: 0 | 1;
   /** What was read before, where this goes on from another cursor. */
-  readonly own?: OwnIndex;
+  readonly own?: { readonly index: OwnIndex; readonly contexts: OwnContexts };
 }
 
 export class WalkCursor implements MemoryCursor {
@@ -56,12 +56,16 @@ export class WalkCursor implements MemoryCursor {
   private readonly adapt: 0 | 1;
   private levelsAreFresh = false;
   private predicted = false;
-  private last = LINE_END;
+  private readonly context = new CodeContext();
+  private readonly ownContexts: OwnContexts | undefined;
 
   constructor(parts: CursorParts) {
     this.walks = parts.walks;
     this.drafts = parts.walks.map((walk) => new SegmentWalk(walk.segment, walk.sign));
-    this.own = parts.absorbOwn === 1 ? (parts.own ?? new OwnIndex()) : undefined;
+    if (parts.absorbOwn === 1) {
+      this.own = parts.own?.index ?? new OwnIndex();
+      this.ownContexts = parts.own?.contexts ?? new OwnContexts();
+    }
     this.ownLevels = this.own === undefined ? undefined : new Levels();
     this.blend = new RankedBlend(parts.weights);
     this.sharedWeights = parts.weights;
@@ -72,7 +76,9 @@ export class WalkCursor implements MemoryCursor {
     if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
     this.own?.push(byte);
-    this.last = byte;
+    if (this.ownContexts !== undefined)
+      for (const kind of OWN_KINDS) this.ownContexts.add(this.context.hash[kind]!, byte);
+    this.context.push(byte);
     this.levelsAreFresh = false;
     this.predicted = false;
   }
@@ -80,7 +86,13 @@ export class WalkCursor implements MemoryCursor {
   predict(out: Float64Array): MemoryPrediction {
     this.refreshLevels();
     this.blend.predict(
-      { workspace: this.workspaceLevels, own: this.ownLevels, last: this.last },
+      {
+        workspace: this.workspaceLevels,
+        own: this.ownLevels,
+        walks: this.walks,
+        ownContexts: this.ownContexts,
+        context: this.context,
+      },
       out,
     );
     this.predicted = true;
@@ -105,18 +117,20 @@ export class WalkCursor implements MemoryCursor {
     invariant(!this.predicted, "a cursor was forked between a prediction and its byte");
     const fork = new WalkCursor({
       walks: this.walks.map((walk) => {
-        const copy = new SegmentWalk(walk.segment, walk.sign);
+        const copy = new SegmentWalk(walk.segment, walk.sign, walk.contexts);
         copy.copyFrom(walk);
         return copy;
       }),
       weights: this.sharedWeights,
       absorbOwn: this.own === undefined ? 0 : 1,
       adapt: this.adapt,
-      ...(this.own === undefined ? {} : { own: this.own.copy() }),
+      ...(this.own === undefined
+        ? {}
+        : { own: { index: this.own.copy(), contexts: this.ownContexts!.copy() } }),
     });
     if (this.blend.weights !== this.sharedWeights)
       fork.blend.weights = this.blend.weights.copy({ seenLimit: Infinity });
-    fork.last = this.last;
+    fork.context.copyFrom(this.context);
     return fork;
   }
 

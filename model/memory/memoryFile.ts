@@ -6,7 +6,8 @@ import { deflateSync, inflateSync } from "node:zlib";
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
 
-const MAGIC = "NGMEM002";
+const MAGIC = "NGMEM003";
+const OLDER: readonly string[] = ["NGMEM001", "NGMEM002"];
 const HASH_BYTES = 32;
 const HEADER_AT = MAGIC.length + HASH_BYTES + 4;
 
@@ -46,8 +47,15 @@ export function encodeMemory(o: MemoryContents): Uint8Array {
 export function decodeMemory(data: Uint8Array): MemoryContents {
   const buffer = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   if (buffer.length < HEADER_AT) throw damaged(`it has ${buffer.length} bytes`);
-  if (buffer.toString("latin1", 0, MAGIC.length) !== MAGIC)
-    throw damaged("it is no memory file of this version");
+  const magic = buffer.toString("latin1", 0, MAGIC.length);
+  if (OLDER.includes(magic)) {
+    throw new CheckpointError(
+      "NG_MEMORY_OLD",
+      "the memory of this model was written by an earlier version, whose weights mean something else",
+      "train again",
+    );
+  }
+  if (magic !== MAGIC) throw damaged("it is no memory file of this version");
   const stored = buffer.subarray(MAGIC.length, MAGIC.length + HASH_BYTES);
   const actual = createHash("sha256")
     .update(buffer.subarray(MAGIC.length + HASH_BYTES))

@@ -13,6 +13,8 @@ export interface MixInput {
   readonly matchLength: number;
   /** How often the matched context was seen. */
   readonly total: number;
+  /** The byte before the one to come; a line end at the beginning of a file. */
+  readonly last: number;
 }
 
 /** What both sides gave to the byte that came. */

@@ -1,63 +1,55 @@
 /** The distribution over the next byte, refined: the most probable bytes of the escape blend are asked one after the
- *  other "is it this one, if none before it?", each answered by a logistic mixture of what the counts of every order
- *  say about it; what is left goes to all other bytes in the escape blend's proportions. So the 256 probabilities sum
- *  to 1 by construction. `learn` corrects the weights after a byte is known, never before.
- *  Source: logistic mixing as in PAQ (Mahoney 2005) over symbol ranking instead of bits. */
+ *  other "is it this one, if none before it?". Each question is answered by logistic mixtures of what every count says
+ *  about it, one mixture per set of situations; their answers are mixed again and refined by how often such answers
+ *  were right. What is left goes to all other bytes in the escape blend's proportions, so the 256 probabilities sum to 1
+ *  by construction. `learn` corrects everything after a byte is known, never before.
+ *  Source: logistic mixing in two layers and adaptive probability maps as in PAQ (Mahoney 2005), over symbol ranking
+ *  instead of bits. */
 
 import {
-  BYTE_CLASSES,
+  COMBINING_SET,
   COUNT_INPUTS,
   INPUTS,
-  OWN_ORDERS,
-  OWN_SITUATIONS,
   RANKS,
-  STATES,
-  WORKSPACE_ORDERS,
-  WORKSPACE_SITUATIONS,
-  evidenceState,
-  logistic,
-  logit,
+  REFINE_HASHED_AT,
+  REFINE_HASHES,
+  REFINE_LIMIT,
+  REFINE_RANKS,
+  REFINE_STEPS,
+  SETS,
+  SET_STARTS,
+  unrefinedAt,
   type BlendWeights,
 } from "./blendWeights.ts";
+import type { CodeContext } from "./codeContext.ts";
+import { CANDIDATES, Evidence } from "./candidates.ts";
 import { escapeBlend } from "./escapeBlend.ts";
+import { EVIDENCE_STATES, evidenceState, logistic, logit } from "./evidence.ts";
 import type { Levels } from "./levels.ts";
-import { MAX_ORDER } from "./segment.ts";
+import type { OwnContexts } from "./ownContexts.ts";
+import type { SegmentWalk } from "./segment.ts";
+import { chooseSituations } from "./situations.ts";
 
-const CANDIDATES = 32;
-/** Bytes less probable than this in the escape blend are not asked about. */
-const CANDIDATE_FLOOR = 1e-4;
 /** Asking stops when the bytes asked about hold all but this much. */
 const SETTLED = 0.002;
 const LOWEST = 1e-4;
-const HIGHEST = 1 - 2e-4;
+const HIGHEST = 1 - 1e-4;
 const CONSTANT_INPUT = 0.3;
-const LEVELS = MAX_ORDER + 1;
-const NO_LEVEL = -1;
+const ANSWER_LIMIT = 12;
+/** Of the rate of the first layer. */
+const COMBINE_RATE = 0.1;
+const REFINE_RATE = 0.02;
+/** How much of the two refinements' mean correction is applied. */
+const REFINED = 0.5;
+
+/** What fresh refinement tables hold: the logistic function at each step. */
+const unrefined = Float64Array.from({ length: REFINE_STEPS + 1 }, (_, step) =>
+  Math.fround(unrefinedAt(step)),
+);
 
 const rankClass = Uint8Array.from({ length: CANDIDATES }, (_, rank) =>
   rank < 5 ? rank : rank < 8 ? 5 : rank < 12 ? 6 : rank < 18 ? 7 : 8,
 );
-
-/** Situation of a longest match; 0 is "nothing counted". */
-const orderClass = Uint8Array.from({ length: LEVELS }, (_, order) => {
-  const bounds = [2, 3, 4, 5, 6, 8, 12, 18, 32];
-  const found = bounds.findIndex((bound) => order < bound);
-  return 1 + (found === -1 ? bounds.length : found);
-});
-
-const byteClass = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte >= 97 && byte <= 122) return 0;
-  if (byte >= 65 && byte <= 90) return 1;
-  if (byte >= 48 && byte <= 57) return 2;
-  if (byte === 32) return 3;
-  if (byte === 10) return 4;
-  if (byte === 95 || byte === 36) return 5;
-  return byte >= 128 ? 6 : BYTE_CLASSES - 1;
-});
-
-const OWN_SET = WORKSPACE_SITUATIONS * RANKS * INPUTS;
-const CLASS_SET = OWN_SET + OWN_SITUATIONS * RANKS * INPUTS;
-const RANK_STRIDE = INPUTS;
 
 export interface Lesson {
   /** What came after the last prediction. */
@@ -67,82 +59,56 @@ export interface Lesson {
   readonly seenLimit: number;
 }
 
+/** All that is known of the place to predict. */
+export interface Place {
+  readonly workspace: Levels;
+  readonly own: Levels | undefined;
+  readonly walks: readonly SegmentWalk[];
+  readonly ownContexts: OwnContexts | undefined;
+  readonly context: CodeContext;
+}
+
 export class RankedBlend {
   weights: BlendWeights;
   private readonly escape = new Float64Array(256);
-  private readonly candidate = new Uint8Array(CANDIDATES);
-  private readonly candidateOf = new Int8Array(256).fill(-1);
-  private readonly counts = new Int32Array(2 * LEVELS * CANDIDATES);
-  private readonly levelOf = new Int16Array(COUNT_INPUTS);
-  private readonly left = new Float64Array(COUNT_INPUTS);
-  private readonly summed = new Float64Array(INPUTS);
+  private readonly evidence = new Evidence();
   // Of the last prediction, for `learn`:
   private asked = 0;
   private readonly input = new Float64Array(CANDIDATES * INPUTS);
   private readonly state = new Int32Array(CANDIDATES * COUNT_INPUTS);
+  private readonly setAnswer = new Float64Array(CANDIDATES * SETS);
   private readonly answer = new Float64Array(CANDIDATES);
-  private workspaceSet = 0;
-  private ownSet = 0;
-  private classSet = 0;
+  private readonly situation = new Int32Array(SETS);
+  /** Lower step of each answer in the two refinements, and how far it is to the upper one. */
+  private readonly byByte = new Int32Array(CANDIDATES);
+  private readonly byHash = new Int32Array(CANDIDATES);
+  private readonly between = new Float64Array(CANDIDATES);
 
   constructor(weights: BlendWeights) {
     this.weights = weights;
   }
 
-  /** Writes 256 probabilities that sum to 1. `last` is the byte before, or a line end at the beginning of a file. */
-  predict(
-    o: { workspace: Levels; own: Levels | undefined; last: number },
-    out: Float64Array,
-  ): void {
-    const { workspace, own } = o;
-    const { escape, candidate, candidateOf, levelOf, left, input, state, answer, summed } = this;
-    const { belief, weight } = this.weights;
-    escapeBlend(workspace, own, escape);
-    const candidates = this.rank();
-    this.gatherCounts(workspace, 0);
-    if (own !== undefined) this.gatherCounts(own, LEVELS);
-    this.chooseLevels(workspace, own);
-    const ownLevels = own === undefined ? 0 : own.levels;
-    this.workspaceSet =
-      (workspace.levels === 0 ? 0 : orderClass[workspace.order[0]!]!) * RANKS * INPUTS;
-    this.ownSet = OWN_SET + (ownLevels === 0 ? 0 : orderClass[own!.order[0]!]!) * RANKS * INPUTS;
-    this.classSet = CLASS_SET + byteClass[o.last]! * RANKS * INPUTS;
-
-    out.set(escape);
+  /** Writes 256 probabilities that sum to 1. */
+  predict(place: Place, out: Float64Array): void {
+    const { escape, evidence, answer } = this;
+    escapeBlend(place.workspace, place.own, escape);
+    const candidates = evidence.gather(place, escape);
+    const { candidate, candidateOf } = evidence;
+    chooseSituations({ ...place, sure: escape[candidate[0]!]! }, this.situation);
+    const { context } = place;
+    const tableByByte = context.last(1) * REFINE_RANKS;
+    const tableByHash =
+      (Math.imul(context.last(1), 0x9e35) + context.last(2) * 0x2f11 + context.last(3) * 0x11) &
+      (REFINE_HASHES - 1);
     let mass = 1;
     let escapeMass = 1;
     let rank = 0;
     for (; rank < candidates && mass > SETTLED; rank++) {
-      const offset = rankClass[rank]! * RANK_STRIDE;
-      const a = this.workspaceSet + offset;
-      const b = this.ownSet + offset;
-      const c = this.classSet + offset;
-      for (let i = 0; i < INPUTS; i++) summed[i] = weight[a + i]! + weight[b + i]! + weight[c + i]!;
-      const inputs = rank * INPUTS;
-      const states = rank * COUNT_INPUTS;
-      let sum = 0;
-      for (let i = 0; i < COUNT_INPUTS; i++) {
-        const total = left[i]!;
-        if (total <= 0) {
-          state[states + i] = -1;
-          input[inputs + i] = 0;
-          continue;
-        }
-        const count = this.counts[levelOf[i]! * CANDIDATES + rank]!;
-        const evidence = i * STATES + evidenceState(count, total);
-        const value = belief[evidence]!;
-        state[states + i] = evidence;
-        input[inputs + i] = value;
-        sum += value * summed[i]!;
-        left[i] = total - count;
-      }
       const byte = candidate[rank]!;
-      const share = logit(Math.min(escape[byte]! / escapeMass, 1 - 1e-6));
-      input[inputs + COUNT_INPUTS] = share;
-      input[inputs + COUNT_INPUTS + 1] = CONSTANT_INPUT;
-      sum += share * summed[COUNT_INPUTS]! + CONSTANT_INPUT * summed[COUNT_INPUTS + 1]!;
-      const yes = Math.min(HIGHEST, Math.max(LOWEST, logistic(sum)));
-      answer[rank] = yes;
+      this.fillInputs(rank, escape[byte]! / escapeMass);
+      const sum = this.mixSets(rank);
+      answer[rank] = clamped(logistic(sum));
+      const yes = this.refined(rank, sum, tableByByte, tableByHash);
       out[byte] = mass * yes;
       mass *= 1 - yes;
       escapeMass -= escape[byte]!;
@@ -157,104 +123,126 @@ export class RankedBlend {
     for (let i = 0; i < rank; i++) candidateOf[candidate[i]!] = -1;
   }
 
+  private fillInputs(rank: number, share: number): void {
+    const { input, state } = this;
+    const { belief } = this.weights;
+    const { counts, left } = this.evidence;
+    const inputs = rank * INPUTS;
+    const states = rank * COUNT_INPUTS;
+    for (let i = 0; i < COUNT_INPUTS; i++) {
+      const total = left[i]!;
+      if (total <= 0) {
+        state[states + i] = -1;
+        input[inputs + i] = 0;
+        continue;
+      }
+      const count = counts[i * CANDIDATES + rank]!;
+      const known = i * EVIDENCE_STATES + evidenceState(count, total);
+      state[states + i] = known;
+      input[inputs + i] = belief[known]!;
+      left[i] = total - count;
+    }
+    input[inputs + COUNT_INPUTS] = logit(Math.min(share, 1 - 1e-6));
+    input[inputs + COUNT_INPUTS + 1] = CONSTANT_INPUT;
+  }
+
+  /** Logit of the combined answer of all sets. */
+  private mixSets(rank: number): number {
+    const { input, setAnswer, situation } = this;
+    const { weight, combine } = this.weights;
+    const inputs = rank * INPUTS;
+    const combining = this.combining(rank);
+    let sum = 0;
+    for (let set = 0; set < SETS; set++) {
+      const row = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
+      let dot = 0;
+      for (let i = 0; i < INPUTS; i++) dot += weight[row + i]! * input[inputs + i]!;
+      dot = dot > ANSWER_LIMIT ? ANSWER_LIMIT : dot < -ANSWER_LIMIT ? -ANSWER_LIMIT : dot;
+      setAnswer[rank * SETS + set] = dot;
+      sum += combine[combining + set]! * dot;
+    }
+    return sum / SETS;
+  }
+
+  private combining(rank: number): number {
+    const situation = this.situation[COMBINING_SET]! - SET_STARTS[COMBINING_SET]!;
+    return (situation * RANKS + rankClass[rank]!) * SETS;
+  }
+
+  private refined(rank: number, sum: number, tableByByte: number, tableByHash: number): number {
+    const { refine } = this.weights;
+    const bounded = Math.max(-REFINE_LIMIT + 1e-3, Math.min(REFINE_LIMIT - 1e-3, sum));
+    const place = (bounded / (2 * REFINE_LIMIT) + 0.5) * REFINE_STEPS;
+    const step = Math.floor(place);
+    const between = place - step;
+    const byByte = (tableByByte + Math.min(rank, REFINE_RANKS - 1)) * (REFINE_STEPS + 1) + step;
+    const byHash =
+      REFINE_HASHED_AT + (tableByHash * 2 + Math.min(rank, 1)) * (REFINE_STEPS + 1) + step;
+    this.byByte[rank] = byByte;
+    this.byHash[rank] = byHash;
+    this.between[rank] = between;
+    const upper = (refine[byByte + 1]! + refine[byHash + 1]!) / 2 - unrefined[step + 1]!;
+    const lower = (refine[byByte]! + refine[byHash]!) / 2 - unrefined[step]!;
+    return clamped(this.answer[rank]! + REFINED * (lower * (1 - between) + upper * between));
+  }
+
   /** Moves the weights towards what came after the last prediction. */
   learn(o: Lesson): void {
-    const { candidate, input, state, answer } = this;
-    const { hits, seen, belief, weight } = this.weights;
+    const { candidate } = this.evidence;
     for (let rank = 0; rank < this.asked; rank++) {
       const hit = candidate[rank] === o.byte ? 1 : 0;
-      const step = o.rate * (hit - answer[rank]!);
-      const offset = rankClass[rank]! * RANK_STRIDE;
-      const inputs = rank * INPUTS;
-      for (let i = 0; i < INPUTS; i++) {
-        const change = step * input[inputs + i]!;
-        weight[this.workspaceSet + offset + i]! += change;
-        weight[this.ownSet + offset + i]! += change;
-        weight[this.classSet + offset + i]! += change;
-      }
-      const states = rank * COUNT_INPUTS;
-      for (let i = 0; i < COUNT_INPUTS; i++) {
-        const evidence = state[states + i]!;
-        if (evidence < 0) continue;
-        if (seen[evidence]! >= o.seenLimit) {
-          seen[evidence]! /= 2;
-          hits[evidence]! /= 2;
-        }
-        seen[evidence]! += 1;
-        hits[evidence]! += hit;
-        belief[evidence] = logit(hits[evidence]! / seen[evidence]!);
-      }
+      this.correctSets(rank, hit, o.rate);
+      this.correctRefinement(rank, hit);
+      this.countEvidence(rank, hit, o.seenLimit);
       if (hit === 1) break;
     }
     this.asked = 0;
   }
 
-  /** The most probable bytes of the escape blend, best first, equal ones by value. */
-  private rank(): number {
-    const { escape, candidate, candidateOf } = this;
-    let candidates = 0;
-    for (let byte = 0; byte < 256; byte++) {
-      const probability = escape[byte]!;
-      if (probability < CANDIDATE_FLOOR) continue;
-      let at: number;
-      if (candidates < CANDIDATES) at = candidates++;
-      else if (probability > escape[candidate[CANDIDATES - 1]!]!) at = CANDIDATES - 1;
-      else continue;
-      while (at > 0 && escape[candidate[at - 1]!]! < probability) {
-        candidate[at] = candidate[at - 1]!;
-        at--;
+  private correctSets(rank: number, hit: 0 | 1, rate: number): void {
+    const { input, setAnswer, situation } = this;
+    const { weight, combine } = this.weights;
+    const inputs = rank * INPUTS;
+    const combining = this.combining(rank);
+    const combineStep = COMBINE_RATE * SETS * rate * (hit - this.answer[rank]!);
+    for (let set = 0; set < SETS; set++) {
+      const dot = setAnswer[rank * SETS + set]!;
+      const step = rate * (hit - logistic(dot));
+      const row = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
+      for (let i = 0; i < INPUTS; i++) weight[row + i]! += step * input[inputs + i]!;
+      combine[combining + set]! += combineStep * dot;
+    }
+  }
+
+  private correctRefinement(rank: number, hit: 0 | 1): void {
+    const { refine } = this.weights;
+    const upper = REFINE_RATE * this.between[rank]!;
+    const lower = REFINE_RATE - upper;
+    const byByte = this.byByte[rank]!;
+    const byHash = this.byHash[rank]!;
+    refine[byByte]! += lower * (hit - refine[byByte]!);
+    refine[byByte + 1]! += upper * (hit - refine[byByte + 1]!);
+    refine[byHash]! += lower * (hit - refine[byHash]!);
+    refine[byHash + 1]! += upper * (hit - refine[byHash + 1]!);
+  }
+
+  private countEvidence(rank: number, hit: 0 | 1, seenLimit: number): void {
+    const { hits, seen, belief } = this.weights;
+    const states = rank * COUNT_INPUTS;
+    for (let i = 0; i < COUNT_INPUTS; i++) {
+      const known = this.state[states + i]!;
+      if (known < 0) continue;
+      if (seen[known]! >= seenLimit) {
+        seen[known]! /= 2;
+        hits[known]! /= 2;
       }
-      candidate[at] = byte;
+      seen[known]! += 1;
+      hits[known]! += hit;
+      belief[known] = logit(hits[known]! / seen[known]!);
     }
-    for (let rank = 0; rank < candidates; rank++) candidateOf[candidate[rank]!] = rank;
-    return candidates;
   }
+}
 
-  private gatherCounts(levels: Levels, firstLevel: number): void {
-    const { counts, candidateOf } = this;
-    counts.fill(0, firstLevel * CANDIDATES, (firstLevel + levels.levels) * CANDIDATES);
-    for (let level = 0; level < levels.levels; level++) {
-      const row = (firstLevel + level) * CANDIDATES;
-      const levelByte = levels.byteOf[level]!;
-      const levelCount = levels.countOf[level]!;
-      const end = levels.start[level]! + levels.size[level]!;
-      for (let i = levels.start[level]!; i < end; i++) {
-        const rank = candidateOf[levelByte[i]!]!;
-        if (rank >= 0) counts[row + rank] = levelCount[i]!;
-      }
-    }
-  }
-
-  /** Which level answers each count input, and its total; a missing one has total 0. */
-  private chooseLevels(workspace: Levels, own: Levels | undefined): void {
-    const { levelOf, left } = this;
-    left.fill(0);
-    levelOf.fill(NO_LEVEL);
-    for (let i = 0; i < 2 && i < workspace.levels; i++) {
-      levelOf[i] = i;
-      left[i] = workspace.total[i]!;
-    }
-    this.chooseOrders({ levels: workspace, orders: WORKSPACE_ORDERS, input: 2, firstLevel: 0 });
-    if (own === undefined || own.levels === 0) return;
-    const first = WORKSPACE_ORDERS.length + 2;
-    levelOf[first] = LEVELS;
-    left[first] = own.total[0]!;
-    this.chooseOrders({ levels: own, orders: OWN_ORDERS, input: first + 1, firstLevel: LEVELS });
-  }
-
-  private chooseOrders(o: {
-    levels: Levels;
-    orders: readonly number[];
-    input: number;
-    firstLevel: number;
-  }): void {
-    let level = o.levels.levels - 1;
-    for (let i = 0; i < o.orders.length; i++) {
-      const order = o.orders[i]!;
-      while (level >= 0 && o.levels.order[level]! < order) level--;
-      if (level < 0) return;
-      this.levelOf[o.input + i] = o.firstLevel + level;
-      this.left[o.input + i] = o.levels.total[level]!;
-    }
-  }
+function clamped(probability: number): number {
+  return probability < LOWEST ? LOWEST : probability > HIGHEST ? HIGHEST : probability;
 }

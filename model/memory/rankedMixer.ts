@@ -1,46 +1,76 @@
-/** Mixes memory and network by ranked logistic mixing: the most probable bytes of an even mixture are asked one after
- *  the other "is it this one, if none before it?", each answered from what both sides say; the rest keeps the even
- *  mixture's proportions. So the 256 probabilities sum to 1 by construction. `learn` corrects the weights after a byte
- *  is known, never before; a copy that learns along one file leaves the fitted weights as they are.
- *  Source: logistic mixing as in PAQ (Mahoney 2005) over symbol ranking instead of bits. */
+/** Mixes memory and network by ranked logistic mixing: the most probable bytes of their linear mixture are asked one
+ *  after the other "is it this one, if none before it?"; each question is answered by logistic mixtures of what both
+ *  sides say, one per set of situations, whose mean is refined by how often such answers were right. The rest keeps the
+ *  linear mixture's proportions, so the 256 probabilities sum to 1 by construction. `learn` corrects the weights after a
+ *  byte is known, never before; a copy that learns along one file leaves the fitted weights as they are.
+ *  Source: logistic mixing and adaptive probability maps as in PAQ (Mahoney 2005) over symbol ranking instead of bits. */
 
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
-import { logistic, logit } from "./blendWeights.ts";
+import { logistic, logit } from "./evidence.ts";
 import { Mixer, type MixInput } from "./mixer.ts";
+import { BYTE_CLASSES, byteClass } from "./situations.ts";
 
 const CANDIDATES = 24;
 const CANDIDATE_FLOOR = 1e-5;
 /** Asking stops when the bytes asked about hold all but this much. */
 const SETTLED = 5e-4;
-const LOWEST = 1e-4;
-const HIGHEST = 1 - 1e-4;
+const LOWEST = 1e-5;
+const HIGHEST = 1 - LOWEST;
+const ANSWER_LIMIT = 12;
 const CONSTANT_INPUT = 0.3;
-/** Memory, network, their linear mixture, and a constant. */
-const INPUTS = 4;
+/** Memory, network, their linear mixture, and a constant; and what each weighs before any fit. */
+const FRESH_WEIGHTS = [0.35, 0.25, 0.4, 0] as const;
+const INPUTS = FRESH_WEIGHTS.length;
 const RANKS = 6;
-/** The situations of the linear mixer, times ranks. */
-const MATCH_SETS = 8;
-const SURE_SETS = 49;
-const WEIGHTS = (MATCH_SETS + SURE_SETS) * RANKS * INPUTS;
+
+/** How sure both sides are, as the linear mixer classes it. */
+const SURES = 49;
+const MATCHES = 8;
+/** Whose first choice the byte in question is: nobody's, the memory's, the network's, both's. */
+const CHOOSERS = 4;
+/** Which side thinks the byte more probable than not. */
+const LEANINGS = 4;
+/** Situations: match, sureness, last byte, whose choice and sureness, match and leaning. */
+const SET_SIZES = [MATCHES, SURES, BYTE_CLASSES, CHOOSERS * SURES, MATCHES * LEANINGS] as const;
+const SETS = SET_SIZES.length;
+const SET_STARTS = SET_SIZES.map((_, set) =>
+  SET_SIZES.slice(0, set).reduce((sum, size) => sum + size, 0),
+);
+const WEIGHTS = SET_SIZES.reduce((sum, size) => sum + size, 0) * RANKS * INPUTS;
+const LONGER_MATCH = [2, 4, 6, 9, 16, 24, 32] as const;
+
+const REFINE_STEPS = 24;
+const REFINE_LIMIT = 8;
+const REFINE_RANKS = 3;
+const REFINE_RATE = 0.02;
+const REFINED = 0.5;
+const REFINEMENTS = BYTE_CLASSES * REFINE_RANKS * CHOOSERS * (REFINE_STEPS + 1);
+const unrefined = Float64Array.from({ length: REFINE_STEPS + 1 }, (_, step) =>
+  logistic((step / REFINE_STEPS - 0.5) * 2 * REFINE_LIMIT),
+);
 
 const rankClass = Uint8Array.from({ length: CANDIDATES }, (_, rank) =>
   rank < 3 ? rank : rank < 6 ? 3 : rank < 12 ? 4 : 5,
 );
 
 const jsonSchema = z.object({
-  kind: z.literal("logistic"),
+  kind: z.literal("layered"),
   linear: z.unknown(),
-  weight: z.array(z.number().min(-100).max(100)).length(WEIGHTS),
+  /** Little-endian float32 in base64: weights, then corrections. */
+  values: z.string(),
   fittedOn: z.number().int().nonnegative(),
 });
 
 export type RankedMixerJson = z.infer<typeof jsonSchema>;
 
 export class RankedMixer {
-  readonly kind = "logistic";
+  readonly kind = "layered";
   readonly linear: Mixer;
-  readonly weight: Float64Array;
+  /** [situation, rank, input]. */
+  readonly weight = new Float32Array(WEIGHTS);
+  /** What experience adds to an answer, at the steps of its logit. */
+  readonly correction = new Float32Array(REFINEMENTS);
   /** Bytes learned from. */
   fittedOn = 0;
   private readonly even = new Float64Array(256);
@@ -48,15 +78,15 @@ export class RankedMixer {
   private readonly isAsked = new Uint8Array(256);
   private asked = 0;
   private readonly input = new Float64Array(CANDIDATES * INPUTS);
-  private readonly answer = new Float64Array(CANDIDATES);
-  private matchSet = 0;
-  private sureSet = 0;
+  private readonly row = new Int32Array(CANDIDATES * SETS);
+  private readonly setAnswer = new Float64Array(CANDIDATES * SETS);
+  private readonly refineAt = new Int32Array(CANDIDATES);
+  private readonly between = new Float64Array(CANDIDATES);
+  private readonly situation = new Int32Array(SETS);
 
   constructor(linear: Mixer = new Mixer()) {
     this.linear = linear;
-    this.weight = new Float64Array(WEIGHTS);
-    // Of the two situations that are added up, the match's starts with the linear mixture at full weight.
-    for (let set = 0; set < MATCH_SETS * RANKS; set++) this.weight[set * INPUTS + 2] = 1;
+    for (let i = 0; i < WEIGHTS; i++) this.weight[i] = FRESH_WEIGHTS[i % INPUTS]!;
   }
 
   bucketOf(o: MixInput): number {
@@ -67,20 +97,31 @@ export class RankedMixer {
   copy(): RankedMixer {
     const copy = new RankedMixer(this.linear);
     copy.weight.set(this.weight);
+    copy.correction.set(this.correction);
     copy.fittedOn = this.fittedOn;
     return copy;
   }
 
   /** Writes 256 probabilities that sum to 1 into `out`, which must not be `memory` or `network`. */
   mix(o: MixInput, out: Float64Array): void {
-    const { even, candidate, input, answer, weight, isAsked } = this;
+    const { even, candidate, input, situation, isAsked } = this;
     this.linear.mix(o, even);
-    const bucket = this.linear.bucketOf(o);
-    this.matchSet = Math.floor(bucket / SURE_SETS) * RANKS * INPUTS;
-    this.sureSet = (MATCH_SETS + (bucket % SURE_SETS)) * RANKS * INPUTS;
     const candidates = this.rank();
+    let memoryChoice = 0;
+    let networkChoice = 0;
     let networkLeft = 0;
-    for (let byte = 0; byte < 256; byte++) networkLeft += o.network[byte]!;
+    for (let byte = 0; byte < 256; byte++) {
+      if (o.memory[byte]! > o.memory[memoryChoice]!) memoryChoice = byte;
+      if (o.network[byte]! > o.network[networkChoice]!) networkChoice = byte;
+      networkLeft += o.network[byte]!;
+    }
+    let match = 0;
+    while (match < LONGER_MATCH.length && o.matchLength >= LONGER_MATCH[match]!) match++;
+    const sure = this.linear.bucketOf(o) % SURES;
+    const lastClass = byteClass[o.last]!;
+    situation[0] = match;
+    situation[1] = SET_STARTS[1]! + sure;
+    situation[2] = SET_STARTS[2]! + lastClass;
     let memoryLeft = 1;
     let evenLeft = 1;
     let mass = 1;
@@ -92,12 +133,12 @@ export class RankedMixer {
       input[at + 1] = logit(share(o.network[byte]!, networkLeft));
       input[at + 2] = logit(share(even[byte]!, evenLeft));
       input[at + 3] = CONSTANT_INPUT;
-      const a = this.matchSet + rankClass[rank]! * INPUTS;
-      const b = this.sureSet + rankClass[rank]! * INPUTS;
-      let sum = 0;
-      for (let i = 0; i < INPUTS; i++) sum += input[at + i]! * (weight[a + i]! + weight[b + i]!);
-      const yes = Math.min(HIGHEST, Math.max(LOWEST, logistic(sum)));
-      answer[rank] = yes;
+      const chooser = (byte === memoryChoice ? 1 : 0) + (byte === networkChoice ? 2 : 0);
+      const leaning = (input[at]! > 0 ? 1 : 0) + (input[at + 1]! > 0 ? 2 : 0);
+      situation[3] = SET_STARTS[3]! + chooser * SURES + sure;
+      situation[4] = SET_STARTS[4]! + match * LEANINGS + leaning;
+      const table = (lastClass * REFINE_RANKS + Math.min(rank, REFINE_RANKS - 1)) * CHOOSERS;
+      const yes = this.refined(rank, this.mixSets(rank), table + chooser);
       out[byte] = mass * yes;
       isAsked[byte] = 1;
       mass *= 1 - yes;
@@ -113,30 +154,66 @@ export class RankedMixer {
     for (let i = 0; i < rank; i++) isAsked[candidate[i]!] = 0;
   }
 
+  /** Mean of the sets' logits. */
+  private mixSets(rank: number): number {
+    const { input, weight, row, setAnswer, situation } = this;
+    let sum = 0;
+    for (let set = 0; set < SETS; set++) {
+      const from = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
+      let dot = 0;
+      for (let i = 0; i < INPUTS; i++) dot += input[rank * INPUTS + i]! * weight[from + i]!;
+      dot = dot > ANSWER_LIMIT ? ANSWER_LIMIT : dot < -ANSWER_LIMIT ? -ANSWER_LIMIT : dot;
+      row[rank * SETS + set] = from;
+      setAnswer[rank * SETS + set] = dot;
+      sum += dot;
+    }
+    return sum / SETS;
+  }
+
+  private refined(rank: number, answer: number, table: number): number {
+    const { correction } = this;
+    const bounded = Math.max(-REFINE_LIMIT + 1e-3, Math.min(REFINE_LIMIT - 1e-3, answer));
+    const place = (bounded / (2 * REFINE_LIMIT) + 0.5) * REFINE_STEPS;
+    const step = Math.floor(place);
+    const at = table * (REFINE_STEPS + 1) + step;
+    const between = place - step;
+    this.refineAt[rank] = at;
+    this.between[rank] = between;
+    const change = correction[at]! * (1 - between) + correction[at + 1]! * between;
+    return Math.min(HIGHEST, Math.max(LOWEST, logistic(answer) + REFINED * change));
+  }
+
   /** Moves the weights towards what came after the last `mix`; does nothing without one. */
   learn(o: { byte: number; rate: number }): void {
-    const { candidate, input, answer, weight } = this;
+    const { candidate, input, weight, row, setAnswer } = this;
     for (let rank = 0; rank < this.asked; rank++) {
       const hit = candidate[rank] === o.byte ? 1 : 0;
-      const step = o.rate * (hit - answer[rank]!);
-      const a = this.matchSet + rankClass[rank]! * INPUTS;
-      const b = this.sureSet + rankClass[rank]! * INPUTS;
-      for (let i = 0; i < INPUTS; i++) {
-        const change = step * input[rank * INPUTS + i]!;
-        weight[a + i]! += change;
-        weight[b + i]! += change;
+      for (let set = 0; set < SETS; set++) {
+        const step = o.rate * (hit - logistic(setAnswer[rank * SETS + set]!));
+        const from = row[rank * SETS + set]!;
+        for (let i = 0; i < INPUTS; i++) weight[from + i]! += step * input[rank * INPUTS + i]!;
       }
+      this.correct(this.refineAt[rank]!, hit, 1 - this.between[rank]!);
+      this.correct(this.refineAt[rank]! + 1, hit, this.between[rank]!);
       if (hit === 1) break;
     }
     if (this.asked > 0) this.fittedOn++;
     this.asked = 0;
   }
 
+  private correct(at: number, hit: 0 | 1, share: number): void {
+    const known = unrefined[at % (REFINE_STEPS + 1)]! + this.correction[at]!;
+    this.correction[at]! += REFINE_RATE * share * (hit - known);
+  }
+
   toJSON(): RankedMixerJson {
+    const values = new Float32Array(WEIGHTS + REFINEMENTS);
+    values.set(this.weight);
+    values.set(this.correction, WEIGHTS);
     return {
-      kind: "logistic",
+      kind: "layered",
       linear: this.linear.toJSON(),
-      weight: Array.from(this.weight),
+      values: Buffer.from(values.buffer).toString("base64"),
       fittedOn: this.fittedOn,
     };
   }
@@ -146,15 +223,19 @@ export class RankedMixer {
     const parsed = jsonSchema.safeParse(value);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw new CheckpointError(
-        "NG_MIXER_DAMAGED",
-        `the mixer's weights are damaged at ${issue?.path.join(".") ?? "the top"}: ${issue?.message ?? "unreadable"}`,
-        "train again, or restore the model folder from a copy",
-        { cause: parsed.error },
+      throw damaged(
+        `at ${issue?.path.join(".") ?? "the top"}: ${issue?.message ?? "unreadable"}`,
+        parsed.error,
       );
     }
     const mixer = new RankedMixer(Mixer.fromJSON(parsed.data.linear));
-    mixer.weight.set(parsed.data.weight);
+    const bytes = Uint8Array.from(Buffer.from(parsed.data.values, "base64"));
+    if (bytes.length !== (WEIGHTS + REFINEMENTS) * 4)
+      throw damaged(`at values: ${bytes.length} bytes, expected ${(WEIGHTS + REFINEMENTS) * 4}`);
+    const values = new Float32Array(bytes.buffer);
+    if (!values.every((v) => Math.abs(v) < 100)) throw damaged("at values: not a weight");
+    mixer.weight.set(values.subarray(0, WEIGHTS));
+    mixer.correction.set(values.subarray(WEIGHTS));
     mixer.fittedOn = parsed.data.fittedOn;
     return mixer;
   }
@@ -186,9 +267,24 @@ function share(probability: number, left: number): number {
   return Math.min(1 - 1e-6, Math.max(1e-6, ratio));
 }
 
+function damaged(what: string, cause?: unknown): CheckpointError {
+  return new CheckpointError(
+    "NG_MIXER_DAMAGED",
+    `the mixer's weights are damaged ${what}`,
+    "train again, or restore the model folder from a copy",
+    cause === undefined ? undefined : { cause },
+  );
+}
+
 /** A mixer of either kind from its JSON. Throws CheckpointError where it is neither. */
 export function mixerFromJSON(value: unknown): Mixer | RankedMixer {
-  const isLogistic =
-    typeof value === "object" && value !== null && "kind" in value && value.kind === "logistic";
-  return isLogistic ? RankedMixer.fromJSON(value) : Mixer.fromJSON(value);
+  const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : "";
+  if (kind === "logistic") {
+    throw new CheckpointError(
+      "NG_MIXER_OLD",
+      "the mixer was fitted by an earlier version, on other inputs",
+      "train again",
+    );
+  }
+  return kind === "layered" ? RankedMixer.fromJSON(value) : Mixer.fromJSON(value);
 }

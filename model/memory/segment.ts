@@ -4,6 +4,8 @@
  *  transform, here of the reversed text). Contexts end at the beginning of a file; that beginning is itself a context.
  *  Counts of several segments add up exactly, which is what leaving a file out relies on. */
 
+import { WORKSPACE_KINDS } from "./blendWeights.ts";
+import { contextTables, type ContextTable } from "./contextTable.ts";
 import { sortSuffixes } from "./suffixSort.ts";
 
 export const MAX_ORDER = 32;
@@ -62,11 +64,14 @@ export class Segment {
   readonly tables = new FollowerTables();
   readonly rootTable: number;
   readonly startTable: number;
+  private readonly files: readonly Uint8Array[];
+  private tablesOfContexts: readonly ContextTable[] | undefined;
 
   constructor(files: readonly Uint8Array[]) {
     let rows = 0;
     for (const bytes of files) rows += bytes.length + 1;
     this.rows = rows;
+    this.files = files;
     this.fileCount = files.length;
     // The files from back to front: a suffix of this is a context, nearest byte first. Bytes are 2..257 here, 1 is the
     // end of a file (seen from the next position: the beginning of one), and the 0 that sorting needs comes last.
@@ -104,8 +109,14 @@ export class Segment {
     this.startTable = this.makeTable(0, files.length);
   }
 
+  /** Followers of hashed contexts, a table per kind in WORKSPACE_KINDS; made when first asked for. */
+  get contexts(): readonly ContextTable[] {
+    return (this.tablesOfContexts ??= contextTables(this.files, WORKSPACE_KINDS));
+  }
+
   get sizeBytes(): number {
-    return this.rows * 5 + this.tables.sizeBytes;
+    const hashed = (this.tablesOfContexts ?? []).reduce((sum, table) => sum + table.sizeBytes, 0);
+    return this.rows * 5 + this.tables.sizeBytes + hashed;
   }
 
   /** Follower table of the rows [low, high). */
@@ -151,15 +162,18 @@ const tableLow = new Uint32Array(256);
 export class SegmentWalk {
   readonly segment: Segment;
   readonly sign: 1 | -1;
+  readonly contexts: readonly ContextTable[];
   entries = 0;
   readonly low = new Uint32Array(MAX_ORDER + 2);
   readonly high = new Uint32Array(MAX_ORDER + 2);
   readonly topOrder = new Uint8Array(MAX_ORDER + 2);
   readonly table = new Uint32Array(MAX_ORDER + 2);
 
-  constructor(segment: Segment, sign: 1 | -1) {
+  /** `contexts`: the segment's, or none where hashed contexts are not asked. */
+  constructor(segment: Segment, sign: 1 | -1, contexts: readonly ContextTable[] = []) {
     this.segment = segment;
     this.sign = sign;
+    this.contexts = contexts;
     this.low[0] = 0;
     this.high[0] = segment.rows;
     this.table[0] = segment.rootTable;

@@ -10,6 +10,8 @@ const SMALL_BYTES = 256 * 1024;
 const GONE_SHARE = 0.25;
 /** Files from this size have a segment of their own, so that leaving one out costs nothing. */
 const LARGE_FILE_BYTES = 2 * 1024 * 1024;
+/** A workspace of more bytes than this is asked at its orders only: tables of hashed contexts would take too long. */
+const HASHED_BYTES = 16 * 1024 * 1024;
 /** Indexes of files to leave out that are kept for the next reader. */
 const KEPT_EXCLUSIONS = 4;
 
@@ -45,16 +47,27 @@ export class SegmentSet {
   walks(exclude: string | undefined): SegmentWalk[] {
     this.settle();
     const excluded = exclude === undefined ? undefined : this.home.get(exclude);
+    const left = this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0);
+    const walk = (segment: Segment, sign: 1 | -1) =>
+      new SegmentWalk(segment, sign, left > HASHED_BYTES ? [] : segment.contexts);
     const walks: SegmentWalk[] = [];
     for (const member of this.members) {
       const onlyExcluded = member === excluded && member.files.size === 1;
-      if (!onlyExcluded) walks.push(new SegmentWalk(member.segment, 1));
+      if (!onlyExcluded) walks.push(walk(member.segment, 1));
     }
-    if (this.negative !== undefined) walks.push(new SegmentWalk(this.negative, -1));
+    if (this.negative !== undefined) walks.push(walk(this.negative, -1));
     if (excluded !== undefined && excluded.files.size > 1) {
-      walks.push(new SegmentWalk(this.exclusion(exclude!, excluded.files.get(exclude!)!), -1));
+      walks.push(walk(this.exclusion(exclude!, excluded.files.get(exclude!)!), -1));
     }
     return walks;
+  }
+
+  /** Bytes of all files that are in segments and not gone. */
+  private get countedBytes(): number {
+    let bytes = 0;
+    for (const member of this.members)
+      bytes += member.segment.rows - member.files.size - goneBytes(member) + member.gone.size;
+    return bytes;
   }
 
   get sizeBytes(): number {

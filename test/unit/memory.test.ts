@@ -339,6 +339,12 @@ describe("SuffixMemory", () => {
     expect(back.calibratedBytes).toBe(memory.calibratedBytes);
   });
 
+  test("says so where a memory was written by an earlier version", () => {
+    const bytes = memoryOf(new Map([["a", new Uint8Array(3)]])).serialize();
+    bytes.set(new TextEncoder().encode("NGMEM002"));
+    expect(() => SuffixMemory.deserialize(bytes)).toThrow(/earlier version/);
+  });
+
   test("refuses damaged bytes with a hint", () => {
     const bytes = memoryOf(new Map([["a", new TextEncoder().encode("some text")]])).serialize();
     fc.assert(

@@ -42,7 +42,7 @@ describe("Mixer", () => {
           mixer.fit(list);
           const out = new Float64Array(256);
           for (const given of [network, Float32Array.from(network)]) {
-            mixer.mix({ network: given, memory, matchLength, total: 3 }, out);
+            mixer.mix({ network: given, memory, matchLength, total: 3, last: 10 }, out);
             const sum = out.reduce((a, b) => a + b, 0);
             expect(Math.abs(sum - 1)).toBeLessThan(SUM_TOLERANCE);
           }
@@ -61,7 +61,7 @@ describe("Mixer", () => {
         fc.nat(255),
         (network, memory, matchLength, byte) => {
           const mixer = new Mixer();
-          const input = { network, memory, matchLength, total: 1 };
+          const input = { network, memory, matchLength, total: 1, last: 10 };
           const out = new Float64Array(256);
           mixer.mix(input, out);
           const sample = {
@@ -82,7 +82,7 @@ describe("Mixer", () => {
     const sure = new Float64Array(256).fill(0.002 / 255);
     sure[65] = 0.998;
     const lambda = (memory: Float64Array, network: Float64Array, matchLength: number) =>
-      mixer.lambda[mixer.bucketOf({ memory, network, matchLength, total: 1 })]!;
+      mixer.lambda[mixer.bucketOf({ memory, network, matchLength, total: 1, last: 10 })]!;
     expect(lambda(sure, flat, 32)).toBeGreaterThan(0.8);
     expect(lambda(flat, sure, 1)).toBeLessThan(0.2);
   });
@@ -168,7 +168,10 @@ describe("RankedMixer", () => {
           const mixer = new RankedMixer();
           const out = new Float64Array(256);
           for (let round = 0; round < 3; round++) {
-            mixer.mix({ network: Float32Array.from(network), memory, matchLength, total: 3 }, out);
+            mixer.mix(
+              { network: Float32Array.from(network), memory, matchLength, total: 3, last: 10 },
+              out,
+            );
             const sum = out.reduce((a, b) => a + b, 0);
             expect(Math.abs(sum - 1)).toBeLessThan(SUM_TOLERANCE);
             expect(out.every((probability) => probability >= 0)).toBe(true);
@@ -191,12 +194,12 @@ describe("RankedMixer", () => {
     for (let i = 0; i < 500; i++) {
       const right = i % 200;
       mixer.mix(
-        { network: point(right), memory: point(right + 50), matchLength: 8, total: 2 },
+        { network: point(right), memory: point(right + 50), matchLength: 8, total: 2, last: 10 },
         out,
       );
       mixer.learn({ byte: right, rate: 0.02 });
     }
-    mixer.mix({ network: point(1), memory: point(2), matchLength: 8, total: 2 }, out);
+    mixer.mix({ network: point(1), memory: point(2), matchLength: 8, total: 2, last: 10 }, out);
     expect(out[1]).toBeGreaterThan(0.9);
   });
 
@@ -205,7 +208,10 @@ describe("RankedMixer", () => {
     const before = Array.from(mixer.weight);
     const copy = mixer.copy();
     const flat = new Float64Array(256).fill(1 / 256);
-    copy.mix({ network: flat, memory: flat, matchLength: 0, total: 0 }, new Float64Array(256));
+    copy.mix(
+      { network: flat, memory: flat, matchLength: 0, total: 0, last: 10 },
+      new Float64Array(256),
+    );
     copy.learn({ byte: 3, rate: 0.1 });
     expect(Array.from(mixer.weight)).toEqual(before);
     expect(Array.from(copy.weight)).not.toEqual(before);
@@ -214,10 +220,15 @@ describe("RankedMixer", () => {
   test("either kind comes back from JSON as it was", () => {
     const ranked = new RankedMixer();
     ranked.weight[3] = 0.25;
+    ranked.correction[5] = -0.125;
     const back = mixerFromJSON(JSON.parse(JSON.stringify(ranked)));
     expect(back).toBeInstanceOf(RankedMixer);
     expect((back as RankedMixer).weight).toEqual(ranked.weight);
+    expect((back as RankedMixer).correction).toEqual(ranked.correction);
     expect(mixerFromJSON(JSON.parse(JSON.stringify(new Mixer())))).toBeInstanceOf(Mixer);
-    expect(() => mixerFromJSON({ kind: "logistic" })).toThrow(CheckpointError);
+    expect(() => mixerFromJSON({ kind: "logistic" })).toThrow(/earlier version/);
+    expect(() => mixerFromJSON({ kind: "layered" })).toThrow(CheckpointError);
+    const cut = { ...ranked.toJSON(), values: "AAAA" };
+    expect(() => mixerFromJSON(cut)).toThrow(/3 bytes/);
   });
 });
