@@ -22,6 +22,7 @@ import {
   type TrainingPoint,
 } from "../server/protocol.ts";
 import { answerDocumentFacts } from "./documentFacts.ts";
+import { answerOfferedNames } from "./offeredNames.ts";
 import type { Log } from "./log.ts";
 import { findNode } from "./nodePath.ts";
 
@@ -121,6 +122,7 @@ export class Client implements vscode.Disposable {
         log.write(level, source, message, fields),
     );
     answerDocumentFacts(client, log);
+    answerOfferedNames(client);
     try {
       await client.start();
     } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { CorpusFile } from "./bytes.ts";
+import type { NameList } from "./candidates/candidates.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import type { Preset } from "./config.ts";
 import {
@@ -66,6 +67,15 @@ function field<T extends "string" | "number">(
 
 const bytesOf = (params: Fields, name: string): Uint8Array =>
   new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
+
+/** What a language server offers, if the request says so. */
+function nameList(value: unknown): { list?: NameList } {
+  if (value === undefined) return {};
+  const { names, complete } = value as Partial<NameList>;
+  if (!Array.isArray(names) || (complete !== 0 && complete !== 1))
+    throw new ProtocolError("NG_PROTOCOL", "the request's list of names is none");
+  return { list: { names: names.filter((name) => typeof name === "string"), complete } };
+}
 
 const EXIT_DEVICE_LOST = 3;
 /** How long one submit of training may keep the GPU from the desktop while the editor is in use, and for how long after
@@ -290,6 +300,7 @@ class Host {
         after: bytesOf(params, "after"),
         maxBytes: field(params, "maxBytes", "number"),
         singleLine: field(params, "singleLine", "number") === 1 ? 1 : 0,
+        ...nameList(params["list"]),
         signal: abort.signal,
       });
       return { text: c.text, confidence: c.confidence, ms: c.ms, perByte: [...c.perByte] };

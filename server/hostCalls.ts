@@ -1,4 +1,5 @@
 /** How the server talks about the model host: one place that binds each method to its parameters and result. */
+import type { NameList } from "../model/index.ts";
 import type { HostMethod } from "../model/protocol.ts";
 
 export interface LoadedModel {
@@ -40,7 +41,14 @@ export interface HostCalls extends Record<HostMethod, { params: unknown; result:
   resume: { params: Empty; result: unknown };
   stopTraining: { params: Empty; result: unknown };
   complete: {
-    params: { path: string; before: string; after: string; maxBytes: number; singleLine: 0 | 1 };
+    params: {
+      path: string;
+      before: string;
+      after: string;
+      maxBytes: number;
+      singleLine: 0 | 1;
+      list?: NameList;
+    };
     result: { text: string; confidence: number; ms: number; perByte?: number[] };
   };
   setFile: { params: { path: string; bytes: string }; result: unknown };

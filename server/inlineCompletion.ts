@@ -8,10 +8,11 @@ import {
   type CancellationToken,
   type InlineCompletionItem,
   type InlineCompletionParams,
+  type Position,
   type Range,
 } from "vscode-languageserver";
 import type { TextDocument } from "vscode-languageserver-textdocument";
-import type { Logger } from "../model/index.ts";
+import type { Logger, NameList } from "../model/index.ts";
 import { CompletionCache, type CachePlace } from "./completionCache.ts";
 import { CONTEXT_BUDGET, contextAround } from "./context.ts";
 import { DocumentText, byteOffset, utf16Offset, type DocumentBytes } from "./documents.ts";
@@ -41,6 +42,7 @@ export interface EngineRequest {
   readonly after: Uint8Array;
   readonly maxBytes: number;
   readonly singleLine: 0 | 1;
+  readonly list?: NameList;
 }
 
 export interface CompletionEngine {
@@ -63,6 +65,8 @@ export interface InlineCompletionParts {
   settings(uri: string): Promise<Settings>;
   /** Workspace-relative path the model knows the document by. */
   pathOf(uri: string): string;
+  /** What the editor's language servers offer at a cursor, if they say so soon. */
+  offered(uri: string, position: Position, linePrefix: string): Promise<NameList | undefined>;
   /** Undefined while no model can answer. */
   engine(): CompletionEngine | undefined;
   /** The command the editor runs when a suggestion was accepted whole. */
@@ -156,7 +160,13 @@ export class InlineCompletions {
     if (known !== undefined && !(invoked && known.text === ""))
       return this.judge(known, minConfidence, known.text === "" ? "cachedSilence" : "nothingLeft");
 
+    // Asked while typing rests. An entry that the editor has selected is a choice made already.
+    const offered =
+      params.context.selectedCompletionInfo === undefined
+        ? this.parts.offered(uri, params.position, around.linePrefix)
+        : undefined;
     if (!invoked) await rest(settings["completion.debounceMs"], token);
+    const list = await offered;
     if (token.isCancellationRequested) return { silence: "cancelled" };
     if (mine !== this.newest) return { silence: "superseded" };
     while (this.inFlight !== undefined) {
@@ -177,6 +187,7 @@ export class InlineCompletions {
         after,
         maxBytes,
         singleLine: multiLine ? 0 : 1,
+        ...(list === undefined ? {} : { list }),
       },
       abort.signal,
     );

@@ -22,6 +22,7 @@ import { CompletionRegistration } from "./completionRegistration.ts";
 import { DocumentBytes } from "./documents.ts";
 import { FileChanges, type FileSink } from "./fileChanges.ts";
 import { InlineCompletions } from "./inlineCompletion.ts";
+import { OfferedNames } from "./offeredNames.ts";
 import { createLogger } from "./log.ts";
 import { ModelLifecycle, type HostOptions } from "./modelLifecycle.ts";
 import * as protocol from "./protocol.ts";
@@ -82,6 +83,7 @@ class LanguageServer {
   private readonly completions: InlineCompletions;
   private readonly changes: FileChanges;
   private readonly registration: CompletionRegistration;
+  private readonly offered: OfferedNames;
   private workspace: Workspace | undefined;
   private consented = false;
   private watchesFiles = false;
@@ -95,12 +97,14 @@ class LanguageServer {
     this.logger = createLogger(connection, "server");
     this.settings = new SettingsCache(connection);
     this.registration = new CompletionRegistration(connection, this.logger);
+    this.offered = new OfferedNames(connection);
     this.completions = new InlineCompletions({
       logger: this.logger,
       bytes: this.bytes,
       document: (uri) => documents.get(uri),
       settings: (uri) => this.settings.of(uri),
       pathOf: (uri) => this.pathOf(uri) ?? fileName(uri),
+      offered: (uri, position, linePrefix) => this.offered.at(uri, position, linePrefix),
       engine: () => this.workspace?.model.engine,
       acceptedCommand: ACCEPTED_COMMAND,
     });

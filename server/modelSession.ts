@@ -40,6 +40,7 @@ export class ModelSession {
             after: Buffer.from(request.after).toString("base64"),
             maxBytes: request.maxBytes,
             singleLine: request.singleLine,
+            ...(request.list === undefined ? {} : { list: request.list }),
           },
           signal,
         ),

@@ -11,6 +11,9 @@ export {
   type DocumentFactsPosition,
   type DocumentFactsResult,
   type DocumentFactsSymbol,
+  OfferedNamesRequest,
+  type OfferedNamesParams,
+  type OfferedNamesResult,
 } from "./facts/editorProtocol.ts";
 
 export interface RequestMessage<Params, Result> {

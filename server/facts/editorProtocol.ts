@@ -2,7 +2,8 @@
  * What the server asks the editor about one document: the editor's own providers know it already, so no
  * second language server is started. The server sends it, the extension answers from
  * `vscode.executeDocumentSymbolProvider`, `vscode.provideDocumentSemanticTokens(Legend)` and
- * `vscode.executeDefinitionProvider`. Nothing here imports anything: both ends include this file.
+ * `vscode.executeDefinitionProvider`; and what it offers at a cursor, from
+ * `vscode.executeCompletionItemProvider`. Nothing here imports anything: both ends include this file.
  */
 
 export interface DocumentFactsPosition {
@@ -54,4 +55,29 @@ export interface DocumentFactsResult {
 /** Server → client. The result is null when the document cannot be opened. */
 export const DocumentFactsRequest = {
   method: "narrowgauge/documentFacts",
+} as const satisfies { readonly method: `narrowgauge/${string}` };
+
+export interface OfferedNamesParams {
+  readonly uri: string;
+  readonly position: DocumentFactsPosition;
+  /** After this time the answer is null. */
+  readonly budgetMs: number;
+}
+
+export interface OfferedItem {
+  readonly label: string;
+  readonly filterText?: string;
+  /** LSP CompletionItemKind, which is the editor's kind plus one; 0 where it is not told. */
+  readonly kind: number;
+}
+
+export interface OfferedNamesResult {
+  readonly items: readonly OfferedItem[];
+  /** More typing may bring other items. */
+  readonly isIncomplete: boolean;
+}
+
+/** Server → client: what the language servers offer at a cursor; null where nothing came in time. */
+export const OfferedNamesRequest = {
+  method: "narrowgauge/offeredNames",
 } as const satisfies { readonly method: `narrowgauge/${string}` };

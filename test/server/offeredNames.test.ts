@@ -1,0 +1,117 @@
+/** What language servers offer at a cursor: which names it makes, when they are all there is, and how it reaches the model. */
+import { describe, expect, test } from "vitest";
+import {
+  CancellationToken,
+  CompletionItemKind,
+  ErrorCodes,
+  InlineCompletionTriggerKind,
+  ResponseError,
+} from "vscode-languageserver";
+import { TextDocument } from "vscode-languageserver-textdocument";
+import { silentLogger } from "../../model/index.ts";
+import { DocumentBytes } from "../../server/documents.ts";
+import type { OfferedNamesResult } from "../../server/facts/editorProtocol.ts";
+import { InlineCompletions, type EngineRequest } from "../../server/inlineCompletion.ts";
+import { nameList, OfferedNames } from "../../server/offeredNames.ts";
+import { settingsFrom } from "../../server/settings.ts";
+
+const { Method, Property, Snippet, Text } = CompletionItemKind;
+const item = (label: string, kind: number = Property, filterText?: string) => ({
+  label,
+  kind,
+  ...(filterText === undefined ? {} : { filterText }),
+});
+const offers = (items: OfferedNamesResult["items"], isIncomplete = false): OfferedNamesResult => ({
+  items,
+  isIncomplete,
+});
+
+describe("a list of names", () => {
+  test("has the names of its items, each once, without what stands around them", () => {
+    const items = [item("open(path)", Method), item("open"), item("close", Method, ".close"), item("größe"), item("?.x")]; // prettier-ignore
+    expect(nameList(offers(items), "file.")?.names).toEqual(["open", "close", "größe", "x"]);
+    expect(nameList(offers([item("12"), item("", Text)]), "file.")).toBeUndefined();
+  });
+
+  test("is complete for members that a server knows, and for nothing else", () => {
+    const complete = (linePrefix: string, result: OfferedNamesResult) =>
+      nameList(result, linePrefix)?.complete;
+    const items = [item("open"), item("close")];
+    expect(complete("  file.", offers(items))).toBe(1);
+    expect(complete("  file.op", offers(items))).toBe(1);
+    expect(complete("  op", offers(items))).toBe(0);
+    expect(complete("  file.", offers(items, true))).toBe(0);
+    expect(complete("  file.", offers([...items, item("words", Text)]))).toBe(0);
+    expect(complete("  file.", offers([...items, item("for loop", Snippet)]))).toBe(0);
+  });
+});
+
+describe("the editor", () => {
+  test("is asked only while a name is written, and not again where it does not know the question", async () => {
+    let asked = 0;
+    const knows = new OfferedNames({
+      sendRequest: async () => {
+        asked++;
+        return offers([item("open")]);
+      },
+    });
+    const here = { line: 0, character: 5 };
+    expect(await knows.at("file:///a.ts", here, "x = (")).toBeUndefined();
+    expect(asked).toBe(0);
+    expect(await knows.at("file:///a.ts", here, "file.")).toEqual({ names: ["open"], complete: 1 });
+    const never = new OfferedNames({
+      sendRequest: async () => {
+        asked++;
+        throw new ResponseError(ErrorCodes.MethodNotFound, "unknown");
+      },
+    });
+    asked = 0;
+    for (let i = 0; i < 3; i++)
+      expect(await never.at("file:///a.ts", here, "file.")).toBeUndefined();
+    expect(asked).toBe(1);
+  });
+
+  test("is not waited for when it is slow", async () => {
+    const slow = new OfferedNames({ sendRequest: () => new Promise(() => undefined) });
+    expect(await slow.at("file:///a.ts", { line: 0, character: 5 }, "file.")).toBeUndefined();
+  });
+});
+
+describe("a completion", () => {
+  test("is asked for with what the editor offers, unless an entry is selected", async () => {
+    const document = TextDocument.create("file:///a.ts", "typescript", 1, "file.op");
+    const requests: EngineRequest[] = [];
+    const list = { names: ["open"], complete: 1 } as const;
+    const prefixes: string[] = [];
+    const completions = new InlineCompletions({
+      logger: silentLogger,
+      bytes: new DocumentBytes(),
+      document: () => document,
+      settings: async () => ({ ...settingsFrom({}), "completion.debounceMs": 0 }),
+      pathOf: () => "a.ts",
+      offered: async (_uri, _position, linePrefix) => {
+        prefixes.push(linePrefix);
+        return list;
+      },
+      engine: () => ({
+        complete: async (request) => {
+          requests.push(request);
+          return { text: "en()", confidence: 1, ms: 1 };
+        },
+      }),
+      acceptedCommand: "accepted",
+    });
+    const position = { line: 0, character: 7 };
+    const at = { textDocument: { uri: document.uri }, position };
+    const triggerKind = InlineCompletionTriggerKind.Automatic;
+    const items = await completions.provide({ ...at, context: { triggerKind } }, CancellationToken.None); // prettier-ignore
+    expect(items?.map(({ insertText }) => insertText)).toEqual(["en()"]);
+    expect(requests.map((request) => request.list)).toEqual([list]);
+    expect(prefixes).toEqual(["file.op"]);
+    const range = { start: { line: 0, character: 5 }, end: position };
+    const selectedCompletionInfo = { range, text: "opened" };
+    await completions.provide({ ...at, context: { triggerKind, selectedCompletionInfo } }, CancellationToken.None); // prettier-ignore
+    expect(requests[1]!.list).toBeUndefined();
+    expect(prefixes.length).toBe(1);
+  });
+});
