@@ -12,6 +12,7 @@ override C4: u32 = C / 4u;
 
 const NO_ROW = 0xffffffffu;
 const CHUNK = 64u;
+const AHEAD = 8u;
 
 @group(0) @binding(0) var<storage, read> table: array<vec4f>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
@@ -46,7 +47,7 @@ fn forward(
 var<workgroup> sources: array<u32, CHUNK>;
 var<workgroup> owners: array<u32, CHUNK>;
 
-// One workgroup per chunk and 64 column quadruples. Four entries are loaded ahead of their sums.
+// One workgroup per chunk and 64 column quadruples. AHEAD entries are loaded ahead of their sums.
 @compute @workgroup_size(64)
 fn partials(
   @builtin(workgroup_id) group: vec3u,
@@ -70,10 +71,10 @@ fn partials(
   var sum = vec4f();
   var current = owners[0];
   var runs = 0u;
-  for (var e = 0u; e < count; e += 4u) {
-    var values: array<vec4f, 4>;
-    for (var k = 0u; k < 4u; k++) { values[k] = vec4f(dOut[sources[min(e + k, count - 1u)] * C4 + c]); }
-    for (var k = 0u; k < 4u; k++) {
+  for (var e = 0u; e < count; e += AHEAD) {
+    var values: array<DOut, AHEAD>;
+    for (var k = 0u; k < AHEAD; k++) { values[k] = dOut[sources[min(e + k, count - 1u)] * C4 + c]; }
+    for (var k = 0u; k < AHEAD; k++) {
       if (e + k < count) {
         let id = owners[e + k];
         if (id != current) {
@@ -82,7 +83,7 @@ fn partials(
           current = id;
           sum = vec4f();
         }
-        sum += values[k];
+        sum += vec4f(values[k]);
       }
     }
   }

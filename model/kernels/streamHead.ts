@@ -42,7 +42,10 @@ import {
 } from "./mixing.ts";
 import { streamShape } from "./streamExpand.ts";
 import { termsOf } from "./streamGradient.ts";
+import { unroll } from "./unroll.ts";
 import code from "./streamHead.wgsl";
+import plainSums from "./streamLanes.wgsl";
+import shuffledSums from "./streamLanes32.wgsl";
 
 const THREADS = 128;
 /** Quadruples of a row that a lane should keep in registers, if more lanes can see to it. */
@@ -50,6 +53,7 @@ const KEPT = 16;
 const WORKGROUP_FLOATS = 4096;
 
 interface Layout {
+  /** Lanes of a row, and rows of a workgroup. */
   readonly lanes: number;
   readonly rows: number;
 }
@@ -74,14 +78,27 @@ function kernel(
   o: { entryPoint: "forward" | "backward" | "gains"; workgroups?: number },
 ): GpuKernel {
   const { lanes, rows } = layoutOf(p);
+  const shuffles = caps.subgroupMatrix && lanes === 32;
+  const S = p["S"]!;
+  const chunks = Math.ceil(p["C"]! / 4 / lanes);
+  const columns = Math.ceil((2 * S + mixingLogits(mixingOf(p))) / lanes);
+  const body = code + (shuffles ? shuffledSums : plainSums);
+  const bounds = {
+    S,
+    WIDE: S + 1,
+    DOTS: 2 * S,
+    CHUNKS: chunks,
+    KEPT: chunks * S,
+    COLUMNS: columns,
+  };
   const aliases = halfAliases(stored, { X: 0, H: 6 }, 4);
   return {
-    code: `${aliases}${mixingCode(mixingOf(p), rows, caps)}
+    code: `${shuffles ? "enable subgroups;\n" : ""}${aliases}${mixingCode(mixingOf(p), rows, caps)}
 const T: u32 = ${p["T"]};
 const C: u32 = ${p["C"]};
 const LANES: u32 = ${lanes};
-const TERMS: u32 = ${termsOf(p["S"]!)};
-${code}`,
+const TERMS: u32 = ${termsOf(S)};
+${caps.software ? body : unroll(body, bounds)}`,
     entryPoint: o.entryPoint,
     constants: {},
     workgroups: o.workgroups === undefined ? gridFor(p["T"]!, rows) : [o.workgroups, 1, 1],

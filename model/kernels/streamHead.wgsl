@@ -6,14 +6,18 @@
 // makes dX: mix, pre, and of the norms the scales of dNormed, of the branch input h and of x.
 // sums [groups, M + 3] = Σ dv and, for each of alpha's gains, Σ dv·z of ROWS rows; gains adds those of all groups, one
 // workgroup per column, to dBias and dAlpha.
-// LANES lanes per row, ROWS rows per workgroup; forward keeps a lane's CHUNKS · S quadruples of x in registers. Lanes
-// are added in lane order through workgroup memory, at most 16 KiB in all. C % 4 == 0.
-// Constants given, besides mixing's (S, K, ROWS): T, C, LANES, TERMS. Aliases given: X, H (normed and dNormed).
+// ROWS rows per workgroup, LANES lanes for each, which keep it in registers: all of a row is asked for before anything
+// is made of it. C % 4 == 0.
+// Constants given, besides mixing's (S, K, ROWS): T, C, LANES, TERMS. Aliases given: X, H (normed and dNormed). Given
+// for the device: sumLanes, sumDots and sumGains (streamLanes), which have the barriers that they need.
 const C4 = C / 4u;
 const M = 2u * S + K;
 const WIDE = S + 1u;
 const THREADS = ROWS * LANES;
+// Quadruples of a stream, and columns of u, per lane.
 const CHUNKS = (C4 + LANES - 1u) / LANES;
+const COLUMNS = (M + LANES - 1u) / LANES;
+const KEPT = CHUNKS * S;
 
 const EPS = 1e-6;
 
@@ -26,29 +30,17 @@ const EPS = 1e-6;
 @group(0) @binding(6) var<storage, read_write> normed: array<H>;
 
 const DOTS = 2u * S;
-const STRIDE = DOTS + 1u; // Odd, so that lanes fall on different banks.
-var<workgroup> partial: array<f32, THREADS * STRIDE>;
 var<workgroup> reads: array<f32, ROWS * DOTS>;
 
-struct Row {
-  local: u32,
+struct Place {
+  local: u32, // The row in the workgroup.
   lane: u32,
   t: u32,
-  live: bool,
 }
 
-fn rowOf(group: vec3u, groups: vec3u, thread: u32) -> Row {
+fn placeOf(group: vec3u, groups: vec3u, thread: u32) -> Place {
   let local = thread / LANES;
-  let t = (group.y * groups.x + group.x) * ROWS + local;
-  return Row(local, thread % LANES, t, t < T);
-}
-
-fn lanesSum(row: Row, own: f32) -> f32 {
-  partial[row.local * LANES + row.lane] = own;
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var l = 0u; l < LANES; l++) { sum += partial[row.local * LANES + l]; }
-  return sum;
+  return Place(local, thread % LANES, (group.y * groups.x + group.x) * ROWS + local);
 }
 
 // The clamp keeps exp finite; beyond it the sigmoid is 0 or 1 in f32.
@@ -56,56 +48,71 @@ fn sigmoid(v: f32) -> f32 { return 1.0 / (1.0 + exp(-clamp(v, -80.0, 80.0))); }
 
 fn gainOf(m: u32) -> f32 { return alpha[min(m / S, 2u)]; }
 
+// What column m of a row of logits is for.
+fn take(local: u32, t: u32, m: u32, value: f32) {
+  if (m < S) {
+    let gate = sigmoid(value);
+    reads[local * S + m] = gate;
+    gates[t * WIDE + m] = gate;
+  } else if (m < 2u * S) {
+    weights[(t * S + m - S) * WIDE + S] = 2.0 * sigmoid(value);
+  } else {
+    logits[local * K + m - 2u * S] = value;
+  }
+}
+
 @compute @workgroup_size(THREADS)
 fn forward(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = rowOf(group, groups, thread);
-  var streams: array<X, CHUNKS * S>;
-  for (var k = 0u; k < CHUNKS; k++) {
-    let c = row.lane + k * LANES;
-    if (row.live && c < C4) {
-      for (var j = 0u; j < S; j++) { streams[k * S + j] = x[(row.t * S + j) * C4 + c]; }
+  let place = placeOf(group, groups, thread);
+  let lane = place.lane;
+  var streams: array<X, KEPT>;
+  var columns: array<f32, COLUMNS>;
+  let t = place.t;
+  let source = min(t, T - 1u);
+  /* unroll */ for (var k = 0u; k < CHUNKS; k++) {
+    let c = lane + k * LANES;
+    if (c < C4) {
+      /* unroll */ for (var j = 0u; j < S; j++) { streams[k * S + j] = x[(source * S + j) * C4 + c]; }
     }
+  }
+  /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
+    columns[k] = u[source * M + min(lane + k * LANES, M - 1u)];
   }
   var own = 0.0;
-  for (var i = 0u; i < CHUNKS * S; i++) { own += dot(vec4f(streams[i]), vec4f(streams[i])); }
-  let r = inverseSqrt(lanesSum(row, own) / f32(S * C) + EPS);
-  if (row.live) {
-    for (var m = row.lane; m < M; m += LANES) {
-      let value = gainOf(m) * r * u[row.t * M + m] + bias[m];
-      if (m < S) {
-        let gate = sigmoid(value);
-        reads[row.local * S + m] = gate;
-        gates[row.t * WIDE + m] = gate;
-      } else if (m < 2u * S) {
-        weights[(row.t * S + m - S) * WIDE + S] = 2.0 * sigmoid(value);
-      } else {
-        logits[row.local * K + m - 2u * S] = value;
-      }
-    }
-    if (row.lane == 0u) { gates[row.t * WIDE + S] = r; }
+  /* unroll */ for (var k = 0u; k < KEPT; k++) {
+    let v = vec4f(streams[k]);
+    own += dot(v, v);
   }
+  let r = inverseSqrt(sumLanes(thread, own) / f32(S * C) + EPS);
+  /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
+    let m = lane + k * LANES;
+    if (t < T && m < M) { take(place.local, t, m, gainOf(m) * r * columns[k] + bias[m]); }
+  }
+  if (t < T && lane == 0u) { gates[t * WIDE + S] = r; }
   workgroupBarrier();
-  var read: array<vec4f, CHUNKS>;
+  var read = array<vec4f, CHUNKS>();
   own = 0.0;
-  for (var k = 0u; k < CHUNKS; k++) {
+  /* unroll */ for (var k = 0u; k < CHUNKS; k++) {
     var h = vec4f();
-    for (var j = 0u; j < S; j++) { h += reads[row.local * S + j] * vec4f(streams[k * S + j]); }
+    /* unroll */ for (var j = 0u; j < S; j++) {
+      h += reads[place.local * S + j] * vec4f(streams[k * S + j]);
+    }
     read[k] = h;
     own += dot(h, h);
   }
-  let scale = inverseSqrt(lanesSum(row, own) / f32(C) + EPS);
-  for (var k = 0u; k < CHUNKS; k++) {
-    let c = row.lane + k * LANES;
-    if (row.live && c < C4) { normed[row.t * C4 + c] = H(scale * read[k]); }
+  let scale = inverseSqrt(sumLanes(thread, own) / f32(C) + EPS);
+  /* unroll */ for (var k = 0u; k < CHUNKS; k++) {
+    let c = lane + k * LANES;
+    if (t < T && c < C4) { normed[t * C4 + c] = H(scale * read[k]); }
   }
   mixRows(thread, groups);
-  if (row.live) {
-    for (var o = row.lane; o < S * S; o += LANES) {
-      weights[(row.t * S + o / S) * WIDE + o % S] = mixes[row.local * S * S + o];
+  if (t < T) {
+    for (var o = lane; o < S * S; o += LANES) {
+      weights[(t * S + o / S) * WIDE + o % S] = mixes[place.local * S * S + o];
     }
   }
 }
@@ -118,8 +125,21 @@ fn forward(
 @group(0) @binding(9) var<storage, read_write> sums: array<f32>;
 
 var<workgroup> dValues: array<f32, ROWS * M>;
-// Σ dv·z per lane and gain.
-var<workgroup> gainSums: array<vec3f, THREADS>;
+
+// Of column m's value v; scale and slope are those of the norm of the row's branch input.
+fn gradientOf(local: u32, t: u32, m: u32, value: f32, scale: f32, slope: f32) -> f32 {
+  if (t >= T) { return 0.0; }
+  if (m < S) {
+    let gate = gatesIn[t * WIDE + m];
+    let at = local * DOTS + m;
+    return (scale * reads[at] - slope * reads[at + S]) * gate * (1.0 - gate);
+  }
+  if (m < 2u * S) {
+    let gate = sigmoid(value);
+    return 2.0 * dWeights[(t * S + m - S) * WIDE + S] * gate * (1.0 - gate);
+  }
+  return dLogits[local * K + m - 2u * S];
+}
 
 @compute @workgroup_size(THREADS)
 fn backward(
@@ -127,97 +147,93 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = rowOf(group, groups, thread);
-  let cells = row.local * S * S;
-  var r = 0.0;
+  let place = placeOf(group, groups, thread);
+  let lane = place.lane;
+  var columns: array<f32, COLUMNS>;
+  var pre: array<f32, WIDE>;
+  var streams: array<X, KEPT>;
+  var given: array<H, CHUNKS>;
+  let t = place.t;
+  let local = place.local;
+  // Rows behind the last read that one.
+  let source = min(t, T - 1u);
+  /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
+    columns[k] = u[source * M + min(lane + k * LANES, M - 1u)];
+  }
+  /* unroll */ for (var j = 0u; j < WIDE; j++) { pre[j] = gatesIn[source * WIDE + j]; }
+  for (var o = lane; o < S * S; o += LANES) {
+    dMixes[local * S * S + o] = dWeights[(source * S + o / S) * WIDE + o % S];
+  }
+  /* unroll */ for (var k = 0u; k < CHUNKS; k++) {
+    let c = lane + k * LANES;
+    if (c < C4) {
+      given[k] = dNormed[source * C4 + c];
+      /* unroll */ for (var j = 0u; j < S; j++) { streams[k * S + j] = x[(source * S + j) * C4 + c]; }
+    }
+  }
+  /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
+    let m = lane + k * LANES;
+    if (m >= 2u * S && m < M) {
+      logits[local * K + m - 2u * S] = alpha[2] * pre[S] * columns[k] + bias[m];
+    }
+  }
   // ⟨dNormed, x_j⟩ and ⟨h, x_j⟩; with them h·h, h·dNormed and so the norm's adjoint.
   var dots: array<f32, DOTS>;
-  if (row.live) {
-    var pre: array<f32, S>;
-    for (var j = 0u; j < S; j++) { pre[j] = gatesIn[row.t * WIDE + j]; }
-    r = gatesIn[row.t * WIDE + S];
-    for (var k = 0u; k < CHUNKS; k++) {
-      let c = row.lane + k * LANES;
-      if (c < C4) {
-        let d = vec4f(dNormed[row.t * C4 + c]);
-        var streams: array<vec4f, S>;
-        var h = vec4f();
-        for (var j = 0u; j < S; j++) {
-          streams[j] = vec4f(x[(row.t * S + j) * C4 + c]);
-          h += pre[j] * streams[j];
-        }
-        for (var j = 0u; j < S; j++) {
-          dots[j] += dot(d, streams[j]);
-          dots[S + j] += dot(h, streams[j]);
-        }
-      }
-    }
-    for (var o = row.lane; o < S * S; o += LANES) {
-      dMixes[cells + o] = dWeights[(row.t * S + o / S) * WIDE + o % S];
-    }
-    for (var k = row.lane; k < K; k += LANES) {
-      logits[row.local * K + k] = alpha[2] * r * u[row.t * M + 2u * S + k] + bias[2u * S + k];
+  /* unroll */ for (var k = 0u; k < CHUNKS; k++) {
+    let d = vec4f(given[k]);
+    var h = vec4f();
+    /* unroll */ for (var j = 0u; j < S; j++) { h += pre[j] * vec4f(streams[k * S + j]); }
+    /* unroll */ for (var j = 0u; j < S; j++) {
+      let v = vec4f(streams[k * S + j]);
+      dots[j] += dot(d, v);
+      dots[S + j] += dot(h, v);
     }
   }
-  for (var o = 0u; o < DOTS; o++) { partial[thread * STRIDE + o] = dots[o]; }
+  sumDots(local, thread, dots);
   workgroupBarrier();
-  for (var o = thread; o < ROWS * DOTS; o += THREADS) {
-    var sum = 0.0;
-    for (var l = 0u; l < LANES; l++) { sum += partial[(o / DOTS * LANES + l) * STRIDE + o % DOTS]; }
-    reads[o] = sum;
-  }
   mixRows(thread, groups);
   mixRowsBackward(thread, groups);
 
+  var gains = vec3f();
   var squares = 0.0;
   var inner = 0.0;
-  for (var j = 0u; j < S; j++) {
-    let gate = select(0.0, gatesIn[min(row.t, T - 1u) * WIDE + j], row.live);
-    inner += gate * reads[row.local * DOTS + j];
-    squares += gate * reads[row.local * DOTS + S + j];
+  /* unroll */ for (var j = 0u; j < S; j++) {
+    inner += pre[j] * reads[local * DOTS + j];
+    squares += pre[j] * reads[local * DOTS + S + j];
   }
+  let r = pre[S];
   let scale = inverseSqrt(squares / f32(C) + EPS);
   let slope = scale * scale * scale * inner / f32(C);
-  var own = vec3f();
-  if (row.live) {
-    for (var m = row.lane; m < M; m += LANES) {
+  var along = 0.0;
+  /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
+    let m = lane + k * LANES;
+    if (m < M) {
       let gain = gainOf(m);
-      let z = r * u[row.t * M + m];
-      var dV: f32;
-      if (m < S) {
-        let gate = gatesIn[row.t * WIDE + m];
-        let at = row.local * DOTS + m;
-        dV = (scale * reads[at] - slope * reads[at + S]) * gate * (1.0 - gate);
-      } else if (m < 2u * S) {
-        let gate = sigmoid(gain * z + bias[m]);
-        dV = 2.0 * dWeights[(row.t * S + m - S) * WIDE + S] * gate * (1.0 - gate);
-      } else {
-        dV = dLogits[row.local * K + m - 2u * S];
-      }
-      dU[row.t * M + m] = r * gain * dV;
-      dValues[row.local * M + m] = dV;
-      own += dV * z * vec3f(vec3u(min(m / S, 2u)) == vec3u(0u, 1u, 2u));
+      let z = r * columns[k];
+      let dV = gradientOf(local, t, m, gain * z + bias[m], scale, slope);
+      if (t < T) { dU[t * M + m] = r * gain * dV; }
+      dValues[local * M + m] = dV;
+      along += gain * dV * z;
+      gains += dV * z * vec3f(vec3u(min(m / S, 2u)) == vec3u(0u, 1u, 2u));
     }
   }
-  gainSums[thread] = own;
-  workgroupBarrier();
-  let tile = group.y * groups.x + group.x;
-  if (row.live) {
-    var total = vec3f();
-    for (var l = 0u; l < LANES; l++) { total += gainSums[row.local * LANES + l]; }
-    let through = alpha[0] * total.x + alpha[1] * total.y + alpha[2] * total.z; // dr·r.
-    for (var o = row.lane; o < TERMS; o += LANES) {
+  let through = sumLanes(thread, along); // dr·r.
+  if (t < T) {
+    for (var o = lane; o < TERMS; o += LANES) {
       var term = 0.0;
       if (o < S * S) {
-        term = mixes[cells + o];
+        term = mixes[local * S * S + o];
       } else if (o < S * S + S) {
-        term = gatesIn[row.t * WIDE + o - S * S];
+        term = gatesIn[t * WIDE + o - S * S];
       } else if (o < S * S + S + 3u) {
         term = vec3f(scale, -slope, -r * r * through / f32(S * C))[o - S * S - S];
       }
-      terms[row.t * TERMS + o] = term;
+      terms[t * TERMS + o] = term;
     }
   }
+  sumGains(thread, gains);
+  workgroupBarrier();
+  let tile = group.y * groups.x + group.x;
   if (tile * ROWS < T) {
     for (var m = thread; m < M; m += THREADS) {
       var sum = 0.0;
@@ -226,7 +242,7 @@ fn backward(
     }
     if (thread < 3u) {
       var sum = 0.0;
-      for (var i = 0u; i < THREADS; i++) { sum += gainSums[i][thread]; }
+      for (var i = 0u; i < GAIN_PARTS; i++) { sum += gainParts[i][thread]; }
       sums[tile * (M + 3u) + M + thread] = sum;
     }
   }
