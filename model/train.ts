@@ -75,7 +75,7 @@ class TrainingRun {
   #engram: EngramIndex | undefined;
   /** Being built while the network trains; undefined before the run. */
   #memory: Promise<BuiltMemory> | undefined;
-  #memoryError: unknown;
+  #memoryError: Error | undefined;
   readonly #memoryAbort = new AbortController();
   readonly #notes: string[] = [];
   readonly #predictors: Predictor[] = [];
@@ -302,7 +302,7 @@ class TrainingRun {
               ? ", weights taken from the checkpoint"
               : `, calibrated on ${report.bytes} bytes of ${report.files} files`),
         ),
-      (error: unknown) => (this.#memoryError = error),
+      (error: Error) => (this.#memoryError = error),
     );
   }
 
