@@ -60,6 +60,8 @@ export interface ModelConfig {
   readonly factDropout: number;
   /** Share of training windows that are arranged as fill-in-the-middle. */
   readonly fimRate: number;
+  /** Share of the loss that asks for the class of the next token besides the next byte (auxHead.ts); 0: no such head. */
+  readonly auxWeight: number;
   /** The n-gram memory (engramIndex.ts): learned rows for contexts that occur in several files. */
   readonly engram: "off" | "on";
   /** Rows per kind of context, and their width. */
@@ -133,6 +135,7 @@ const common = {
   facts: "on",
   factDropout: 0.4,
   fimRate: 0.2,
+  auxWeight: 0,
   engram: "off",
   engramRows: 16384,
   engramChannels: 32,
@@ -254,6 +257,11 @@ export function checkConfig(c: ModelConfig): void {
   demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");
   checkResidual(c);
   checkRecipe(c);
+  demand(
+    c.auxWeight === undefined || (c.auxWeight >= 0 && c.auxWeight <= 10),
+    `auxWeight is ${c.auxWeight}`,
+    "use 0 to 10",
+  );
   // Models from before there was one say nothing of it.
   demand(
     c.engram === undefined || c.engram === "off" || c.engram === "on",

@@ -6,6 +6,8 @@
 import { attentionSizes } from "./params.ts";
 import { tauAttentionPart, type AttentionPart, type Lookup } from "./attention.ts";
 import { controlAttentionPart } from "./controlAttention.ts";
+
+import type { AuxHead } from "./auxHead.ts";
 import { dropped } from "./branchDropout.ts";
 import type { Builder, Part, Positions } from "./builder.ts";
 import { engramDepths, recordEngram, type EngramDepth, type EngramInputs } from "./engram.ts";
@@ -39,6 +41,8 @@ export interface NetworkInputs {
   readonly start?: Tensor;
   readonly listStart?: Tensor;
   readonly list?: Tensor;
+  /** What else training predicts from the state behind the logits, [rows, C local]. */
+  readonly aux?: ((state: Tensor) => AuxHead) | undefined;
   /** Where the configuration has an n-gram memory. */
   readonly engram?: EngramInputs | undefined;
 }
@@ -184,6 +188,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     gatherRowsForward(g, { x: decoder.normed, index: wanted, out: last });
   }
   const unembed = linear(b, "unembed", last, wanted?.size ?? rows);
+  const aux = inputs.aux?.(last);
 
   return {
     logits: unembed.out,
@@ -191,6 +196,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     backward: (dLogits) => {
       const dLast = b.temp("dLast", [rows, Cl], b.half);
       unembed.backward({ dOut: dLogits, dX: dLast, first: 1 });
+      aux?.backward(dLast);
       const dDecoded = b.temp("dDecoded", [rows, Cl], b.half);
       rmsNormBackward(g, { x: decoder.out, dY: dLast, dX: dDecoded, channels: Cl });
       const dEncoded = decoderInput.backward(decoder.backward(dDecoded));

@@ -5,6 +5,7 @@
  */
 import { VOCAB } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
+import { AUX_CLASSES, hasAuxHead } from "./auxHead.ts";
 import { engramDepths, engramWidth } from "./engram.ts";
 import { engramContextCount } from "./engramContexts.ts";
 import { FACT_CHANNELS } from "./facts/channels.ts";
@@ -286,6 +287,8 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
   });
   local("decoder", config.decoderLayers);
   specs.push({ name: "unembed", shape: [Cl, VOCAB], optimizer: "adam", init: zeros });
+  if (hasAuxHead(config))
+    specs.push({ name: "aux", shape: [Cl, AUX_CLASSES], optimizer: "adam", init: zeros });
   specs.push(...engram(config));
   return specs;
 }

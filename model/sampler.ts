@@ -8,6 +8,8 @@ import { BOS, EOF, EOM, PATH_END, pathBytes, PRE, SUF, type CorpusFile } from ".
 import type { ModelConfig } from "./config.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
+import { hasAuxHead } from "./auxHead.ts";
+import { nextTokenClasses } from "./facts/nextClass.ts";
 import { Random } from "./random.ts";
 import { Renamer, type NamePlaces } from "./renaming.ts";
 import { SKIP, type Window } from "./windows.ts";
@@ -17,6 +19,7 @@ interface Document {
   readonly bytes: Uint8Array;
   readonly facts: Uint16Array | undefined;
   readonly names: NamePlaces | undefined;
+  readonly classes: Uint8Array | undefined;
   /** Symbols: BOS path PATH_END bytes EOF. */
   readonly length: number;
 }
@@ -50,6 +53,7 @@ export class Sampler {
         bytes: f.bytes,
         facts: encoder?.channels(f.path, f.bytes),
         names: renamer?.places(i),
+        classes: hasAuxHead(config) ? nextTokenClasses(f.path, f.bytes) : undefined,
         length: path.length + f.bytes.length + 3,
       };
     });
@@ -155,6 +159,7 @@ class WindowWriter {
   readonly #symbols: Uint16Array;
   readonly #targets: Uint32Array;
   readonly #facts: Uint16Array | undefined;
+  #classes: Uint8Array | undefined;
   readonly #n: number;
   #at = 0;
   #names: { lengthOf(name: number): number; become(name: number): Uint8Array } | undefined;
@@ -218,6 +223,8 @@ class WindowWriter {
   #byte(d: Document, byte: number, t: number): void {
     const at = this.#at;
     this.push(byte, SCORE_TARGET);
+    if (d.classes !== undefined && at < this.#n)
+      (this.#classes ??= new Uint8Array(this.#n))[at] = d.classes[t]!;
     if (this.#facts === undefined || d.facts === undefined || at >= this.#n) return;
     for (let k = 0; k < N_FACT_CHANNELS; k++)
       this.#facts[at * N_FACT_CHANNELS + k] = d.facts[t * N_FACT_CHANNELS + k]!;
@@ -237,7 +244,12 @@ class WindowWriter {
   }
 
   window(): Window {
-    return { symbols: this.#symbols, facts: this.#facts, targets: this.#targets };
+    return {
+      symbols: this.#symbols,
+      facts: this.#facts,
+      targets: this.#targets,
+      classes: this.#classes,
+    };
   }
 }
 

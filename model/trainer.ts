@@ -2,6 +2,7 @@
  * One training run on one device: parameters, the recorded step (forward, loss, backward, optimizer), and its
  * state for checkpoints. A step uploads a batch and replays the program; nothing is allocated.
  */
+import { AuxTargets } from "./auxHead.ts";
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
 import {
@@ -41,6 +42,7 @@ interface RecordedStep {
   readonly batch: WindowBatch;
   readonly inputs: StepInputs;
   readonly engram: EngramTraining | undefined;
+  readonly aux: AuxTargets | undefined;
   readonly program: Program;
 }
 
@@ -163,9 +165,11 @@ export class Trainer {
     const T = maxPatches(c, N);
     const i = this.#inputs(c);
     const engram = EngramTraining.create(device, c, o.engram, o.seed);
+    const aux = AuxTargets.create(device, c);
     const network = recordNetwork(b, {
       ...i,
       engram: engram?.inputs,
+      aux: aux && ((state) => aux.record(b, state, this.optimizer)),
       bytes: { batch: c.batch, rows: N, capacity: N, span },
       patches: { batch: c.batch, rows: T, capacity: T, span },
     });
@@ -186,7 +190,7 @@ export class Trainer {
     network.backward(dLogits);
     this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
     const batch = new WindowBatch(c, c.batch, N);
-    return { batch, inputs: i, engram, program: await device.compile(g, "training step") };
+    return { batch, inputs: i, engram, aux, program: await device.compile(g, "training step") };
   }
 
   get #whole(): RecordedStep {
@@ -211,7 +215,7 @@ export class Trainer {
   async step(o: { step: number; factor: number; windows: readonly Window[] }): Promise<number> {
     const recorded = this.#recorded.get(o.windows.length);
     invariant(recorded !== undefined, `${o.windows.length} windows in a step`);
-    const { batch, inputs: i, engram, program } = recorded;
+    const { batch, inputs: i, engram, aux, program } = recorded;
     batch.set(o.windows);
     batch.invert();
     const d = this.#device;
@@ -226,6 +230,7 @@ export class Trainer {
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
     engram?.upload(o.windows, o.step);
     if (this.#dropoutSeed !== undefined) d.write(this.#dropoutSeed, [this.#seed, o.step]);
+    aux?.upload(o.windows);
     this.optimizer.setStep(o.step, o.factor);
     await program.run();
     return batch.scored;
@@ -271,9 +276,10 @@ export class Trainer {
   /** Frees everything this run holds on the device. */
   dispose(): void {
     const held = [...this.#held];
-    for (const { program, inputs, engram } of this.#recorded.values()) {
+    for (const { program, inputs, engram, aux } of this.#recorded.values()) {
       program.dispose();
       engram?.dispose();
+      aux?.dispose();
       held.push(...Object.values(inputs as unknown as Record<string, Tensor>));
     }
     this.optimizer.dispose();

@@ -21,6 +21,8 @@ export interface Window {
   readonly facts?: Uint16Array | undefined;
   /** Symbol to predict after each position, or SKIP. */
   readonly targets?: ArrayLike<number>;
+  /** Class of the token behind each symbol, 0 = none: what the auxiliary head learns. */
+  readonly classes?: Uint8Array | undefined;
 }
 
 /** Writes one position's embedding rows. */
