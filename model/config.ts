@@ -60,6 +60,8 @@ export interface ModelConfig {
   readonly factDropout: number;
   /** Share of training windows that are arranged as fill-in-the-middle. */
   readonly fimRate: number;
+  /** How the definition that a name stands for becomes a colour: by its hash, by the symbol graph, not at all. */
+  readonly colour: "hash" | "spectral" | "off";
   /** Share of the loss that asks for the class of the next token besides the next byte (auxHead.ts); 0: no such head. */
   readonly auxWeight: number;
   /** The n-gram memory (engramIndex.ts): learned rows for contexts that occur in several files. */
@@ -135,6 +137,7 @@ const common = {
   facts: "on",
   factDropout: 0.4,
   fimRate: 0.2,
+  colour: "hash",
   auxWeight: 0,
   engram: "off",
   engramRows: 16384,
@@ -261,6 +264,11 @@ export function checkConfig(c: ModelConfig): void {
     c.auxWeight === undefined || (c.auxWeight >= 0 && c.auxWeight <= 10),
     `auxWeight is ${c.auxWeight}`,
     "use 0 to 10",
+  );
+  demand(
+    c.colour === undefined || ["hash", "spectral", "off"].includes(c.colour),
+    `colour is "${String(c.colour)}"`,
+    "choose hash, spectral or off",
   );
   // Models from before there was one say nothing of it.
   demand(

@@ -164,7 +164,7 @@ function toCsr(
 
 /** Eigen-decomposition of a symmetric positive semidefinite matrix by cyclic Jacobi rotations. Values ascend and
  *  negative rounding is cut at 0; each vector's largest component is positive, so the result is unique. */
-function symmetricEigen(
+export function symmetricEigen(
   matrix: Float64Array,
   n: number,
 ): { eigenvalues: Float64Array; eigenvectors: Float64Array } {

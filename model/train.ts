@@ -125,6 +125,7 @@ class TrainingRun {
         ? Math.min(stored, asked)
         : (asked ?? stored);
     this.#lexicon = o.lexicon ?? new FactLexicon();
+    this.#lexicon.useColours(this.#config.colour ?? "hash");
   }
 
   #openCheckpoint(): void {

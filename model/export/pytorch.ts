@@ -53,6 +53,7 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   facts: ["on", "off"],
   factDropout: "any",
   fimRate: "any",
+  colour: "any",
   auxWeight: [0],
   engram: ["off"],
   engramRows: "any",

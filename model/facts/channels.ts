@@ -192,10 +192,8 @@ export function identityOf(path: string, name: string): number {
   return hash >>> 0 === 0 ? 1 : hash >>> 0;
 }
 
-/** Colour of an identity: 1..4095; 0 stays unknown.
- *  Today a hash. Coordinates from the symbol graph enter here and only here: a table from identity to a
- *  graph coordinate that fits the same range, made from the lexicon's files, with this hash for identities
- *  that the graph does not have. Nothing else in the encoder knows how a colour is chosen. */
+/** Colour of an identity by its hash: 1..4095; 0 stays unknown. The lexicon decides whether this or a cell of the
+ *  symbol graph (colour.ts) is used; nothing else in the encoder knows how a colour is chosen. */
 export function colourOf(identity: number): number {
   if (identity === 0) return 0;
   const mixed = Math.imul(identity ^ (identity >>> 16), 0x45d9f3b);

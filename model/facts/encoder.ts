@@ -47,7 +47,10 @@ export function createFactEncoder(o: {
       return answer;
     };
   };
-  const stream = (path: string): FactScanner => new FactScanner(path, lookupFor(path));
+  const stream = (path: string): FactScanner =>
+    new FactScanner(path, lookupFor(path), (identity) =>
+      lexicon.colourOf(identity, o.exclude ?? path),
+    );
   return {
     stream,
     channels(path, bytes) {

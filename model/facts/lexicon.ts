@@ -6,6 +6,7 @@
  */
 
 import { CheckpointError } from "../errors.ts";
+import { SpectralColours, type SerializedColours } from "./colour.ts";
 import { colourOf, FACT_CHANNELS, packFact, TOKEN_MODIFIERS } from "./channels.ts";
 import type { PackedFact } from "./channels.ts";
 
@@ -38,7 +39,13 @@ export interface SerializedLexicon {
   readonly version: 1;
   readonly names: readonly string[];
   readonly files: readonly { readonly path: string; readonly evidence: readonly number[] }[];
+  /** How identities become colours; absent: by their hash. */
+  readonly colours?: "off" | SerializedColours;
 }
+
+/** hash: every definition a colour of its own, but for collisions; spectral: related ones the same or a near one
+ *  (colour.ts); off: none has any. */
+export type ColourKind = "hash" | "spectral" | "off";
 
 /** A definition is named if it has at least this share of the resolved occurrences. */
 const CLEAR_MAJORITY = 2 / 3;
@@ -73,10 +80,29 @@ export class FactLexicon {
   readonly #tallies = new Map<string, Tally>();
   readonly #namesOf = new Map<string, readonly string[]>();
   #version = 0;
+  #colours: SpectralColours | "off" | undefined;
 
   /** Changes with every change of content, so that answers may be cached. */
   get version(): number {
     return this.#version;
+  }
+
+  /** Decides how identities become colours, from what the files say now; later changes of them move no colour. */
+  useColours(kind: ColourKind): void {
+    if (kind === "spectral") {
+      const referencesOf = (path: string): (readonly [number, number])[] =>
+        this.evidenceOf(path).map((one) => [one.identity, one.count] as const);
+      this.#colours = SpectralColours.build(
+        this.files().map((path) => ({ path, references: referencesOf(path) })),
+      );
+    } else this.#colours = kind === "off" ? "off" : undefined;
+    this.#version++;
+  }
+
+  /** The colour that a definition has for a file, which may not depend on what that file itself says. */
+  colourOf(identity: number, path: string | undefined): number {
+    if (this.#colours === "off") return 0;
+    return this.#colours?.of(identity, path) ?? colourOf(identity);
   }
 
   get nameCount(): number {
@@ -160,7 +186,7 @@ export class FactLexicon {
       tokenType: type.key & 31,
       modifiers: type.key >>> 5,
       identity: resolved,
-      colour: colourOf(resolved),
+      colour: this.colourOf(resolved, o.exclude),
       count: type.total,
     };
   }
@@ -201,13 +227,23 @@ export class FactLexicon {
       }
       return { path, evidence };
     });
-    return { format: "narrowgauge-lexicon", version: 1, names: [...index.keys()], files };
+    const colours = this.#colours === "off" ? "off" : this.#colours?.serialize();
+    return {
+      format: "narrowgauge-lexicon",
+      version: 1,
+      names: [...index.keys()],
+      files,
+      ...(colours === undefined ? {} : { colours }),
+    };
   }
 
   /** The inverse of serialize(). Throws CheckpointError for anything that serialize() cannot have written. */
   static deserialize(value: unknown): FactLexicon {
-    const { names, files } = checked(value);
+    const { names, files, colours } = checked(value);
     const lexicon = new FactLexicon();
+    if (colours !== undefined)
+      lexicon.#colours = colours === "off" ? "off" : SpectralColours.deserialize(colours);
+    if (colours !== undefined && lexicon.#colours === undefined) throw damaged("the colours");
     for (const { path, evidence } of files) {
       const items: NameEvidence[] = [];
       for (let at = 0; at < evidence.length; at += NUMBERS_PER_EVIDENCE) {

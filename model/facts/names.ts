@@ -3,14 +3,7 @@
  * declaration replaces an earlier one; scopes that close do not bring it back.
  */
 
-import {
-  colourOf,
-  identityOf,
-  packFact,
-  SCOPE_KINDS,
-  TOKEN_MODIFIERS,
-  TOKEN_TYPES,
-} from "./channels.ts";
+import { identityOf, packFact, SCOPE_KINDS, TOKEN_MODIFIERS, TOKEN_TYPES } from "./channels.ts";
 import type { PackedFact } from "./channels.ts";
 import type { Declares, Language } from "./languages.ts";
 import {
@@ -32,6 +25,8 @@ export interface Environment {
   readonly path: string;
   readonly language: Language;
   readonly lookup: FactLookup;
+  /** Colour of a definition's identity. */
+  readonly colourOf: (identity: number) => number;
 }
 
 /** From here on the name stands for this; shows it at once. */
@@ -44,7 +39,7 @@ export function declareName(
   const { kind } = s.frame;
   const isLocal = isCallable(kind) || declares.type === TOKEN_TYPES.parameter;
   // A local name means nothing in other files, so it has no colour of its own.
-  const colour = isLocal ? 0 : colourOf(identityOf(env.path, name));
+  const colour = isLocal ? 0 : env.colourOf(identityOf(env.path, name));
   if (s.declaredIsShared) {
     s.declared = new Map(s.declared);
     s.declaredIsShared = false;

@@ -5,7 +5,7 @@
  * A snapshot is cheap and stays valid whatever is pushed later, so rejected drafts can be taken back.
  */
 
-import { TOKEN_TYPES, SCOPE_KINDS } from "./channels.ts";
+import { colourOf, TOKEN_TYPES, SCOPE_KINDS } from "./channels.ts";
 import { CONTROL_WORDS, languageOf } from "./languages.ts";
 import type { Language } from "./languages.ts";
 import { Lexer } from "./lexer.ts";
@@ -62,9 +62,9 @@ export class FactScanner implements TokenSink {
   readonly #lexer: Lexer;
   #s: ScannerState;
 
-  constructor(path: string, lookup: FactLookup) {
+  constructor(path: string, lookup: FactLookup, colour: (identity: number) => number = colourOf) {
     this.#language = languageOf(path);
-    this.#env = { path, language: this.#language, lookup };
+    this.#env = { path, language: this.#language, lookup, colourOf: colour };
     this.#lexer = new Lexer(this.#language, this);
     this.#s = initialState();
   }

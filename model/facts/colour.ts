@@ -1,0 +1,111 @@
+/**
+ * Spectral colours: definitions that the same files speak of get the same colour, or one near it. The first Laplacian
+ * eigenvectors of the symbol graph, each weighted by how smooth it is, are projected on a few fixed pseudo-random
+ * signals (signs from the identities), which no eigenvector's sign or order can change; each coordinate is cut into
+ * quantiles, and the cell is the colour. What a file is told of other files must not depend on that file: files are
+ * dealt into folds by their paths, and a file's colours come from the graph without its fold.
+ */
+import { hash32 } from "../random.ts";
+import { smoothest, symbolGraph, type SymbolReferences } from "../symbolGraph.ts";
+import { colourOf, FACT_CHANNELS, identityOf } from "./channels.ts";
+
+const FOLDS = 4;
+const EIGENVECTORS = 12;
+/** An eigenvector counts by this power of its eigenvalue: the steps of a random walk. */
+const WALK = 8;
+const COORDINATES = 3;
+const LEVELS = 4;
+const CELLS = LEVELS ** COORDINATES;
+
+/** Cell of each identity, 0 … CELLS − 1. */
+type Cells = ReadonlyMap<number, number>;
+
+/** JSON-able: identities and cells, one after another, for each fold left out, and at last for all files. */
+export interface SerializedColours {
+  readonly files: readonly string[];
+  readonly tables: readonly (readonly number[])[];
+}
+
+const foldOf = (path: string): number => identityOf(path, "") % FOLDS;
+
+function cellsOf(files: readonly SymbolReferences[]): Cells {
+  const graph = symbolGraph(files);
+  const n = graph.identities.length;
+  const cells = new Map<number, number>();
+  if (n < CELLS / LEVELS) return cells;
+  const { values, vectors, degree } = smoothest(graph, EIGENVECTORS);
+  const cell = new Uint32Array(n);
+  for (let c = 0; c < COORDINATES; c++) {
+    const x = new Float64Array(n);
+    vectors.forEach((u, k) => {
+      let along = 0;
+      for (let i = 0; i < n; i++) along += u[i]! * (hash32(graph.identities[i]!, c) & 1 ? 1 : -1);
+      const scale = along * Math.max(0, values[k]!) ** WALK;
+      for (let i = 0; i < n; i++) x[i]! += scale * u[i]!;
+    });
+    // From the symmetric form to the walk's: neighbours of any degree are alike.
+    for (let i = 0; i < n; i++) x[i]! /= Math.sqrt(degree[i]!);
+    const order = Array.from(x.keys()).sort((i, j) => x[i]! - x[j]! || i - j);
+    order.forEach((i, rank) => {
+      cell[i] = cell[i]! * LEVELS + Math.floor((rank * LEVELS) / n);
+    });
+  }
+  graph.identities.forEach((identity, i) => cells.set(identity, cell[i]!));
+  return cells;
+}
+
+export class SpectralColours {
+  readonly #files: ReadonlySet<string>;
+  readonly #tables: readonly Cells[];
+
+  private constructor(files: ReadonlySet<string>, tables: readonly Cells[]) {
+    this.#files = files;
+    this.#tables = tables;
+  }
+
+  static build(files: readonly SymbolReferences[]): SpectralColours {
+    const without = Array.from({ length: FOLDS }, (_, fold) =>
+      cellsOf(files.filter((f) => foldOf(f.path) !== fold)),
+    );
+    return new SpectralColours(new Set(files.map((f) => f.path)), [...without, cellsOf(files)]);
+  }
+
+  /** Colour of an identity for a file: 1 … CELLS for cells, above them a hash where the graph has no such node;
+   *  0 stays unknown. */
+  of(identity: number, path: string | undefined): number {
+    if (identity === 0) return 0;
+    const fold = path !== undefined && this.#files.has(path) ? foldOf(path) : FOLDS;
+    const cell = this.#tables[fold]!.get(identity);
+    if (cell !== undefined) return 1 + cell;
+    return 1 + CELLS + (colourOf(identity) % (FACT_CHANNELS[4].size - 1 - CELLS));
+  }
+
+  serialize(): SerializedColours {
+    return {
+      files: [...this.#files].sort(),
+      tables: this.#tables.map((t) => [...t].flat()),
+    };
+  }
+
+  /** The inverse of serialize(); undefined for anything that it cannot have written. */
+  static deserialize(value: unknown): SpectralColours | undefined {
+    const { files, tables } = (value ?? {}) as { files?: unknown; tables?: unknown };
+    const isList = (list: unknown, type: string): boolean =>
+      Array.isArray(list) && list.every((item) => typeof item === type);
+    if (!isList(files, "string") || !Array.isArray(tables) || tables.length !== FOLDS + 1)
+      return undefined;
+    const made: Cells[] = [];
+    for (const table of tables as unknown[]) {
+      if (!isList(table, "number")) return undefined;
+      const numbers = table as number[];
+      const cells = new Map<number, number>();
+      for (let i = 0; i + 1 < numbers.length; i += 2) {
+        const cell = numbers[i + 1]!;
+        if (!Number.isInteger(cell) || cell < 0 || cell >= CELLS) return undefined;
+        cells.set(numbers[i]!, cell);
+      }
+      made.push(cells);
+    }
+    return new SpectralColours(new Set(files as string[]), made);
+  }
+}
