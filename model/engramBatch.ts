@@ -64,7 +64,8 @@ export class EngramBatch {
 
   /** What the backward pass and the update need. */
   invert(): void {
-    const { ids, entries, touched } = this;
+    const { ids, entries, touched, listStart, list } = this;
+    const entryOf = this.#entryOf;
     let count = 0;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i]!;
@@ -72,20 +73,17 @@ export class EngramBatch {
         entries[i] = NO_ROW;
         continue;
       }
-      let entry = this.#entryOf[id]!;
+      let entry = entryOf[id]!;
       if (entry >= count || touched[1 + entry] !== id) {
         entry = count++;
-        this.#entryOf[id] = entry;
+        entryOf[id] = entry;
         touched[1 + entry] = id;
       }
       entries[i] = entry;
     }
     touched[0] = count;
-    invertIds({
-      ids: entries,
-      tableRows: entries.length,
-      listStart: this.listStart,
-      list: this.list,
-    });
+    invertIds({ ids: entries, tableRows: count, listStart, list });
+    // Entries behind the last have empty lists.
+    listStart.fill(listStart[count]!, count);
   }
 }

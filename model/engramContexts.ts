@@ -16,6 +16,7 @@ export const engramContextCount = (c: Pick<ModelConfig, "engramLongest">): numbe
 
 const FNV_OFFSET = 0x811c9dc5;
 const FNV_PRIME = 0x01000193;
+/** A power of two. */
 const MAX_ORDER = 16;
 
 const isWord = (byte: number): boolean =>
@@ -65,15 +66,16 @@ export class EngramContexts {
       return;
     }
     if (this.#inPath) return;
+    const recent = this.#recent;
     const t = this.#length++;
-    this.#recent[t % MAX_ORDER] = symbol;
+    recent[t & (MAX_ORDER - 1)] = symbol;
     let h = FNV_OFFSET;
     for (let n = 1; n <= this.#longest; n++) {
       if (n > t + 1) {
         hashes.fill(0, Math.max(0, n - SHORTEST_ORDER), this.#longest - SHORTEST_ORDER + 1);
         break;
       }
-      h = Math.imul(h ^ this.#recent[(t - n + 1) % MAX_ORDER]!, FNV_PRIME);
+      h = Math.imul(h ^ recent[(t - n + 1) & (MAX_ORDER - 1)]!, FNV_PRIME);
       if (n >= SHORTEST_ORDER) hashes[n - SHORTEST_ORDER] = mixed(h ^ n) || 1;
     }
     this.#pushWord(symbol);

@@ -123,14 +123,14 @@ export class EngramIndex {
   rows(symbols: ArrayLike<number>, out: Uint32Array, at: number): void {
     const { contexts: K } = this;
     const R = this.#config.engramRows;
+    const owners = this.#owners;
     const reader = new EngramContexts(this.#config);
     for (let t = 0; t < symbols.length; t++) {
       reader.push(symbols[t]!);
       for (let k = 0; k < K; k++) {
         const key = reader.hashes[k]!;
         const row = rowOf(key, R);
-        out[at + t * K + k] =
-          key === 0 ? NO_ROW : k * R + (this.#owners[k * R + row] === key ? row : 0);
+        out[at + t * K + k] = key === 0 ? NO_ROW : k * R + (owners[k * R + row] === key ? row : 0);
       }
     }
   }
@@ -159,5 +159,5 @@ export class EngramIndex {
   }
 }
 
-/** The only row that may belong to a hash: 1 … rows − 1. Sets are chosen by the low bits, rows by all. */
-const rowOf = (key: number, rows: number): number => 1 + (key % (rows - 1));
+/** The only row that may belong to a hash: 1 … rows − 1. Shifted, so that it is a division of small integers. */
+const rowOf = (key: number, rows: number): number => 1 + ((key >>> 1) % (rows - 1));
