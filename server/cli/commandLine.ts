@@ -6,6 +6,7 @@
 import { helpText, nearest, parseFlags, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { BENCH, runBench } from "./bench.ts";
+import { CONSOLIDATE, runConsolidate } from "./consolidate.ts";
 import { COMPLETE, runComplete } from "./complete.ts";
 import { ABLATE, runAblate } from "./ablate.ts";
 import { EVAL, runEval } from "./eval.ts";
@@ -21,6 +22,7 @@ type Run = (flags: ParsedFlags, terminal: Terminal) => Promise<void>;
 
 const COMMANDS: readonly { readonly spec: CommandSpec; readonly run: Run }[] = [
   { spec: TRAIN, run: runTrain },
+  { spec: CONSOLIDATE, run: runConsolidate },
   { spec: EVAL, run: runEval },
   { spec: ABLATE, run: runAblate },
   { spec: COMPLETE, run: runComplete },
