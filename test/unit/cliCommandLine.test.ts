@@ -44,6 +44,7 @@ describe("the command line", () => {
     expect(result.status).toBe(2);
     for (const name of [
       "train",
+      "consolidate",
       "eval",
       "ablate",
       "complete",
@@ -79,7 +80,7 @@ describe("the command line", () => {
     [["trian"], "narrowgauge: there is no command trian\nhint: did you mean train?\n"],
     [
       ["--json"],
-      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, eval, ablate, complete, query, info, export, import, bench\n",
+      "narrowgauge: the first word must be a command, not --json\nhint: choose one of train, consolidate, eval, ablate, complete, query, info, export, import, bench\n",
     ],
     [
       ["train", "--out", "m"],
