@@ -66,7 +66,7 @@ export class BlendWeights {
   /** logit(hits / seen), kept in step. */
   readonly belief: Float32Array;
 
-  constructor(values: Float32Array = freshValues()) {
+  constructor(values: Float32Array = freshValues(), belief?: Float32Array) {
     this.values = values;
     let at = 0;
     const part = (length: number) => values.subarray(at, (at += length));
@@ -75,8 +75,7 @@ export class BlendWeights {
     this.weight = part(WEIGHT_COUNT);
     this.combine = part(COMBINE_COUNT);
     this.refine = part(REFINE_COUNT);
-    this.belief = new Float32Array(EVIDENCE_COUNT);
-    for (let i = 0; i < EVIDENCE_COUNT; i++) this.belief[i] = logit(this.hits[i]! / this.seen[i]!);
+    this.belief = belief ?? this.hits.map((hits, i) => logit(hits / this.seen[i]!));
   }
 
   /** Bytes learned from; 0 for fresh weights. */
@@ -96,7 +95,7 @@ export class BlendWeights {
       values[i]! *= scale;
       values[EVIDENCE_COUNT + i]! *= scale;
     }
-    return new BlendWeights(values);
+    return new BlendWeights(values, this.belief.slice());
   }
 
   /** Little-endian float32, in the order of the block. */

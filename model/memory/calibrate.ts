@@ -29,9 +29,9 @@ export interface CalibrationSource {
 
 /** A longer file gives its first bytes only, so that many files are seen. */
 const BYTES_PER_FILE = 24_000;
-const FIRST_RATE = 0.02;
+const FIRST_RATE = 0.03;
 const SEEN_LIMIT = 60_000;
-const LAST_RATE = 0.002;
+const LAST_RATE = 0.006;
 
 export async function calibrateWeights(
   source: CalibrationSource,

@@ -127,10 +127,13 @@ export class Evidence {
     if (slot === NO_CONTEXT) return;
     const { counts, candidateOf } = this;
     const row = input * CANDIDATES;
+    let total = 0;
     for (let entry = own.first(slot); entry !== 0; entry = own.next[entry]!) {
+      const count = own.count[entry]!;
       const rank = candidateOf[own.byte[entry]!]!;
-      if (rank >= 0) counts[row + rank] = own.count[entry]!;
+      if (rank >= 0) counts[row + rank] = count;
+      total += count;
     }
-    this.left[input] = own.total[slot]!;
+    this.left[input] = total;
   }
 }

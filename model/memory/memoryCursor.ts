@@ -32,7 +32,7 @@ export interface MemoryCursor {
 const DRAFT_ORDER = 2;
 /** A draft ends where the most frequent continuation has less than this share. */
 const DRAFT_SHARE = 0.2;
-const ADAPT_RATE = 0.002;
+const ADAPT_RATE = 0.01;
 const ADAPT_SEEN_LIMIT = 500;
 
 export interface CursorParts {

@@ -4,17 +4,16 @@
 const FIRST_SLOTS = 1024;
 const FIRST_ENTRIES = 1024;
 /** Part of the slots in use at which their number doubles. */
-const FULL = 0.6;
+const FULL = 0.75;
 const SCATTER = 0x9e3779b1;
 /** A file of very many contexts adds no new ones to the tables. */
 const MOST_CONTEXTS = 1 << 21;
 export const NO_CONTEXT = -1;
 
 export class OwnContexts {
-  /** Per slot: hash of the context (0: free), its first entry, and how often it was seen. */
+  /** Per slot: hash of the context (0: free), and its first entry. */
   private hash = new Uint32Array(FIRST_SLOTS);
   private head = new Uint32Array(FIRST_SLOTS);
-  total = new Uint32Array(FIRST_SLOTS);
   private used = 0;
   /** Per entry: a byte that followed, how often, and the next entry; 0 ends the list. */
   byte = new Uint8Array(FIRST_ENTRIES);
@@ -26,7 +25,6 @@ export class OwnContexts {
     const copy = new OwnContexts();
     copy.hash = this.hash.slice();
     copy.head = this.head.slice();
-    copy.total = this.total.slice();
     copy.used = this.used;
     copy.byte = this.byte.slice();
     copy.count = this.count.slice();
@@ -69,7 +67,6 @@ export class OwnContexts {
     // A context that never ends, as in a file of one byte, stops counting.
     if (this.count[entry] === 0xffff) return;
     this.count[entry]!++;
-    this.total[slot]!++;
   }
 
   private slotOf(wanted: number): number {
@@ -81,17 +78,15 @@ export class OwnContexts {
   }
 
   private grow(): void {
-    const { hash, head, total } = this;
+    const { hash, head } = this;
     const size = hash.length * 2;
     this.hash = new Uint32Array(size);
     this.head = new Uint32Array(size);
-    this.total = new Uint32Array(size);
     for (let i = 0; i < hash.length; i++) {
       if (hash[i] === 0) continue;
       const slot = this.slotOf(hash[i]!);
       this.hash[slot] = hash[i]!;
       this.head[slot] = head[i]!;
-      this.total[slot] = total[i]!;
     }
   }
 

@@ -33,14 +33,12 @@ import { chooseSituations } from "./situations.ts";
 /** Asking stops when the bytes asked about hold all but this much. */
 const SETTLED = 0.002;
 const LOWEST = 1e-4;
-const HIGHEST = 1 - 1e-4;
+const HIGHEST = 1 - 2e-5;
 const CONSTANT_INPUT = 0.3;
 const ANSWER_LIMIT = 12;
 /** Of the rate of the first layer. */
 const COMBINE_RATE = 0.1;
 const REFINE_RATE = 0.02;
-/** How much of the two refinements' mean correction is applied. */
-const REFINED = 0.5;
 
 /** What fresh refinement tables hold: the logistic function at each step. */
 const unrefined = Float64Array.from({ length: REFINE_STEPS + 1 }, (_, step) =>
@@ -183,7 +181,7 @@ export class RankedBlend {
     this.between[rank] = between;
     const upper = (refine[byByte + 1]! + refine[byHash + 1]!) / 2 - unrefined[step + 1]!;
     const lower = (refine[byByte]! + refine[byHash]!) / 2 - unrefined[step]!;
-    return clamped(this.answer[rank]! + REFINED * (lower * (1 - between) + upper * between));
+    return clamped(this.answer[rank]! + lower * (1 - between) + upper * between);
   }
 
   /** Moves the weights towards what came after the last prediction. */

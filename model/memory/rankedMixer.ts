@@ -134,7 +134,7 @@ export class RankedMixer {
       input[at + 2] = logit(share(even[byte]!, evenLeft));
       input[at + 3] = CONSTANT_INPUT;
       const chooser = (byte === memoryChoice ? 1 : 0) + (byte === networkChoice ? 2 : 0);
-      const leaning = (input[at]! > 0 ? 1 : 0) + (input[at + 1]! > 0 ? 2 : 0);
+      const leaning = (input[at] > 0 ? 1 : 0) + (input[at + 1]! > 0 ? 2 : 0);
       situation[3] = SET_STARTS[3]! + chooser * SURES + sure;
       situation[4] = SET_STARTS[4]! + match * LEANINGS + leaning;
       const table = (lastClass * REFINE_RANKS + Math.min(rank, REFINE_RANKS - 1)) * CHOOSERS;
