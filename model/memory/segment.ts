@@ -109,8 +109,8 @@ export class Segment {
     this.startTable = this.makeTable(0, files.length);
   }
 
-  /** Followers of hashed contexts, a table per kind in WORKSPACE_KINDS; made when first asked for. */
-  get contexts(): readonly ContextTable[] {
+  /** Followers of hashed contexts, a table per kind in WORKSPACE_KINDS; made at the first call. */
+  contexts(): readonly ContextTable[] {
     return (this.tablesOfContexts ??= contextTables(this.files, WORKSPACE_KINDS));
   }
 

@@ -49,7 +49,7 @@ export class SegmentSet {
     const excluded = exclude === undefined ? undefined : this.home.get(exclude);
     const left = this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0);
     const walk = (segment: Segment, sign: 1 | -1) =>
-      new SegmentWalk(segment, sign, left > HASHED_BYTES ? [] : segment.contexts);
+      new SegmentWalk(segment, sign, left > HASHED_BYTES ? [] : segment.contexts());
     const walks: SegmentWalk[] = [];
     for (const member of this.members) {
       const onlyExcluded = member === excluded && member.files.size === 1;
@@ -113,6 +113,9 @@ export class SegmentSet {
       this.negative = gone.length === 0 ? undefined : new Segment(gone);
       this.negativeIsStale = false;
     }
+    // Now, and not when the first reader waits for its first byte.
+    if (this.countedBytes <= HASHED_BYTES)
+      for (const member of this.members) member.segment.contexts();
   }
 
   private makeMember(files: ReadonlyMap<string, Uint8Array>): void {
