@@ -47,6 +47,14 @@ export const afterAll = (run: () => unknown): void => void after.push(run);
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 class Failure extends Error {}
+/** Deep equality in which closeTo stands for all numbers near it. */
+function equal(got: unknown, x: unknown): boolean {
+  if (x instanceof Near)
+    return typeof got === "number" && Math.abs(got - x.value) < 10 ** -x.digits / 2;
+  if (Array.isArray(x) && Array.isArray(got))
+    return x.length === got.length && x.every((one, i) => equal(got[i], one));
+  return isDeepStrictEqual(got, x);
+}
 const show = (x: unknown): string => JSON.stringify(x) ?? "undefined";
 
 function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
@@ -57,7 +65,7 @@ function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
   const number = got as number;
   return {
     toBe: (x: unknown) => demand(Object.is(got, x), show(x)),
-    toEqual: (x: unknown) => demand(isDeepStrictEqual(got, x), `equal to ${show(x).slice(0, 300)}`),
+    toEqual: (x: unknown) => demand(equal(got, x), `equal to ${show(x).slice(0, 300)}`),
     toBeCloseTo: (x: number, digits = 2) =>
       demand(Math.abs(number - x) < 10 ** -digits / 2, `close to ${x}`),
     toBeGreaterThan: (x: number) => demand(number > x, `above ${x}`),
@@ -71,6 +79,8 @@ function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
         ),
         `matching ${show(x).slice(0, 300)}`,
       ),
+    toBeDefined: () => demand(got !== undefined, "defined"),
+    toHaveLength: (n: number) => demand((got as { length: number }).length === n, `of length ${n}`),
     toContain: (x: unknown) => demand((got as unknown[]).includes(x), `holding ${show(x)}`),
     toThrow: (x?: RegExp | string) => {
       let message: string | undefined;
@@ -90,6 +100,15 @@ function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
 export function expect(got: unknown): Record<string, unknown> {
   return { ...matchers(got, true), not: matchers(got, false) };
 }
+class Near {
+  readonly value: number;
+  readonly digits: number;
+  constructor(value: number, digits: number) {
+    this.value = value;
+    this.digits = digits;
+  }
+}
+expect.closeTo = (value: number, digits = 2): unknown => new Near(value, digits);
 expect.fail = (message: string): never => {
   throw new Failure(message);
 };
