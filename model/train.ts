@@ -187,9 +187,11 @@ class TrainingRun {
     let trainer: Trainer | undefined;
     try {
       this.#report("indexing", device.name);
-      this.#fillMemory();
+      // On a CPU the memory's thread would take the cores whose speed `preset auto` measures.
+      if (device.kind === "gpu") this.#fillMemory();
       const auto = this.#o.preset === "auto" && this.#manifest === undefined;
       const chosen = auto ? await this.#choose(device) : undefined;
+      if (device.kind === "cpu") this.#fillMemory();
       if (this.#config.patching === "bpe" && this.#config.bpeTokens === undefined)
         this.#config = { ...this.#config, bpeTokens: trainBpe(files, this.#config.bpeSize) };
       const encoder =
