@@ -162,7 +162,17 @@ const tauLookup: Lookup = (b, p, scalars, value) => {
   const { channels: C, nHeads: H, headDim: D, bands: m } = p.sizes;
   const rows = batch * windowRows;
   const { window } = p;
-  const shape = { batch, rows: windowRows, capacity, nHeads: H, bands: m, headDim: D, window };
+  const exact = b.config.precision === "f32" ? 1 : 0;
+  const shape = {
+    batch,
+    rows: windowRows,
+    capacity,
+    nHeads: H,
+    bands: m,
+    headDim: D,
+    window,
+    exact,
+  } as const;
   const out = b.temp("attended", [rows, C], b.half);
   const lse = b.temp("lse", [rows, H]);
   const { slope } = scalars;

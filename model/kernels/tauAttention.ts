@@ -38,6 +38,8 @@ export interface TauAttentionShape {
   readonly headDim: number;
   /** Keys a query sees, itself included; 0 = all before it. */
   readonly window: number;
+  /** 1: all 32 bits also where matrix units would take values and weights as halves. Default 0. */
+  readonly exact?: 0 | 1;
 }
 
 const TILE = 64;
@@ -160,6 +162,7 @@ function paramsOf(op: string, s: TauAttentionShape): Params {
     bands: s.bands,
     headDim: s.headDim,
     window: s.window,
+    exact: s.exact ?? 0,
   };
 }
 

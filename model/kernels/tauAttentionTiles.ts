@@ -20,7 +20,7 @@ export function slotsOf(p: Params): number {
 
 /** Shapes whose backward pass may run on matrices; the graph decides by it how much room partial sums need. */
 export const fitsMatrices = (p: Params): boolean =>
-  p["headDim"]! % 16 === 0 && slotsOf(p) <= MAX_SLOTS;
+  p["exact"] !== 1 && p["headDim"]! % 16 === 0 && slotsOf(p) <= MAX_SLOTS;
 
 /** 48 KiB is what the backward kernel takes at most. */
 const deviceHasMatrices = (caps: GpuCaps): boolean =>
@@ -30,7 +30,7 @@ const deviceHasMatrices = (caps: GpuCaps): boolean =>
   caps.maxInvocations >= 256;
 
 export const forwardOnMatrices = (p: Params, caps: GpuCaps): boolean =>
-  deviceHasMatrices(caps) && p["headDim"]! % 16 === 0;
+  deviceHasMatrices(caps) && p["exact"] !== 1 && p["headDim"]! % 16 === 0;
 
 export const backwardOnMatrices = (p: Params, caps: GpuCaps): boolean =>
   deviceHasMatrices(caps) && fitsMatrices(p);

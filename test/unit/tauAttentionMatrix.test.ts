@@ -98,6 +98,14 @@ describe("tau attention's kernels for matrix units", () => {
     ]);
   });
 
+  test("are not asked where all 32 bits are wanted", () => {
+    const p = { batch: 3, rows: 512, capacity: 512, nHeads: 2, bands: 4, headDim: 64, window: 0 };
+    for (const op of ops) {
+      expect(kernelOf(op, p, "f32").entryPoint).toMatch(/Matrix$/);
+      expect(kernelOf(op, { ...p, exact: 1 }, "f32").entryPoint).not.toMatch(/Matrix$/);
+    }
+  });
+
   test("are not asked for a few rows against a cache", () => {
     const p = { batch: 1, rows: 16, capacity: 900, nHeads: 2, bands: 4, headDim: 64, window: 0 };
     expect(kernelOf(tauAttentionForwardOp, p, "f16").entryPoint).toBe("forwardFew");
