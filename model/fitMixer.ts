@@ -94,20 +94,23 @@ export function mixedBits(
   return bits;
 }
 
-/** For every file the mixer that was fitted on the other folds. */
-export function crossFittedMixers(records: readonly Recorded[]): RankedMixer[] {
+/** What each fold's mixer is fitted on: all files but its own, which are those at i modulo the number of folds. None
+ *  where there are too few files to leave any out. */
+export function foldSets(records: readonly Recorded[]): Recorded[][] {
   const folds = Math.min(FOLDS, records.length);
-  if (folds < 2) return records.map(() => new RankedMixer());
-  const mixers = Array.from({ length: folds }, (_, fold) =>
-    fitMixer(records.filter((__, i) => i % folds !== fold)),
-  );
-  return records.map((_, i) => mixers[i % folds]!);
+  if (folds < 2) return [];
+  return Array.from({ length: folds }, (_, fold) => records.filter((__, i) => i % folds !== fold));
 }
 
-/** Mean bits per byte with every file scored by weights that were fitted on the other folds. */
-export function crossFittedBits(
-  records: readonly Recorded[],
-  mixers = crossFittedMixers(records),
-): Float32Array[] {
+/** For every file the mixer of its fold, or one that was never fitted. */
+export function mixersOfFiles(files: number, ofFolds: readonly RankedMixer[]): RankedMixer[] {
+  return Array.from({ length: files }, (_, i) =>
+    ofFolds.length === 0 ? new RankedMixer() : ofFolds[i % ofFolds.length]!,
+  );
+}
+
+/** Bits of every byte with every file scored by weights that were fitted on the other folds. */
+export function crossFittedBits(records: readonly Recorded[]): Float32Array[] {
+  const mixers = mixersOfFiles(records.length, foldSets(records).map(fitMixer));
   return records.map((r, i) => mixedBits(mixers[i]!, r));
 }

@@ -7,14 +7,8 @@ import type { CorpusFile } from "./bytes.ts";
 import type { CandidateWeights } from "./candidates/candidateWeights.ts";
 import { fitCandidates } from "./candidates/fitCandidates.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
-import {
-  crossFittedBits,
-  crossFittedMixers,
-  fitMixer,
-  mixedBits,
-  type AnyMixer,
-  type Recorded,
-} from "./fitMixer.ts";
+import { foldSets, mixedBits, mixersOfFiles, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import { fitMixers } from "./fitThreads.ts";
 import type { Predictor } from "./model.ts";
 
 export const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
@@ -69,19 +63,23 @@ export async function evaluateHeldout(
     network.push(s.bitsNetwork);
     memory.push(s.bitsMemory);
   }
-  const mixers = crossFittedMixers(records);
+  const fitted = await fitMixers([records, ...foldSets(records)]);
+  const mixers = mixersOfFiles(records.length, fitted.slice(1));
+  const bits: Float32Array[] = [];
+  const candidates = fitCandidates({
+    lexicon: o.lexicon,
+    files: records.map((r, i) => ({
+      path: files[i]!.path,
+      bytes: r.bytes.length,
+      // Every file is gone over at least once, and each time its bits are the same.
+      replay: (visit) => void (bits[i] = mixedBits(mixers[i]!, r, visit)),
+    })),
+  });
   return {
-    bpb: meanBits(crossFittedBits(records, mixers)),
+    bpb: meanBits(bits),
     network: meanBits(network),
     memory: meanBits(memory),
-    mixer: fitMixer(records),
-    candidates: fitCandidates({
-      lexicon: o.lexicon,
-      files: records.map((r, i) => ({
-        path: files[i]!.path,
-        bytes: r.bytes.length,
-        replay: (visit) => void mixedBits(mixers[i]!, r, visit),
-      })),
-    }),
+    mixer: fitted[0]!,
+    candidates,
   };
 }

@@ -152,8 +152,9 @@ export class Predictor {
       o.record === 1
         ? {
             bytes: o.bytes,
-            network: new Float32Array(n * 256),
-            memory: new Float32Array(n * 256),
+            // Shared, for the threads that fit mixers on it.
+            network: new Float32Array(new SharedArrayBuffer(n * 1024)),
+            memory: new Float32Array(new SharedArrayBuffer(n * 1024)),
             matchLength: new Uint16Array(n),
             total: new Float64Array(n),
           }

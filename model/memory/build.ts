@@ -1,10 +1,9 @@
 /** Builds a workspace's memory while the network trains: neither needs the other before the end. In a thread of its
  *  own where the bundled worker stands beside this bundle; from sources (tests) in the calling thread, at once. */
 
-import { existsSync } from "node:fs";
-import { Worker } from "node:worker_threads";
 import type { CorpusFile } from "../bytes.ts";
 import { CheckpointError } from "../errors.ts";
+import { runInThread, threadUrl } from "../thread.ts";
 import type { CalibrationReport } from "./calibrate.ts";
 import { SuffixMemory } from "./suffixMemory.ts";
 
@@ -26,11 +25,6 @@ export interface BuiltMemory {
   readonly report: CalibrationReport | undefined;
 }
 
-/** What the worker answers. */
-export type MemoryAnswer =
-  | { readonly kind: "built"; readonly built: BuiltMemory }
-  | { readonly kind: "failed"; readonly message: string };
-
 /** The task itself, in the calling thread. */
 export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
   const memory =
@@ -48,28 +42,16 @@ export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Prom
 /** Throws CheckpointError where `stored` is damaged or the thread ends early. An aborted calibration ends with what it
  *  has learned so far. */
 export async function buildMemory(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
-  const url = new URL("./memoryWorker.mjs", import.meta.url);
-  if (!existsSync(url)) return runMemoryTask(task, signal);
-  const worker = new Worker(url, { workerData: task });
-  const abort = (): void => worker.postMessage("abort");
-  signal.addEventListener("abort", abort);
-  if (signal.aborted) abort();
+  const url = threadUrl("memoryWorker.mjs");
+  if (url === undefined) return runMemoryTask(task, signal);
   try {
-    const answer = await new Promise<MemoryAnswer>((resolve, reject) => {
-      worker.once("message", resolve);
-      worker.once("error", reject);
-      worker.once("exit", (code) =>
-        resolve({ kind: "failed", message: `its thread ended with ${code}` }),
-      );
-    });
-    if (answer.kind === "built") return answer.built;
+    return await runInThread<BuiltMemory>(url, task, signal);
+  } catch (cause) {
     throw new CheckpointError(
       "NG_MEMORY_BUILD",
-      `the workspace's memory could not be built: ${answer.message}`,
+      `the workspace's memory could not be built: ${cause instanceof Error ? cause.message : String(cause)}`,
       "train again; without --resume if the model folder is damaged",
+      { cause },
     );
-  } finally {
-    signal.removeEventListener("abort", abort);
-    await worker.terminate();
   }
 }

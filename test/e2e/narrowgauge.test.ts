@@ -33,7 +33,7 @@ const trainingMinutes = Number(process.env["NARROWGAUGE_TEST_MINUTES"] ?? "0.75"
 const trainingTimeoutMs = trainingMinutes * 60_000 + 180_000;
 
 /** Programs of ours, as their command lines show them. */
-const ours = /narrowgauge[^ ]*\/dist\/(server|model|cpuWorker|memoryWorker)\.mjs/;
+const ours = /narrowgauge[^ ]*\/dist\/(server|model|cpuWorker|memoryWorker|mixerWorker)\.mjs/;
 
 function makeWorkspace(): void {
   rmSync(workspace, { recursive: true, force: true });

@@ -62,6 +62,7 @@ const bundles = [
   { ...node, entryPoints: ["model/host.ts"], outfile: "dist/model.mjs" },
   { ...node, entryPoints: ["model/cpu/worker.ts"], outfile: "dist/cpuWorker.mjs" },
   { ...node, entryPoints: ["model/memory/worker.ts"], outfile: "dist/memoryWorker.mjs" },
+  { ...node, entryPoints: ["model/mixerWorker.ts"], outfile: "dist/mixerWorker.mjs" },
   {
     entryPoints: ["media/trainingView.ts"],
     outfile: "dist/trainingView.js",
