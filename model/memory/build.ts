@@ -25,10 +25,20 @@ export interface BuiltMemory {
   readonly report: CalibrationReport | undefined;
 }
 
+/** A memory of an earlier version is no loss: the files are at hand. */
+function stored(task: MemoryTask): SuffixMemory | undefined {
+  if (task.stored === undefined) return undefined;
+  try {
+    return SuffixMemory.deserialize(task.stored);
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === "NG_MEMORY_OLD") return undefined;
+    throw error;
+  }
+}
+
 /** The task itself, in the calling thread. */
 export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
-  const memory =
-    task.stored === undefined ? new SuffixMemory() : SuffixMemory.deserialize(task.stored);
+  const memory = stored(task) ?? new SuffixMemory();
   const current = new Set(task.files.map((f) => f.path));
   for (const path of memory.files()) if (!current.has(path)) memory.removeFile(path);
   for (const f of task.files) memory.setFile(f.path, f.bytes);
