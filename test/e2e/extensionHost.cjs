@@ -33,7 +33,7 @@ const tests = {
   },
   "settings have the defaults of the manifest": () => {
     const settings = vscode.workspace.getConfiguration("narrowgauge");
-    assert.equal(settings.get("model.preset"), "nano");
+    assert.equal(settings.get("model.preset"), "auto");
     assert.equal(settings.get("enable"), true);
   },
 };

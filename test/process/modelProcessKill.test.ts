@@ -28,6 +28,8 @@ function hostPids({ client }: ShippedServer): number[] {
 describe.skipIf(!bundlesExist && !process.env["CI"])("the shipped model host, killed", () => {
   test("while training and while completing, is started again and goes on", async () => {
     shipped = await startShippedServer({
+      // `auto` would be done with so little text before it is killed.
+      model: { preset: "nano" },
       training: { budgetMinutes: 0.6 },
       completion: { debounceMs: 0, deadlineMs: 5000, minConfidence: 0 },
       device: { backend: "cpu" },
