@@ -1,28 +1,62 @@
 /**
- * The gradient of a sublayer's streams: through the mixing, the branch's input and the norm in one pass, and through
- * phi by a matrix product that adds to it. Source: go-mHC (arXiv 2604.02309) eq. 2–4.
+ * The gradient of a sublayer's streams, all of it in one pass: through the mixing, the branch's input, and phi. The
+ * product with phi is made here, not added by a matrix product, which would read and write the streams once more.
+ * Source: go-mHC (arXiv 2604.02309) eq. 2–4.
  */
 import {
   expectSize,
   gridFor,
   type Floats,
   type Graph,
+  type GpuCaps,
   type OpSpec,
+  type Params,
+  type Stored,
   type Tensor,
 } from "../graph.ts";
 import { streamGradient as twin } from "../cpu/streamGradient.ts";
 import { halfAliases } from "./halves.ts";
-import { matmul } from "./matmul.ts";
 import { streamShape } from "./streamExpand.ts";
 import code from "./streamGradient.wgsl";
 
 /** mix [S, S], pre [S] and three scales, in whole quadruples. */
 export const termsOf = (S: number): number => Math.ceil((S * S + S + 3) / 4) * 4;
 
+interface Layout {
+  /** Quadruples of channels and of rows per workgroup, and how often it goes on to further rows. */
+  readonly quads: number;
+  readonly fours: number;
+  readonly tiles: number;
+}
+
+/** The widest slab of phi that fits; a device with little workgroup memory takes narrow ones. */
+function layoutOf(p: Params, caps: GpuCaps): Layout {
+  const layouts: readonly Layout[] = [
+    { quads: 8, fours: 32, tiles: 1 },
+    { quads: 4, fours: 8, tiles: 2 },
+    { quads: 2, fours: 16, tiles: 4 },
+    { quads: 1, fours: 16, tiles: 8 },
+  ];
+  const bytes = (l: Layout): number => 16 * p["M"]! * (p["S"]! * l.quads + l.fours);
+  return layouts.find((l) => bytes(l) <= caps.maxWorkgroupStorageSize) ?? layouts.at(-1)!;
+}
+
+function source(p: Params, l: Layout, stored: readonly Stored[]): string {
+  return `${halfAliases(stored, { X: 0, H: 1, DX: 5 }, 4)}const T: u32 = ${p["T"]};
+const S: u32 = ${p["S"]};
+const C: u32 = ${p["C"]};
+const M: u32 = ${p["M"]};
+const TERMS: u32 = ${termsOf(p["S"]!)};
+const QUADS: u32 = ${l.quads};
+const FOURS: u32 = ${l.fours};
+const TILES: u32 = ${l.tiles};
+${code}`;
+}
+
 export const streamGradientOp: OpSpec = {
   name: "streamGradient",
-  access: ["read", "read", "read", "readWrite"],
-  halves: [0, 1, 3],
+  access: ["read", "read", "read", "read", "read", "readWrite"],
+  halves: [0, 1, 5],
   units: (p) => p["T"]!,
   cpu: (b, p, start, end) =>
     twin(
@@ -30,24 +64,27 @@ export const streamGradientOp: OpSpec = {
         x: b[0] as Floats,
         dNormed: b[1] as Floats,
         terms: b[2] as Floats,
-        dX: b[3] as Floats,
+        dU: b[3] as Floats,
+        phi: b[4] as Floats,
+        dX: b[5] as Floats,
         S: p["S"]!,
         C: p["C"]!,
+        M: p["M"]!,
         stride: termsOf(p["S"]!),
       },
       start,
       end,
     ),
-  gpu: (p, _caps, stored) => ({
-    code: `${halfAliases(stored, { X: 0, H: 1, DX: 3 }, 4)}const T: u32 = ${p["T"]};
-const S: u32 = ${p["S"]};
-const C: u32 = ${p["C"]};
-const TERMS: u32 = ${termsOf(p["S"]!)};
-${code}`,
-    entryPoint: "backward",
-    constants: {},
-    workgroups: gridFor((p["T"]! * p["C"]!) / 4, 128),
-  }),
+  gpu: (p, caps, stored) => {
+    const l = layoutOf(p, caps);
+    const slabs = Math.ceil(p["C"]! / 4 / l.quads);
+    return {
+      code: source(p, l, stored),
+      entryPoint: "backward",
+      constants: {},
+      workgroups: gridFor(slabs * Math.ceil(p["T"]! / (4 * l.fours * l.tiles)), 1),
+    };
+  },
 };
 
 /** dX [T, S, C] holds the gradient of streamWrite's y and becomes that of x [T, S, C], through dNormed [T, C],
@@ -62,7 +99,5 @@ export function streamGradient(
   expectSize(op, "terms", v.terms, T * termsOf(S));
   expectSize(op, "phi", v.phi, S * C * M);
   expectSize(op, "dX", v.dX, v.x.size);
-  g.add(streamGradientOp, [v.x, v.dNormed, v.terms, v.dX], { T, S, C });
-  const product = { m: T, k: M, n: S * C, transposeB: 1, accumulate: 1 } as const;
-  matmul(g, { a: v.dU, b: v.phi, out: v.dX, ...product });
+  g.add(streamGradientOp, [v.x, v.dNormed, v.terms, v.dU, v.phi, v.dX], { T, S, C, M });
 }
