@@ -40,6 +40,8 @@ export interface ModelConfig {
   readonly attention: AttentionKind;
   /** m: scalars per head and key; 1 in the trunk where attention is the grid. */
   readonly bands: number;
+  /** m of the local layers; 0: as many as `bands`. */
+  readonly localBands: number;
   /** Heads whose query and key maps are tied, as a share of all. */
   readonly tiedHeads: number;
   /** Dimensions of a tied head's spectral coordinates. */
@@ -110,6 +112,7 @@ export type CooldownKind = "linear" | "cosine" | "sqrt";
 
 /** Fields that older models do not name, with the values that they were trained with. */
 export const LATER_FIELDS = {
+  localBands: 0,
   warmupSteps: 40,
   cooldownFrom: 0.45,
   cooldown: "linear",
@@ -246,18 +249,26 @@ export function checkConfig(c: ModelConfig): void {
       "use more heads",
     );
   }
-  demand(
-    c.energyChannels % c.bands === 0,
-    `energyChannels ${c.energyChannels} does not split into ${c.bands} bands`,
-    "make energyChannels a multiple of bands",
-  );
+  for (const name of ["bands", "localBands"] as const) {
+    const least = name === "bands" ? 1 : 0;
+    demand(
+      c[name] >= least && c[name] <= 8,
+      `${name} is ${c[name]}`,
+      `use ${least} to 8${least === 0 ? ", 0 for as many as bands" : ""}`,
+    );
+    demand(
+      c[name] === 0 || c.energyChannels % c[name] === 0,
+      `energyChannels ${c.energyChannels} does not split into ${c[name]} bands`,
+      `make energyChannels a multiple of ${name}`,
+    );
+  }
   demand(
     c.dropout >= 0 && c.dropout < 1,
     `dropout is ${c.dropout}`,
     "choose a share from 0 to below 1",
   );
+  demand(c.localWindow >= 1, `localWindow is ${c.localWindow}`, "use 1 or more");
   demand(c.context % 64 === 0, `context ${c.context} is not a multiple of 64`, "round it");
-  demand(c.bands >= 1 && c.bands <= 8, `bands is ${c.bands}`, "use 1 to 8");
   checkResidual(c);
   checkRecipe(c);
   demand(

@@ -83,8 +83,13 @@ export function attentionSizes(config: ModelConfig, where: "local" | "trunk"): A
     headDim: channels / nHeads,
     nTied,
     nFree: nHeads - nTied,
-    bands: config.attention === "grid" && where === "trunk" ? 1 : config.bands,
+    bands: bandsOf(config, where),
   };
+}
+
+function bandsOf(config: ModelConfig, where: "local" | "trunk"): number {
+  if (where === "local") return config.localBands || config.bands;
+  return config.attention === "grid" ? 1 : config.bands;
 }
 
 function attention(

@@ -42,6 +42,7 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   minBytesPerPatch: "any",
   attention: ["tau", "grid", "published", "dot"],
   bands: "any",
+  localBands: "any",
   tiedHeads: "any",
   energyChannels: "any",
   spectrum: ["fixed", "learned"],

@@ -49,6 +49,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
     "published taumode, flat bytes",
     { attention: "published", bands: 1, energyChannels: 8, patching: "flat" },
   ],
+  ["more bands in the trunk than locally", { bands: 4, localBands: 2 }],
   ["grid attention, a chunk and one row", GRID],
 ];
 

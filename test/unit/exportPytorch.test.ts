@@ -49,6 +49,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ["topological attention, go-mHC", {}],
   ["all heads tied, fixed spectrum", { tiedHeads: 1, spectrum: "fixed" }],
   ["no head tied", { tiedHeads: 0 }],
+  ["fewer bands in local layers", { localBands: 1 }],
   ["dot product, plain residual", { attention: "dot", residual: "plain", patching: "stride" }],
   ["grid attention", { attention: "grid", trunkChannels: 32 }],
   ["Sinkhorn mixing", { residual: "sinkhorn" }],

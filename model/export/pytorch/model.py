@@ -135,7 +135,7 @@ class TauAttention(Attention):
 
     def __init__(self, c: SimpleNamespace, channels: int, heads: int, window: int, bands: int | None = None):
         super().__init__(c, channels, heads, window)
-        self.bands = bands or c.bands
+        self.bands = bands or (window and c.localBands) or c.bands
         self.tied_heads = math.floor(heads * c.tiedHeads + 0.5)
         self.free_heads = heads - self.tied_heads
         self.keyShift, self.slope = matrix(3, channels), matrix(heads)
