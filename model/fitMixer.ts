@@ -3,18 +3,16 @@
  * logistic mixture on top. The reported score is cross-fitted: no file is measured with weights it was fitted on.
  */
 import { Mixer, type MixInput, type MixSample } from "./memory/mixer.ts";
-import { RankedMixer } from "./memory/rankedMixer.ts";
+import type { MemoryRecord } from "./memory/record.ts";
+import { RankedMixer, type RankedMixerJson } from "./memory/rankedMixer.ts";
 
 export type AnyMixer = Mixer | RankedMixer;
 
 /** What both sides said of one file, byte by byte. */
-export interface Recorded {
+export interface Recorded extends MemoryRecord {
   readonly bytes: Uint8Array;
-  /** [bytes, 256] each. */
+  /** [bytes, 256] */
   readonly network: Float32Array;
-  readonly memory: Float32Array;
-  readonly matchLength: Uint16Array;
-  readonly total: Float64Array;
 }
 
 const FIT_RATE_FIRST = 0.02;
@@ -94,23 +92,41 @@ export function mixedBits(
   return bits;
 }
 
-/** What each fold's mixer is fitted on: all files but its own, which are those at i modulo the number of folds. None
- *  where there are too few files to leave any out. */
-export function foldSets(records: readonly Recorded[]): Recorded[][] {
+/** A file as a mixture that was fitted elsewhere sees it. */
+export interface MixedRecord {
+  readonly bits: Float32Array;
+  /** [bytes, 256], in shared memory. */
+  readonly mixed: Float32Array;
+}
+
+/** Files to fit a mixer on, and others to score with it. */
+export interface FitTask {
+  readonly fit: readonly Recorded[];
+  readonly score: readonly Recorded[];
+}
+
+export interface Fitted {
+  readonly mixer: RankedMixerJson;
+  readonly scored: readonly MixedRecord[];
+}
+
+export function runFitTask({ fit, score }: FitTask): Fitted {
+  const mixer = fit.length === 0 ? new RankedMixer() : fitMixer(fit);
+  const scored = score.map((r): MixedRecord => {
+    const mixed = new Float32Array(new SharedArrayBuffer(r.bytes.length * 1024));
+    let at = 0;
+    const bits = mixedBits(mixer, r, (p) => mixed.set(p, 256 * at++));
+    return { bits, mixed };
+  });
+  return { mixer: mixer.toJSON(), scored };
+}
+
+/** Fits on all files but those at i modulo the number of folds, and scores these; where there is one file, it is scored
+ *  by a mixer that was never fitted. */
+export function foldTasks(records: readonly Recorded[]): FitTask[] {
   const folds = Math.min(FOLDS, records.length);
-  if (folds < 2) return [];
-  return Array.from({ length: folds }, (_, fold) => records.filter((__, i) => i % folds !== fold));
-}
-
-/** For every file the mixer of its fold, or one that was never fitted. */
-export function mixersOfFiles(files: number, ofFolds: readonly RankedMixer[]): RankedMixer[] {
-  return Array.from({ length: files }, (_, i) =>
-    ofFolds.length === 0 ? new RankedMixer() : ofFolds[i % ofFolds.length]!,
-  );
-}
-
-/** Bits of every byte with every file scored by weights that were fitted on the other folds. */
-export function crossFittedBits(records: readonly Recorded[]): Float32Array[] {
-  const mixers = mixersOfFiles(records.length, foldSets(records).map(fitMixer));
-  return records.map((r, i) => mixedBits(mixers[i]!, r));
+  return Array.from({ length: folds }, (_, fold) => ({
+    fit: records.filter((__, i) => i % folds !== fold),
+    score: records.filter((__, i) => i % folds === fold),
+  }));
 }

@@ -7,8 +7,10 @@ import type { CorpusFile } from "./bytes.ts";
 import type { CandidateWeights } from "./candidates/candidateWeights.ts";
 import { fitCandidates } from "./candidates/fitCandidates.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
-import { foldSets, mixedBits, mixersOfFiles, type AnyMixer, type Recorded } from "./fitMixer.ts";
-import { fitMixers } from "./fitThreads.ts";
+import type { AnyMixer, Recorded } from "./fitMixer.ts";
+import { crossFit } from "./fitThreads.ts";
+import { invariant } from "./errors.ts";
+import type { MemoryRecord } from "./memory/record.ts";
 import type { Predictor } from "./model.ts";
 
 export const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
@@ -46,40 +48,40 @@ export function sampleOf(files: readonly CorpusFile[], bytes: number): CorpusFil
   return chosen;
 }
 
+export interface EvaluateOptions {
+  /** The files of the sample, and what the memory says of each. */
+  readonly files: readonly CorpusFile[];
+  readonly recalled: readonly MemoryRecord[];
+  readonly lexicon: FactLexicon;
+}
+
 export async function evaluateHeldout(
   predictor: Predictor,
-  heldout: readonly CorpusFile[],
-  o: { readonly device: "gpu" | "cpu"; readonly lexicon: FactLexicon },
+  { files, recalled, lexicon }: EvaluateOptions,
 ): Promise<
   HeldoutScores & { readonly mixer: AnyMixer; readonly candidates: CandidateWeights | undefined }
 > {
-  const files = sampleOf(heldout, FINAL_BYTES[o.device]);
+  invariant(files.length === recalled.length, "the memory recorded other files");
   const records: Recorded[] = [];
   const network: Float32Array[] = [];
-  const memory: Float32Array[] = [];
-  for (const f of files) {
-    const s = await predictor.score({ ...f, memory: "on", network: "on", record: 1 });
-    records.push(s.recorded!);
+  for (const [i, f] of files.entries()) {
+    const s = await predictor.score({ ...f, memory: "off", network: "on", record: 1 });
+    records.push({ ...recalled[i]!, bytes: f.bytes, network: s.distributions! });
     network.push(s.bitsNetwork);
-    memory.push(s.bitsMemory);
   }
-  const fitted = await fitMixers([records, ...foldSets(records)]);
-  const mixers = mixersOfFiles(records.length, fitted.slice(1));
-  const bits: Float32Array[] = [];
+  const { mixer, scored } = await crossFit(records);
   const candidates = fitCandidates({
-    lexicon: o.lexicon,
-    files: records.map((r, i) => ({
-      path: files[i]!.path,
-      bytes: r.bytes.length,
-      // Every file is gone over at least once, and each time its bits are the same.
-      replay: (visit) => void (bits[i] = mixedBits(mixers[i]!, r, visit)),
-    })),
+    lexicon,
+    files: files.map((f, i) => ({ path: f.path, bytes: f.bytes, mixed: scored[i]!.mixed })),
   });
   return {
-    bpb: meanBits(bits),
+    bpb: meanBits(scored.map((s) => s.bits)),
     network: meanBits(network),
-    memory: meanBits(memory),
-    mixer: fitted[0]!,
+    memory: meanBits(records.map(memoryBits)),
+    mixer,
     candidates,
   };
 }
+
+const memoryBits = ({ bytes, memory }: Recorded): Float32Array =>
+  Float32Array.from(bytes, (byte, at) => -Math.log2(memory[256 * at + byte]!));

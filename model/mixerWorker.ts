@@ -1,12 +1,11 @@
-/** The thread that fits one mixer (fitThreads.ts): one task, one answer. */
+/** The thread that fits one mixer and scores files with it (fitThreads.ts): one task, one answer. */
 import { parentPort, workerData } from "node:worker_threads";
-import { fitMixer, type Recorded } from "./fitMixer.ts";
-import type { RankedMixerJson } from "./memory/rankedMixer.ts";
+import { runFitTask, type Fitted, type FitTask } from "./fitMixer.ts";
 import type { ThreadAnswer } from "./thread.ts";
 
-let answer: ThreadAnswer<RankedMixerJson>;
+let answer: ThreadAnswer<Fitted>;
 try {
-  answer = { kind: "done", result: fitMixer(workerData as readonly Recorded[]).toJSON() };
+  answer = { kind: "done", result: runFitTask(workerData as FitTask) };
 } catch (error) {
   answer = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
 }

@@ -24,7 +24,7 @@ import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import type { Tensor } from "./graph.ts";
 import { silentLogger, type Logger } from "./logger.ts";
-import { FOLLOW_RATE, type AnyMixer, type Recorded } from "./fitMixer.ts";
+import { FOLLOW_RATE, type AnyMixer } from "./fitMixer.ts";
 import { Mixer } from "./memory/mixer.ts";
 import { mixerFromJSON, RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
@@ -39,8 +39,8 @@ export interface Score {
   readonly bitsMemory: Float32Array;
   /** 1 where the most probable byte is the byte. */
   readonly top1: Uint8Array;
-  /** Only with `record: 1`: what the mixer can be fitted on. */
-  readonly recorded: Recorded | undefined;
+  /** Only with `record: 1`: the network's, [bytes, 256], in shared memory for the threads that fit mixers on it. */
+  readonly distributions: Float32Array | undefined;
 }
 
 export interface ScoreOptions {
@@ -148,17 +148,8 @@ export class Predictor {
     // A copy follows this file; the fitted weights stay.
     const mixer =
       this.#parts.mixer instanceof RankedMixer ? this.#parts.mixer.copy() : this.#parts.mixer;
-    const recorded: Recorded | undefined =
-      o.record === 1
-        ? {
-            bytes: o.bytes,
-            // Shared, for the threads that fit mixers on it.
-            network: new Float32Array(new SharedArrayBuffer(n * 1024)),
-            memory: new Float32Array(new SharedArrayBuffer(n * 1024)),
-            matchLength: new Uint16Array(n),
-            total: new Float64Array(n),
-          }
-        : undefined;
+    const distributions =
+      o.record === 1 ? new Float32Array(new SharedArrayBuffer(n * 1024)) : undefined;
     // Its own saved version is no memory of a file.
     const cursor = o.memory === "on" ? memory.cursor({ exclude: o.path }) : undefined;
     const names = o.candidates === "on" ? this.#candidates?.reader(o.path) : undefined;
@@ -167,17 +158,12 @@ export class Predictor {
     const visit = (at: number, p: Float32Array | undefined, offset: number): void => {
       const byte = o.bytes[at]!;
       const network = p?.subarray(offset, offset + 256);
+      if (network !== undefined) distributions?.set(network, at * 256);
       const match = cursor?.predict(fromMemory);
       let distribution: Float64Array | Float32Array;
       if (network !== undefined && match !== undefined) {
         const last = at === 0 ? LINE_END : o.bytes[at - 1]!;
         const input = { network, memory: fromMemory, last, ...match };
-        if (recorded !== undefined) {
-          recorded.network.set(network, at * 256);
-          recorded.memory.set(fromMemory, at * 256);
-          recorded.matchLength[at] = match.matchLength;
-          recorded.total[at] = match.total;
-        }
         mixer.mix(input, mixed);
         names?.adjust(mixed);
         distribution = mixed;
@@ -203,7 +189,7 @@ export class Predictor {
       const scorer = await this.#ownScorer();
       await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
     } else for (let at = 0; at < n; at++) visit(at, undefined, 0);
-    return { ...score, recorded };
+    return { ...score, distributions };
   }
 }
 

@@ -14,12 +14,19 @@ export function threadUrl(name: string): URL | undefined {
   return existsSync(url) ? url : undefined;
 }
 
-/** Throws an Error where the thread fails or ends early; a signal's abort reaches the worker as a message. */
-export async function runInThread<T>(url: URL, task: unknown, signal?: AbortSignal): Promise<T> {
+/** Throws an Error where the thread fails or ends early; a signal's abort reaches the worker as its name. */
+export async function runInThread<T>(
+  url: URL,
+  task: unknown,
+  signals: Readonly<Record<string, AbortSignal>> = {},
+): Promise<T> {
   const worker = new Worker(url, { workerData: task });
-  const abort = (): void => worker.postMessage("abort");
-  signal?.addEventListener("abort", abort);
-  if (signal?.aborted === true) abort();
+  const over = new AbortController();
+  for (const [name, signal] of Object.entries(signals)) {
+    const tell = (): void => worker.postMessage(name);
+    signal.addEventListener("abort", tell, { signal: over.signal });
+    if (signal.aborted) tell();
+  }
   try {
     const answer = await new Promise<ThreadAnswer<T>>((resolve, reject) => {
       worker.once("message", resolve);
@@ -31,7 +38,7 @@ export async function runInThread<T>(url: URL, task: unknown, signal?: AbortSign
     if (answer.kind === "failed") throw new Error(answer.message);
     return answer.result;
   } finally {
-    signal?.removeEventListener("abort", abort);
+    over.abort();
     await worker.terminate();
   }
 }

@@ -27,7 +27,7 @@ import { FactLexicon } from "./facts/lexicon.ts";
 import { EngramIndex } from "./engramIndex.ts";
 import { silentLogger, type Logger } from "./logger.ts";
 import type { AnyMixer } from "./fitMixer.ts";
-import { evaluateHeldout, meanBits, sampleOf } from "./heldout.ts";
+import { evaluateHeldout, FINAL_BYTES, meanBits, sampleOf } from "./heldout.ts";
 import { RankedMixer } from "./memory/rankedMixer.ts";
 import { buildMemory, type BuiltMemory } from "./memory/build.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
@@ -53,6 +53,8 @@ const SCALINGS = 20;
 const CURVE_BYTES = { gpu: 12_000, cpu: 3_000 } as const;
 /** The memory's weights are learned from this much of the workspace, file by file, each left out in turn. */
 const CALIBRATION_BYTES = 400_000;
+/** … and from this much even where the network is done before. */
+const CALIBRATION_LEAST_BYTES = 100_000;
 const CALIBRATION_MS = 20_000;
 const CALIBRATION_SHARE = 0.1;
 const CURVE_SHARE = 0.08;
@@ -71,12 +73,15 @@ class TrainingRun {
   readonly #o: TrainOptions;
   #config: ModelConfig;
   readonly #logger: Logger;
-  readonly #lexicon: FactLexicon;
+  #lexicon = new FactLexicon();
   #engram: EngramIndex | undefined;
   /** Being built while the network trains; undefined before the run. */
   #memory: Promise<BuiltMemory> | undefined;
   #memoryError: Error | undefined;
-  readonly #memoryAbort = new AbortController();
+  readonly #memoryStop = new AbortController();
+  readonly #memoryEnough = new AbortController();
+  /** Beginnings of held-out files, which the final score is of. */
+  #sample: readonly CorpusFile[] = [];
   readonly #notes: string[] = [];
   readonly #predictors: Predictor[] = [];
   #manifest: Manifest | undefined;
@@ -124,8 +129,6 @@ class TrainingRun {
       this.#boundByBytes && stored !== undefined && asked !== undefined
         ? Math.min(stored, asked)
         : (asked ?? stored);
-    this.#lexicon = o.lexicon ?? new FactLexicon();
-    this.#lexicon.useColours(this.#config.colour ?? "hash");
   }
 
   #openCheckpoint(): void {
@@ -180,7 +183,7 @@ class TrainingRun {
   }
 
   async run(): Promise<TrainResult> {
-    const { files, heldout, seed } = this.#o;
+    const { files, seed } = this.#o;
     this.#started = performance.now();
     const { device, reason } = this.#o.on ?? (await openDevice(this.#o.device));
     this.#logger.info(`training on ${device.name}: ${reason}`);
@@ -188,12 +191,29 @@ class TrainingRun {
     try {
       this.#report("indexing", device.name);
       // On a CPU the memory's thread would take the cores whose speed `preset auto` measures.
-      if (device.kind === "gpu") this.#fillMemory();
+      if (device.kind === "gpu") this.#fillMemory(device);
+      else await this.#takeFacts();
       const auto = this.#o.preset === "auto" && this.#manifest === undefined;
       const chosen = auto ? await this.#choose(device) : undefined;
-      if (device.kind === "cpu") this.#fillMemory();
+      if (device.kind === "cpu") this.#fillMemory(device);
       if (this.#config.patching === "bpe" && this.#config.bpeTokens === undefined)
         this.#config = { ...this.#config, bpeTokens: trainBpe(files, this.#config.bpeSize) };
+      this.#fillEngram();
+      const compiling = performance.now();
+      // Facts are gathered, where they still are, while the driver compiles.
+      const [created, facts] = await Promise.allSettled([
+        Trainer.create({
+          device,
+          config: this.#config,
+          spectrum: corpusSpectrum(concatenate(files)),
+          seed,
+          engram: this.#engram,
+        }),
+        this.#takeFacts(),
+      ]);
+      if (created.status === "fulfilled") trainer = created.value;
+      else throw created.reason;
+      if (facts.status === "rejected") throw facts.reason;
       const encoder =
         this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
@@ -208,15 +228,6 @@ class TrainingRun {
         this.#notes.push(
           `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
         );
-      this.#fillEngram();
-      const compiling = performance.now();
-      trainer = await Trainer.create({
-        device,
-        config: this.#config,
-        spectrum: corpusSpectrum(concatenate(files)),
-        seed,
-        engram: this.#engram,
-      });
       if (this.#restored !== undefined)
         trainer.restore(this.#restored.averaged, this.#restored.state);
       this.#restored = undefined;
@@ -225,13 +236,19 @@ class TrainingRun {
       // Compiling and indexing are no training time: rates and the clock start here.
       this.#started = performance.now();
       const stopped = await this.#loop(device, trainer, { sampler, dependencies });
-      return await this.#finish(device, reason, trainer, heldout, stopped);
+      this.#memoryEnough.abort();
+      return await this.#finish(device, reason, trainer, stopped);
     } finally {
-      this.#memoryAbort.abort();
+      this.#memoryStop.abort();
       for (const p of this.#predictors) await p.dispose();
       trainer?.dispose();
       if (this.#o.on === undefined) await device.dispose();
     }
+  }
+
+  async #takeFacts(): Promise<void> {
+    this.#lexicon = (await this.#o.lexicon) ?? new FactLexicon();
+    this.#lexicon.useColours(this.#config.colour ?? "hash");
   }
 
   async #choose(device: Device): Promise<AutoChoice> {
@@ -274,8 +291,9 @@ class TrainingRun {
   }
 
   /** Starts from the checkpoint's memory where there is one, so that a resumed run need not calibrate again. */
-  #fillMemory(): void {
-    const { files, seed, minutes } = this.#o;
+  #fillMemory(device: Device): void {
+    const { files, heldout, seed, minutes } = this.#o;
+    this.#sample = sampleOf(heldout, FINAL_BYTES[device.kind]);
     const stored =
       this.#manifest === undefined
         ? undefined
@@ -286,17 +304,21 @@ class TrainingRun {
         files,
         calibration: {
           maxBytes: CALIBRATION_BYTES,
+          leastBytes: CALIBRATION_LEAST_BYTES,
           seed,
           budgetMs:
             minutes === undefined
               ? CALIBRATION_MS
               : Math.min(CALIBRATION_MS, minutes * 60_000 * CALIBRATION_SHARE),
         },
+        scored: this.#sample,
+        // What was held out to measure is known to the memory in the end.
+        absorbed: heldout,
         ...(stored === undefined ? {} : { stored }),
       },
-      this.#memoryAbort.signal,
+      { stop: this.#memoryStop.signal, enough: this.#memoryEnough.signal },
     );
-    this.#o.signal?.addEventListener("abort", () => this.#memoryAbort.abort(), { once: true });
+    this.#o.signal?.addEventListener("abort", () => this.#memoryStop.abort(), { once: true });
     this.#memory.then(
       ({ report }) =>
         this.#logger.info(
@@ -483,7 +505,7 @@ class TrainingRun {
     const carried: Record<string, Uint8Array> =
       first || finished === 1 || this.#manifest === undefined
         ? {
-            "memory.bin": (await this.#memory!).bytes,
+            "memory.bin": (await this.#memory!)[finished === 1 ? "whole" : "bytes"],
             ...(this.#engram === undefined ? {} : { "engram.bin": this.#engram.serialize() }),
             "lexicon.json.gz": gzipJson(this.#lexicon.serialize()),
             ...(this.#config.bpeTokens === undefined
@@ -491,7 +513,7 @@ class TrainingRun {
               : { [BPE_FILE]: Buffer.from(JSON.stringify(this.#config.bpeTokens)) }),
             ...(this.#o.symbols === undefined
               ? {}
-              : { "symbols.json.gz": gzipJson(this.#o.symbols) }),
+              : { "symbols.json.gz": gzipJson(await this.#o.symbols) }),
           }
         : {};
     this.#manifest = saveModel(this.#o.out, this.#fields(device, trainer, finished, heldout), {
@@ -505,7 +527,6 @@ class TrainingRun {
     device: Device,
     reason: string,
     trainer: Trainer,
-    heldout: readonly CorpusFile[],
     stopped: "done" | "aborted",
   ): Promise<TrainResult> {
     const seconds = this.#seconds();
@@ -518,12 +539,7 @@ class TrainingRun {
     let scores: Manifest["heldout"] = { bpb: null, network: null, memory: null };
     if (stopped === "done") {
       this.#report("evaluating", device.name);
-      const built = await this.#memory!;
-      const memory = SuffixMemory.deserialize(built.bytes);
-      scores = await this.#evaluate(device, trainer, memory, heldout);
-      // What was held out to measure is known to the memory from here on.
-      for (const f of heldout) memory.setFile(f.path, f.bytes);
-      this.#memory = Promise.resolve({ ...built, bytes: memory.serialize() });
+      scores = await this.#evaluate(device, trainer);
       await this.#save(device, trainer, 1, scores);
     }
     return {
@@ -543,13 +559,8 @@ class TrainingRun {
 
   /** Scores the held-out files and fits the mixer on them; the reported mixture is cross-fitted, so no file is
    *  measured with weights it was fitted on. */
-  async #evaluate(
-    device: Device,
-    trainer: Trainer,
-    memory: SuffixMemory,
-    heldout: readonly CorpusFile[],
-  ): Promise<Manifest["heldout"]> {
-    if (heldout.length === 0) {
+  async #evaluate(device: Device, trainer: Trainer): Promise<Manifest["heldout"]> {
+    if (this.#sample.length === 0) {
       this.#notes.push("no file was held out, so there is no held-out score");
       return { bpb: null, network: null, memory: null };
     }
@@ -557,13 +568,15 @@ class TrainingRun {
       config: this.#config,
       device,
       params: trainer.optimizer.ema,
-      memory,
+      // What the memory says of these files is recorded.
+      memory: new SuffixMemory(),
       lexicon: this.#lexicon,
       mixer: this.#mixer,
       engram: this.#engram,
     });
-    const { mixer, candidates, ...scores } = await evaluateHeldout(predictor, heldout, {
-      device: device.kind,
+    const { mixer, candidates, ...scores } = await evaluateHeldout(predictor, {
+      files: this.#sample,
+      recalled: (await this.#memory!).records,
       lexicon: this.#lexicon,
     });
     this.#mixer = mixer;

@@ -38,7 +38,8 @@ export interface TrainOptions {
   readonly speedsIn?: string;
   readonly seed: number;
   readonly device: DeviceChoice;
-  readonly lexicon?: FactLexicon;
+  /** What language servers know. Both may still be gathered: a GPU compiles and the memory is built meanwhile. */
+  readonly lexicon?: FactLexicon | Promise<FactLexicon>;
   readonly symbols?: unknown;
   readonly resume?: boolean;
   readonly overrides?: Partial<ModelConfig>;

@@ -5,6 +5,7 @@ import type { CorpusFile } from "../bytes.ts";
 import { CheckpointError } from "../errors.ts";
 import { runInThread, threadUrl } from "../thread.ts";
 import type { CalibrationReport } from "./calibrate.ts";
+import { recordMemory, type MemoryRecord } from "./record.ts";
 import { SuffixMemory } from "./suffixMemory.ts";
 
 export interface MemoryTask {
@@ -13,14 +14,29 @@ export interface MemoryTask {
   readonly stored?: Uint8Array;
   readonly calibration: {
     readonly maxBytes: number;
+    /** Learned from even where somebody waits. */
+    readonly leastBytes: number;
     readonly seed: number;
     readonly budgetMs: number;
   };
+  /** Beginnings of files that were held out: what the memory says of them is recorded. */
+  readonly scored: readonly CorpusFile[];
+  /** Files that the memory holds once that is done. */
+  readonly absorbed: readonly CorpusFile[];
+}
+
+/** stop: end with what there is, record nothing. enough: calibrate no longer than need be. */
+export interface MemorySignals extends Readonly<Record<string, AbortSignal>> {
+  readonly stop: AbortSignal;
+  readonly enough: AbortSignal;
 }
 
 export interface BuiltMemory {
-  /** SuffixMemory.serialize. */
+  /** SuffixMemory.serialize, before and after the held-out files were absorbed. */
   readonly bytes: Uint8Array;
+  readonly whole: Uint8Array;
+  /** Of every file to be scored; of none where the task was stopped. */
+  readonly records: readonly MemoryRecord[];
   /** Undefined where stored weights were taken over. */
   readonly report: CalibrationReport | undefined;
 }
@@ -37,7 +53,10 @@ function stored(task: MemoryTask): SuffixMemory | undefined {
 }
 
 /** The task itself, in the calling thread. */
-export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
+export async function runMemoryTask(
+  task: MemoryTask,
+  signals: MemorySignals,
+): Promise<BuiltMemory> {
   const memory = stored(task) ?? new SuffixMemory();
   const current = new Set(task.files.map((f) => f.path));
   for (const path of memory.files()) if (!current.has(path)) memory.removeFile(path);
@@ -45,17 +64,30 @@ export async function runMemoryTask(task: MemoryTask, signal: AbortSignal): Prom
   const report =
     memory.calibratedBytes > 0
       ? undefined
-      : await memory.calibrate({ ...task.calibration, signal });
-  return { bytes: memory.serialize(), report };
+      : await memory.calibrate({
+          ...task.calibration,
+          signal: signals.stop,
+          enough: signals.enough,
+        });
+  const bytes = memory.serialize();
+  const records: MemoryRecord[] = [];
+  for (const f of task.scored) {
+    // A stop reaches this thread between files.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signals.stop.aborted) return { bytes, whole: bytes, records: [], report };
+    records.push(recordMemory(memory, f));
+  }
+  for (const f of task.absorbed) memory.setFile(f.path, f.bytes);
+  return { bytes, whole: memory.serialize(), records, report };
 }
 
-/** Throws CheckpointError where `stored` is damaged or the thread ends early. An aborted calibration ends with what it
+/** Throws CheckpointError where `stored` is damaged or the thread ends early. A stopped calibration ends with what it
  *  has learned so far. */
-export async function buildMemory(task: MemoryTask, signal: AbortSignal): Promise<BuiltMemory> {
+export async function buildMemory(task: MemoryTask, signals: MemorySignals): Promise<BuiltMemory> {
   const url = threadUrl("memoryWorker.mjs");
-  if (url === undefined) return runMemoryTask(task, signal);
+  if (url === undefined) return runMemoryTask(task, signals);
   try {
-    return await runInThread<BuiltMemory>(url, task, signal);
+    return await runInThread<BuiltMemory>(url, task, signals);
   } catch (cause) {
     throw new CheckpointError(
       "NG_MEMORY_BUILD",

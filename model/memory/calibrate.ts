@@ -13,6 +13,9 @@ export interface CalibrationOptions {
   /** Stop after this long, too; which bytes are learned from then depends on the machine. */
   readonly budgetMs?: number;
   readonly signal?: AbortSignal;
+  /** Once aborted, stop as soon as this many bytes were seen: somebody waits. */
+  readonly enough?: AbortSignal;
+  readonly leastBytes?: number;
 }
 
 export interface CalibrationReport {
@@ -52,6 +55,7 @@ export async function calibrateWeights(
     Math.max(bytesSeen / Math.max(1, planned), (performance.now() - begin) / budgetMs);
   for (const path of paths) {
     if (done() >= 1 || o.signal?.aborted === true) break;
+    if (o.enough?.aborted === true && bytesSeen >= (o.leastBytes ?? 0)) break;
     const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn: 1, adapt: 0 });
     const content = source.files
       .get(path)!

@@ -5,11 +5,13 @@ import type { ThreadAnswer } from "../thread.ts";
 import { runMemoryTask, type BuiltMemory, type MemoryTask } from "./build.ts";
 
 const port = parentPort!;
-const abort = new AbortController();
-port.on("message", () => abort.abort());
+const controllers = { stop: new AbortController(), enough: new AbortController() };
+port.on("message", (name: keyof typeof controllers) => controllers[name].abort());
 let answer: ThreadAnswer<BuiltMemory>;
 try {
-  answer = { kind: "done", result: await runMemoryTask(workerData as MemoryTask, abort.signal) };
+  const { stop, enough } = controllers;
+  const signals = { stop: stop.signal, enough: enough.signal };
+  answer = { kind: "done", result: await runMemoryTask(workerData as MemoryTask, signals) };
 } catch (error) {
   answer = { kind: "failed", message: error instanceof Error ? error.message : String(error) };
 }

@@ -104,7 +104,9 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
 
   const progress = new ProgressLine(terminal);
   const logger = terminalLogger(terminal, progress);
-  const facts = await collectFacts({
+  const gathering = new AbortController();
+  // The memory is built and the driver compiles meanwhile.
+  const facts = collectFacts({
     files: split.train,
     root,
     budgetMs:
@@ -116,16 +118,22 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
           ),
     sources: flags.need("facts") as "auto" | "off",
     onProgress: (p) => progress.show("facts", p.done / Math.max(1, p.total), [p.languageId]),
-    signal: terminal.signal,
+    signal: AbortSignal.any([terminal.signal, gathering.signal]),
     logger,
+  }).then((gathered) => {
+    progress.close();
+    for (const one of gathered.report)
+      terminal.err(
+        `facts: ${one.languageId} from ${one.source}, ${one.answered} of ${plural(one.files, "file")}, ${(one.ms / 1000).toFixed(1)} s${one.why === "" ? "" : ` (${one.why})`}\n`,
+      );
+    return gathered;
   });
-  progress.close();
-  for (const one of facts.report)
-    terminal.err(
-      `facts: ${one.languageId} from ${one.source}, ${one.answered} of ${plural(one.files, "file")}, ${(one.ms / 1000).toFixed(1)} s${one.why === "" ? "" : ` (${one.why})`}\n`,
-    );
+  const lexicon = facts.then((gathered) => gathered.lexicon);
+  const symbols = facts.then((gathered) => gathered.symbols);
+  // A failure is told by whoever waits for it; a training that failed before waits for nobody.
+  for (const awaited of [lexicon, symbols]) awaited.catch(() => undefined);
   const auto = flags.need("preset") === "auto";
-  const factsMinutes = (performance.now() - started) / 60_000;
+  const spentMinutes = (performance.now() - started) / 60_000;
   const options: TrainOptions = {
     files: split.train,
     heldout: split.heldout,
@@ -140,7 +148,7 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     ...(bytes === undefined ? {} : { bytes }),
     // A preset that is chosen by itself counts what was spent before.
     ...(auto
-      ? { minutes: Math.max(MIN_MINUTES, (minutes ?? AUTO_SECONDS / 60) - factsMinutes) }
+      ? { minutes: Math.max(MIN_MINUTES, (minutes ?? AUTO_SECONDS / 60) - spentMinutes) }
       : minutes === undefined
         ? {}
         : { minutes }),
@@ -150,13 +158,15 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     },
     ...(overrides === undefined ? {} : { overrides }),
     ...(dependencies.length === 0 ? {} : { dependencies }),
-    lexicon: facts.lexicon,
-    symbols: facts.symbols,
+    lexicon,
+    symbols,
   };
   let result: TrainResult;
   try {
     result = await train(options);
   } finally {
+    gathering.abort();
+    await facts.catch(() => undefined);
     progress.close();
   }
   if (flags.has("json")) terminal.out(JSON.stringify(result));

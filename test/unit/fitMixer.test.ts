@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import fc from "fast-check";
-import { crossFittedBits, fitMixer, mixedBits, type Recorded } from "../../model/fitMixer.ts";
+import { fitMixer, mixedBits, type Recorded } from "../../model/fitMixer.ts";
+import { crossFit } from "../../model/fitThreads.ts";
 import { meanBits, sampleOf } from "../../model/heldout.ts";
+import { RankedMixer } from "../../model/memory/rankedMixer.ts";
 import { Random } from "../../model/random.ts";
 
 /** A file of which the memory knows every even byte and the network every odd one. */
@@ -32,12 +34,26 @@ describe("fitMixer", () => {
     expect(bits).toBeLessThan(0.6);
   });
 
-  test("scores a file without having been fitted on it", () => {
-    // A file unlike the others: were it in its own fit, its score would move when the others change sides.
-    const files = [record(1), record(2), record(3), record(4)];
-    const bits = crossFittedBits(files);
-    const others = fitMixer(files.slice(1));
-    expect([...bits[0]!]).toEqual([...mixedBits(others, files[0]!)]);
+  test("scores every file without having been fitted on it", async () => {
+    const files = [record(1), record(2), record(3), record(4), record(5)];
+    const { mixer, scored } = await crossFit(files);
+    const bits = scored.map((s) => [...s.bits]);
+    // Four folds: the last file shares the first one's.
+    const without = (...left: number[]) => fitMixer(files.filter((_, i) => !left.includes(i)));
+    expect(bits[0]).toEqual([...mixedBits(without(0, 4), files[0]!)]);
+    expect(bits[4]).toEqual([...mixedBits(without(0, 4), files[4]!)]);
+    expect(bits[2]).toEqual([...mixedBits(without(2), files[2]!)]);
+    expect(mixer.toJSON()).toEqual(fitMixer(files).toJSON());
+    scored.forEach(({ mixed }, f) =>
+      files[f]!.bytes.forEach((byte, at) =>
+        expect(-Math.log2(mixed[256 * at + byte]!)).toBeCloseTo(bits[f]![at]!, 4),
+      ),
+    );
+  });
+
+  test("scores a file that is alone by a mixer that was never fitted", async () => {
+    const { scored } = await crossFit([record(1)]);
+    expect([...scored[0]!.bits]).toEqual([...mixedBits(new RankedMixer(), record(1))]);
   });
 
   test("scores never depend on later bytes", () => {

@@ -9,9 +9,12 @@ const files = [
 ];
 const task: MemoryTask = {
   files,
-  calibration: { maxBytes: 400, seed: 1, budgetMs: 60_000 },
+  calibration: { maxBytes: 400, leastBytes: 0, seed: 1, budgetMs: 60_000 },
+  scored: [],
+  absorbed: [],
 };
-const never = new AbortController().signal;
+const quiet = new AbortController().signal;
+const never = { stop: quiet, enough: quiet };
 
 describe("the memory that is built beside a training", () => {
   test("holds the files and is calibrated", async () => {
@@ -39,5 +42,54 @@ describe("the memory that is built beside a training", () => {
     const damaged = Uint8Array.from(stored);
     damaged[damaged.length - 1]! ^= 1;
     await expect(runMemoryTask({ ...task, stored: damaged }, never)).rejects.toThrow(/checksum/);
+  });
+
+  test("records what it says of held-out files before it absorbs them", async () => {
+    const held = { path: "c.ts", bytes: bytes("const width = 3;\nconst depth = 4;\n") };
+    const built = await runMemoryTask({ ...task, scored: [held], absorbed: [held] }, never);
+    const cursor = SuffixMemory.deserialize(built.bytes).cursor({ exclude: "c.ts" });
+    const p = new Float64Array(256);
+    held.bytes.forEach((byte, at) => {
+      const { matchLength, total } = cursor.predict(p);
+      expect([...built.records[0]!.memory.subarray(256 * at, 256 * (at + 1))]).toEqual([
+        ...Float32Array.from(p),
+      ]);
+      expect(built.records[0]!.matchLength[at]).toBe(matchLength);
+      expect(built.records[0]!.total[at]).toBe(total);
+      cursor.push(byte);
+    });
+    expect(SuffixMemory.deserialize(built.whole).files()).toEqual(["a.ts", "b.ts", "c.ts"]);
+  });
+
+  test("that is stopped learns, records and absorbs nothing more", async () => {
+    const held = { path: "c.ts", bytes: bytes("let depth = 3;\n") };
+    const stop = AbortSignal.abort();
+    const built = await runMemoryTask(
+      { ...task, scored: [held], absorbed: [held] },
+      { stop, enough: quiet },
+    );
+    expect(built.report?.bytes).toBe(0);
+    expect(built.records).toEqual([]);
+    expect(SuffixMemory.deserialize(built.whole).files()).toEqual(["a.ts", "b.ts"]);
+  });
+
+  test("that is waited for calibrates on a least number of bytes", async () => {
+    const line = (i: number): string => `const value${i} = ${i * i};\n`;
+    const file = (name: string) => ({
+      path: name,
+      bytes: bytes(
+        Array.from({ length: 200 }, (_, i) => line(i))
+          .join("")
+          .slice(0, 2_000),
+      ),
+    });
+    const many = Array.from({ length: 8 }, (_, i) => file(`${i}.ts`));
+    const calibration = { maxBytes: 16_000, leastBytes: 10_000, seed: 1, budgetMs: 600_000 };
+    const enough = AbortSignal.abort();
+    const { report } = await runMemoryTask(
+      { ...task, files: many, calibration },
+      { stop: quiet, enough },
+    );
+    expect(report?.bytes).toBe(10_000);
   });
 });
