@@ -1,5 +1,6 @@
 /** Reference twin of addNorm. Units are rows. */
 import type { Floats } from "../graph.ts";
+import { simdOf } from "./simd/bind.ts";
 
 const EPS = 1e-6;
 
@@ -9,6 +10,19 @@ export function addNorm(
   end: number,
 ): void {
   const { x, f, y, normed, C } = a;
+  const simd = C % 4 === 0 ? simdOf([x, f, y, normed]) : undefined;
+  if (simd !== undefined) {
+    const at = start * C * 4;
+    simd.exports["addNorm"]!(
+      x.byteOffset + at,
+      f.byteOffset + at,
+      y.byteOffset + at,
+      normed.byteOffset + at,
+      end - start,
+      C,
+    );
+    return;
+  }
   for (let row = start; row < end; row++) {
     const from = row * C;
     const to = from + C;

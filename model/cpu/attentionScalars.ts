@@ -74,10 +74,10 @@ function oneSide(
   out: Floats,
   s: Sizes,
   row: number,
+  e: Float64Array,
 ): void {
   const { T, E, S, m, tau } = s;
   const gains = T * E;
-  const e = new Float64Array(m);
   for (let h = 0; h < T; h++) {
     energies(tied, prepared, (row * T + h) * E, h, s, e);
     for (let k = 0; k < m; k++) {
@@ -104,9 +104,10 @@ export function forward(buffers: readonly Buffer[], p: Params, start: number, en
     Floats,
   ];
   const s = sizes(p);
+  const e = new Float64Array(s.m);
   for (let row = start; row < end; row++) {
-    oneSide(tiedQ, freeQ, prepared, a, s, row);
-    oneSide(tiedK, freeK, prepared, b, s, row);
+    oneSide(tiedQ, freeQ, prepared, a, s, row, e);
+    oneSide(tiedK, freeK, prepared, b, s, row, e);
   }
   for (let i = start * s.H; i < end * s.H; i++) c[i] = s.cap * Math.tanh(salience[i]! / s.cap);
 }
@@ -129,6 +130,7 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
   const bandWidth = E / m;
   const width = gains + STRIDE * S;
   const e = new Float64Array(m);
+  const dE = new Float64Array(m);
   const sums = new Float64Array(width);
   for (let chunk = start; chunk < end; chunk++) {
     sums.fill(0);
@@ -137,21 +139,22 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
       for (let h = 0; h < T; h++) {
         const first = (row * T + h) * E;
         const whole = energies(tied, prepared, first, h, s, e);
-        const dE = (k: number): number =>
-          (dScalars[row * S + h * m + k]! * prepared[gains + STRIDE * (h * m + k)]! * tau) /
-          ((e[k]! + tau) * (e[k]! + tau)) /
-          whole;
         let pull = 0;
-        for (let k = 0; k < m; k++) pull += dE(k) * e[k]!;
-        for (let d = 0; d < E; d++) {
-          const k = Math.floor(d / bandWidth);
-          const y = tied[first + d]!;
-          sums[h * E + d]! += dE(k) * y * y;
-          dTied[first + d] = 2 * y * (dE(k) * prepared[h * E + d]! - pull);
+        for (let k = 0; k < m; k++) {
+          const gain = gains + STRIDE * (h * m + k);
+          const above = dScalars[row * S + h * m + k]! / (e[k]! + tau);
+          dE[k] = (above * prepared[gain]! * tau) / ((e[k]! + tau) * whole);
+          pull += dE[k]! * e[k]!;
+          sums[gain]! += above * e[k]!;
         }
-        for (let k = 0; k < m; k++)
-          sums[gains + STRIDE * (h * m + k)]! +=
-            (dScalars[row * S + h * m + k]! * e[k]!) / (e[k]! + tau);
+        for (let k = 0; k < m; k++) {
+          const slope = dE[k]!;
+          for (let d = k * bandWidth; d < (k + 1) * bandWidth; d++) {
+            const y = tied[first + d]!;
+            sums[h * E + d]! += slope * y * y;
+            dTied[first + d] = 2 * y * (slope * prepared[h * E + d]! - pull);
+          }
+        }
       }
       for (let j = 0; j < F; j++) {
         const at = gains + STRIDE * (T * m + j);

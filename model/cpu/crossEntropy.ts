@@ -1,5 +1,6 @@
 /** Reference twin of crossEntropy. Units are rows. The cap bounds z, so no maximum is subtracted. */
 import type { Floats } from "../graph.ts";
+import { SCRATCH_BYTES, simdOf } from "./simd/bind.ts";
 
 export function crossEntropy(
   a: {
@@ -15,6 +16,9 @@ export function crossEntropy(
   end: number,
 ): void {
   const { logits, targets, weight, loss, dLogits, V, cap } = a;
+  const simd =
+    V % 4 === 0 && V * 4 <= SCRATCH_BYTES ? simdOf([logits, dLogits, weight]) : undefined;
+  const simdRow = simd?.exports["crossEntropyRow"];
   const exponentials = new Float64Array(V);
   const slopes = new Float64Array(V);
   for (let row = start; row < end; row++) {
@@ -23,6 +27,18 @@ export function crossEntropy(
     if (target >= V) {
       loss[row] = 0;
       dLogits.fill(0, from, from + V);
+      continue;
+    }
+    if (simdRow !== undefined) {
+      loss[row] = simdRow(
+        logits.byteOffset + from * 4,
+        dLogits.byteOffset + from * 4,
+        target,
+        V,
+        cap,
+        weight[0]!,
+        simd!.scratch,
+      );
       continue;
     }
     let sum = 0;

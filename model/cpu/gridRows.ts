@@ -1,6 +1,6 @@
 /** The sums over rows of values that grid attention's twins are made of: SIMD where the tensors lie in its memory. */
 import type { Buffer, Floats } from "../graph.ts";
-import { simdOf } from "./tauAttention.ts";
+import { simdOfRows } from "./tauAttention.ts";
 
 /** Rows of D values, a stride apart from the first. */
 interface Rows {
@@ -53,7 +53,7 @@ function plainSums(longest: number): RowSums {
 
 /** Valid until the next call. */
 export function rowSums(buffers: readonly Buffer[], longest: number): RowSums {
-  const simd = simdOf(buffers, longest);
+  const simd = simdOfRows(buffers, longest);
   if (simd === undefined) return plainSums(longest);
   const { memory, scratch, exports } = simd;
   const second = scratch + 16 * Math.ceil(longest / 4);

@@ -4,7 +4,7 @@
  * kernel does the rows: it rounds to float32 at every step where the plain loops add up in float64.
  */
 import type { Floats } from "../graph.ts";
-import { simdFor, type SimdKernels } from "./simd/bind.ts";
+import { simdOf, type SimdKernels } from "./simd/bind.ts";
 
 export interface MatmulShape {
   readonly m: number;
@@ -15,6 +15,17 @@ export interface MatmulShape {
   readonly accumulate: number;
 }
 
+/** What becomes of a finished entry; `hidden` is of out's shape, shares are of blend alone. */
+export interface MatmulEpilogue {
+  readonly kind: "reluSquared" | "reluSquaredBackward" | "blend";
+  readonly hidden?: Floats | undefined;
+  readonly hiddenShare?: number;
+  readonly productShare?: number;
+}
+
+/** Kinds by number, as the SIMD kernel knows them. */
+const EPILOGUE_NUMBERS = { reluSquared: 1, reluSquaredBackward: 2, blend: 3 } as const;
+
 export function matmul(
   a: Floats,
   b: Floats,
@@ -22,10 +33,11 @@ export function matmul(
   s: MatmulShape,
   start: number,
   end: number,
+  epilogue?: MatmulEpilogue,
 ): void {
-  const simd = a instanceof Float32Array ? simdFor(a) : undefined;
-  if (simd !== undefined && simdFor(b) === simd && simdFor(out) === simd) {
-    matmulSimd(simd, a, b, out, s, start, end);
+  const simd = simdOf([a, b, out, epilogue?.hidden ?? out]);
+  if (simd !== undefined) {
+    matmulSimd(simd, a, b, out, s, start, end, epilogue);
     return;
   }
   const { m, k, n } = s;
@@ -55,6 +67,22 @@ export function matmul(
     if (s.accumulate === 1) for (let j = 0; j < n; j++) out[outAt + j]! += row[j]!;
     else for (let j = 0; j < n; j++) out[outAt + j] = row[j]!;
   }
+  if (epilogue !== undefined) finish(out, epilogue, start * n, end * n);
+}
+
+function finish(out: Floats, e: MatmulEpilogue, from: number, to: number): void {
+  const hidden = e.hidden!;
+  if (e.kind === "reluSquared")
+    for (let i = from; i < to; i++) {
+      const r = Math.max(out[i]!, 0);
+      out[i] = r * r;
+    }
+  else if (e.kind === "reluSquaredBackward")
+    for (let i = from; i < to; i++) out[i]! *= 2 * Math.sqrt(hidden[i]!);
+  else {
+    const { hiddenShare = 1, productShare = 1 } = e;
+    for (let i = from; i < to; i++) out[i] = hiddenShare * hidden[i]! + productShare * out[i]!;
+  }
 }
 
 function matmulSimd(
@@ -65,8 +93,11 @@ function matmulSimd(
   s: MatmulShape,
   start: number,
   end: number,
+  epilogue?: MatmulEpilogue,
 ): void {
   const { m, k, n } = s;
+  const kind = epilogue === undefined ? 0 : EPILOGUE_NUMBERS[epilogue.kind];
+  const hidden = (epilogue?.hidden ?? out).byteOffset;
   const rowStep = s.transposeA === 1 ? 4 : k * 4;
   const step = s.transposeA === 1 ? m * 4 : 4;
   for (let unit = start; unit < end;) {
@@ -85,6 +116,10 @@ function matmulSimd(
       n,
       s.accumulate,
       simd.scratch,
+      kind,
+      hidden + unit * n * 4,
+      epilogue?.hiddenShare ?? 1,
+      epilogue?.productShare ?? 1,
     );
     unit += rows;
   }
@@ -98,6 +133,10 @@ export function sumParts(
   start: number,
   end: number,
 ): void {
+  if (s.splits === 1 && s.accumulate === 0) {
+    out.set(parts.subarray(start, end), start);
+    return;
+  }
   for (let i = start; i < end; i++) {
     let sum = 0;
     for (let p = 0; p < s.splits; p++) sum += parts[p * s.size + i]!;

@@ -3,7 +3,9 @@ import type { Floats } from "../graph.ts";
 import { cayleyMixing } from "./cayleyMixing.ts";
 import { kroneckerMixing } from "./kroneckerMixing.ts";
 import { permutationMixing } from "./permutationMixing.ts";
+import { SCRATCH_BYTES, type SimdKernels } from "./simd/bind.ts";
 import { sinkhornMixing } from "./sinkhornMixing.ts";
+import { invariant } from "../errors.ts";
 
 /** Kinds by number, as parameters of ops name them. */
 export const MIXINGS = ["goMhc", "sinkhorn", "kronecker", "permutation"] as const;
@@ -35,6 +37,71 @@ export function mixingRow(m: Mixing): MixingRow {
     default:
       return m.kind satisfies never;
   }
+}
+
+/** One token's mixing in arrays of its own, which the caller fills and reads. */
+export interface TokenMixing {
+  readonly K: number;
+  readonly logits: Float64Array;
+  /** [S, S], as are their gradients. */
+  readonly mix: Float64Array;
+  readonly dMix: Float64Array;
+  readonly dLogits: Float64Array;
+  /** mix from logits. */
+  forward(): void;
+  /** dLogits from dMix, after `forward` of the same logits. */
+  backward(): void;
+}
+
+/** With SIMD kernels, go-mHC runs there, in this thread's scratch from `offset` on; gives what is used of it. */
+export function tokenMixing(
+  m: Mixing,
+  simd: SimdKernels | undefined,
+): TokenMixing & { bytes: number } {
+  const { S, O } = m;
+  const row = mixingRow(m);
+  const { K } = row;
+  const cells = S * S;
+  if (simd === undefined || m.kind !== "goMhc" || S === 1) {
+    const [logits, dLogits] = [new Float64Array(K), new Float64Array(K)];
+    const [mix, dMix] = [new Float64Array(cells), new Float64Array(cells)];
+    return {
+      K,
+      logits,
+      mix,
+      dMix,
+      dLogits,
+      bytes: 0,
+      forward: () => row.forward(logits, mix),
+      backward: () => row.backward(logits, dMix, dLogits),
+    };
+  }
+  const N = S * O;
+  const matrix = N * (N + (N % 2)) * 8;
+  const small = (K + cells) * 2 * 8;
+  const bytes = Math.ceil((small + 4 * matrix) / 16) * 16;
+  invariant(bytes <= SCRATCH_BYTES / 2, `a mixing of ${S} streams and blocks of ${O} is too large`);
+  const at = simd.scratch;
+  const w = at;
+  const work = w + matrix;
+  const array = (from: number, length: number): Float64Array =>
+    new Float64Array(simd.memory.buffer, from, length);
+  const logits = array(work + 3 * matrix, K);
+  const dLogits = array(logits.byteOffset + K * 8, K);
+  const mix = array(dLogits.byteOffset + K * 8, cells);
+  const dMix = array(mix.byteOffset + cells * 8, cells);
+  const forward = simd.exports["cayleyForward"]!;
+  const backward = simd.exports["cayleyBackward"]!;
+  return {
+    K,
+    logits,
+    mix,
+    dMix,
+    dLogits,
+    bytes,
+    forward: () => forward(logits.byteOffset, mix.byteOffset, w, S, O),
+    backward: () => backward(dMix.byteOffset, dLogits.byteOffset, w, work, S, O),
+  };
 }
 
 export function mixingForward(

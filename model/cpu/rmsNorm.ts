@@ -1,5 +1,6 @@
 /** Reference twin of rmsNorm: y = x / sqrt(mean(x²) + 1e-6) per row. Units are rows. */
 import type { Floats } from "../graph.ts";
+import { simdOf } from "./simd/bind.ts";
 
 const EPS = 1e-6;
 
@@ -9,6 +10,12 @@ export function rmsNormForward(
   end: number,
 ): void {
   const { x, y, C } = a;
+  const simd = C % 4 === 0 ? simdOf([x, y]) : undefined;
+  if (simd !== undefined) {
+    const at = start * C * 4;
+    simd.exports["rmsNormForward"]!(x.byteOffset + at, y.byteOffset + at, end - start, C);
+    return;
+  }
   for (let row = start; row < end; row++) {
     const from = row * C;
     const to = from + C;
@@ -26,6 +33,19 @@ export function rmsNormBackward(
   end: number,
 ): void {
   const { x, dY, dX, C, accumulate } = a;
+  const simd = C % 4 === 0 ? simdOf([x, dY, dX]) : undefined;
+  if (simd !== undefined) {
+    const at = start * C * 4;
+    simd.exports["rmsNormBackward"]!(
+      x.byteOffset + at,
+      dY.byteOffset + at,
+      dX.byteOffset + at,
+      end - start,
+      C,
+      accumulate,
+    );
+    return;
+  }
   for (let row = start; row < end; row++) {
     const from = row * C;
     const to = from + C;

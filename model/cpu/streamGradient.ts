@@ -1,25 +1,45 @@
 /** Reference twin of streamGradient. Units are tokens. */
 import type { Floats } from "../graph.ts";
 import { matmul } from "./matmul.ts";
+import { simdOf } from "./simd/bind.ts";
 
-export function streamGradient(
-  v: {
-    x: Floats;
-    dNormed: Floats;
-    terms: Floats;
-    dU: Floats;
-    phi: Floats;
-    dX: Floats;
-    S: number;
-    C: number;
-    M: number;
-    /** Entries of terms per token. */
-    stride: number;
-  },
-  start: number,
-  end: number,
-): void {
+export interface StreamGradient {
+  x: Floats;
+  dNormed: Floats;
+  terms: Floats;
+  dU: Floats;
+  phi: Floats;
+  dX: Floats;
+  S: number;
+  C: number;
+  M: number;
+  /** Entries of terms per token. */
+  stride: number;
+}
+
+export function streamGradient(v: StreamGradient, start: number, end: number): void {
   const { x, dNormed, terms, dU, phi, dX, S, C, M } = v;
+  const simd = S === 4 && C % 4 === 0 ? simdOf([x, dNormed, terms, dX]) : undefined;
+  if (simd === undefined) throughMixing(v, start, end);
+  else
+    simd.exports["streamGradient4"]!(
+      x.byteOffset + start * S * C * 4,
+      dNormed.byteOffset + start * C * 4,
+      terms.byteOffset + start * v.stride * 4,
+      v.stride * 4,
+      dX.byteOffset + start * S * C * 4,
+      end - start,
+      C,
+    );
+  // dU·phiᵀ is added by the matrix product, which has SIMD: a plain loop took a seventh of a step on the CPU.
+  const m = dU.length / M;
+  const shape = { m, k: M, n: S * C, transposeA: 0, transposeB: 1, accumulate: 1 };
+  matmul(dU, phi, dX, shape, start, end);
+}
+
+/** Everything but phi's part. */
+function throughMixing(v: StreamGradient, start: number, end: number): void {
+  const { x, dNormed, terms, dX, S, C } = v;
   const dY = new Float64Array(S);
   for (let t = start; t < end; t++) {
     const mix = t * v.stride;
@@ -44,8 +64,4 @@ export function streamGradient(
       }
     }
   }
-  // dU·phiᵀ is added by the matrix product, which has SIMD: a plain loop took a seventh of a step on the CPU.
-  const m = dU.length / M;
-  const shape = { m, k: M, n: S * C, transposeA: 0, transposeB: 1, accumulate: 1 };
-  matmul(dU, phi, dX, shape, start, end);
 }

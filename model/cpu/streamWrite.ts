@@ -1,5 +1,6 @@
 /** Reference twin of streamWrite: y_i = Σ_j w_ij x_j + w_iS f. Units are tokens. */
 import type { Floats } from "../graph.ts";
+import { simdOf } from "./simd/bind.ts";
 
 export function streamWriteForward(
   a: { x: Floats; weights: Floats; f: Floats; y: Floats; S: number; C: number },
@@ -7,6 +8,19 @@ export function streamWriteForward(
   end: number,
 ): void {
   const { x, weights, f, y, S, C } = a;
+  const simd = C % 4 === 0 ? simdOf([x, weights, f, y]) : undefined;
+  if (simd !== undefined) {
+    simd.exports["streamWriteForward"]!(
+      x.byteOffset + start * S * C * 4,
+      weights.byteOffset + start * S * (S + 1) * 4,
+      f.byteOffset + start * C * 4,
+      y.byteOffset + start * S * C * 4,
+      end - start,
+      S,
+      C,
+    );
+    return;
+  }
   for (let t = start; t < end; t++)
     for (let i = 0; i < S; i++) {
       const to = (t * S + i) * C;
@@ -36,6 +50,21 @@ export function streamWriteBackward(
   end: number,
 ): void {
   const { x, weights, f, dY, dWeights, dF, S, C } = a;
+  const simd = C % 4 === 0 ? simdOf([x, weights, f, dY, dWeights, dF]) : undefined;
+  if (simd !== undefined) {
+    simd.exports["streamWriteBackward"]!(
+      x.byteOffset + start * S * C * 4,
+      weights.byteOffset + start * S * (S + 1) * 4,
+      f.byteOffset + start * C * 4,
+      dY.byteOffset + start * S * C * 4,
+      dWeights.byteOffset + start * S * (S + 1) * 4,
+      dF.byteOffset + start * C * 4,
+      end - start,
+      S,
+      C,
+    );
+    return;
+  }
   for (let t = start; t < end; t++) {
     const branch = t * C;
     dF.fill(0, branch, branch + C);

@@ -3,13 +3,11 @@
  * thread's share stays in few heads. One pass of the forward computes lse and out together.
  */
 import type { Buffer, Floats, Params } from "../graph.ts";
-import { SCRATCH_BYTES, simdFor, type SimdKernels } from "./simd/bind.ts";
+import { SCRATCH_BYTES, simdOf, type SimdKernels } from "./simd/bind.ts";
 
 /** The SIMD kernels, where every float tensor lives in their memory and a row's weights fit the scratch. */
-export function simdOf(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
-  const simd = buffers[0] instanceof Float32Array ? simdFor(buffers[0]) : undefined;
-  if (simd === undefined || (longest + 4) * 8 > SCRATCH_BYTES) return undefined;
-  return buffers.every((b) => simdFor(b) === simd) ? simd : undefined;
+export function simdOfRows(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
+  return (longest + 4) * 8 > SCRATCH_BYTES ? undefined : simdOf(buffers);
 }
 
 /** Weights of one row; grows to the longest row of this thread. */
@@ -39,7 +37,7 @@ export function tauAttentionForward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
-  const simd = simdOf(buffers, capacity);
+  const simd = simdOfRows(buffers, capacity);
   const forwardRow = simd?.exports["tauForwardRow"];
   if (weights.length < capacity) weights = new Float64Array(capacity);
   const w = weights;
@@ -121,7 +119,7 @@ export function tauAttentionKeysBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
-  const simd = simdOf(buffers, rows);
+  const simd = simdOfRows(buffers, rows);
   const keyRow = simd?.exports["tauKeyRow"];
   const bandSums = new Float64Array(m);
   for (let u = start; u < end; u++) {
@@ -202,7 +200,7 @@ export function tauAttentionQueriesBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
-  const simd = simdOf(buffers, rows);
+  const simd = simdOfRows(buffers, rows);
   const queryRow = simd?.exports["tauQueryRow"];
   const bandSums = new Float64Array(m);
   for (let u = start; u < end; u++) {

@@ -176,22 +176,12 @@ export const matmulOp: OpSpec = {
   flop: (p) => 2 * p["batch"]! * p["m"]! * p["k"]! * p["n"]!,
   cpu: (b, p, start, end) => {
     const [x, y, out, hidden] = b as readonly Floats[];
-    matmulTwin(x!, y!, out!, shape(p), start, end);
-    const epilogue = epilogueOf(p);
-    const from = start * p["n"]!;
-    const to = end * p["n"]!;
-    if (epilogue === "reluSquared")
-      for (let i = from; i < to; i++) {
-        const r = Math.max(out![i]!, 0);
-        out![i] = r * r;
-      }
-    if (epilogue === "reluSquaredBackward")
-      for (let i = from; i < to; i++) out![i]! *= 2 * Math.sqrt(hidden![i]!);
-    if (epilogue === "blend") {
-      const hiddenShare = p["hiddenShare"]!;
-      const productShare = p["productShare"]!;
-      for (let i = from; i < to; i++) out![i] = hiddenShare * hidden![i]! + productShare * out![i]!;
-    }
+    const kind = epilogueOf(p);
+    const epilogue =
+      kind === "none" || kind === "accumulate"
+        ? undefined
+        : { kind, hidden, hiddenShare: p["hiddenShare"]!, productShare: p["productShare"]! };
+    matmulTwin(x!, y!, out!, shape(p), start, end, epilogue);
   },
   gpu: kernel,
 };

@@ -60,6 +60,16 @@ export function simdFor(view: Buffer): SimdKernels | undefined {
   return byBuffer.get(view.buffer);
 }
 
+/** The kernels that can work on all of these together, if any. */
+export function simdOf(views: readonly Buffer[]): SimdKernels | undefined {
+  const first = views[0]!;
+  const simd = first instanceof Float64Array ? undefined : byBuffer.get(first.buffer);
+  if (simd === undefined) return undefined;
+  for (const v of views)
+    if (v.buffer !== first.buffer && byBuffer.get(v.buffer) !== simd) return undefined;
+  return simd;
+}
+
 function abort(): never {
   invariant(false, "a SIMD kernel aborted");
 }
