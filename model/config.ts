@@ -188,7 +188,7 @@ export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
     trunkChannels: 384,
     trunkHeads: 6,
     trunkLayers: 3,
-    bands: 8,
+    localBands: 8,
   },
   base: {
     ...common,
@@ -203,7 +203,7 @@ export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {
     trunkChannels: 512,
     trunkHeads: 8,
     trunkLayers: 7,
-    bands: 8,
+    localBands: 8,
   },
 };
 
