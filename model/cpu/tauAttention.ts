@@ -1,6 +1,7 @@
 /**
  * Reference twin of tauAttention and the CPU device's path. Units are (batch, head, row), rows innermost, so a
- * thread's share stays in few heads. One pass of the forward computes lse and out together.
+ * thread's share stays in few heads; of the backward pass whole heads. One pass of the forward computes lse and out
+ * together. The SIMD kernels take rows in tiles where all of them see the first key, one by one elsewhere.
  */
 import type { Buffer, Floats, Params } from "../graph.ts";
 import { SCRATCH_BYTES, simdOf, type SimdKernels } from "./simd/bind.ts";
@@ -8,6 +9,27 @@ import { SCRATCH_BYTES, simdOf, type SimdKernels } from "./simd/bind.ts";
 /** The SIMD kernels, where every float tensor lives in their memory and a row's weights fit the scratch. */
 export function simdOfRows(buffers: readonly Buffer[], longest: number): SimdKernels | undefined {
   return (longest + 4) * 8 > SCRATCH_BYTES ? undefined : simdOf(buffers);
+}
+
+/** Whether heads of this size can go to the kernels that take rows in tiles. */
+function fitsTiles(
+  simd: SimdKernels | undefined,
+  scratch: "tauForwardScratch" | "tauBackwardScratch",
+  keys: number,
+  m: number,
+  headDim: number,
+): boolean {
+  if (simd === undefined || headDim % 8 !== 0) return false;
+  return simd.exports[scratch]!(keys, m, headDim) <= SCRATCH_BYTES;
+}
+
+/** The kernels that make all gradients of a head in one pass: the keys' op calls them, and leaves what is the
+ *  queries' in `parts`. */
+function headKernels(buffers: readonly Buffer[], p: Params): SimdKernels | undefined {
+  const rows = p["rows"]!;
+  const simd = simdOf(buffers);
+  if (p["window"]! !== 0 && p["window"]! < rows) return undefined;
+  return fitsTiles(simd, "tauBackwardScratch", rows, p["bands"]!, p["headDim"]!) ? simd : undefined;
 }
 
 /** Weights of one row; grows to the longest row of this thread. */
@@ -39,6 +61,7 @@ export function tauAttentionForward(
   const window = p["window"]!;
   const simd = simdOfRows(buffers, capacity);
   const forwardRow = simd?.exports["tauForwardRow"];
+  const tiles = fitsTiles(simd, "tauForwardScratch", capacity, m, headDim);
   if (weights.length < capacity) weights = new Float64Array(capacity);
   const w = weights;
   for (let u = start; u < end; u++) {
@@ -51,6 +74,28 @@ export function tauAttentionForward(
     const gamma = slope[h]!;
     const rowAt = (n * rows + i) * nHeads + h;
     const queryAt = rowAt * m;
+    const fromFirst = window === 0 ? capacity : Math.min(window, capacity);
+    const tileRows = Math.min(end - u, rows - i, fromFirst - position) & ~3;
+    if (tiles && tileRows > 0) {
+      const key = n * capacity * nHeads + h;
+      simd!.exports["tauForwardTiles"]!(
+        a.byteOffset + queryAt * 4,
+        b.byteOffset + key * m * 4,
+        c.byteOffset + key * 4,
+        v.byteOffset + key * headDim * 4,
+        out.byteOffset + rowAt * headDim * 4,
+        lse.byteOffset + rowAt * 4,
+        nHeads,
+        m,
+        headDim,
+        position,
+        tileRows,
+        gamma,
+        simd!.scratch,
+      );
+      u += tileRows - 1;
+      continue;
+    }
     if (forwardRow !== undefined) {
       const key = (n * capacity + first) * nHeads + h;
       lse[rowAt] = forwardRow(
@@ -104,7 +149,8 @@ export function tauAttentionKeysBackward(
   start: number,
   end: number,
 ): void {
-  const [a, b, stats, v, dOut, dV, dB, dC] = buffers as [
+  const [a, b, stats, v, dOut, dV, dB, dC, parts] = buffers as [
+    Floats,
     Floats,
     Floats,
     Floats,
@@ -119,10 +165,35 @@ export function tauAttentionKeysBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
+  const tiles = headKernels(buffers, p);
+  if (tiles !== undefined) {
+    const far = p["batch"]! * rows * nHeads * m;
+    for (let unit = start; unit < end; unit++) {
+      const at = Math.floor(unit / nHeads) * rows * nHeads + (unit % nHeads);
+      tiles.exports["tauBackwardHead"]!(
+        a.byteOffset + at * m * 4,
+        b.byteOffset + at * m * 4,
+        stats.byteOffset + at * 16,
+        v.byteOffset + at * headDim * 4,
+        dOut.byteOffset + at * headDim * 4,
+        dV.byteOffset + at * headDim * 4,
+        dB.byteOffset + at * m * 4,
+        dC.byteOffset + at * 4,
+        parts.byteOffset + at * m * 4,
+        parts.byteOffset + (far + at) * 4,
+        nHeads,
+        m,
+        headDim,
+        rows,
+        tiles.scratch,
+      );
+    }
+    return;
+  }
   const simd = simdOfRows(buffers, rows);
   const keyRow = simd?.exports["tauKeyRow"];
   const bandSums = new Float64Array(m);
-  for (let u = start; u < end; u++) {
+  for (let u = start * rows; u < end * rows; u++) {
     const j = u % rows;
     const h = Math.floor(u / rows) % nHeads;
     const n = Math.floor(u / (rows * nHeads));
@@ -185,7 +256,7 @@ export function tauAttentionQueriesBackward(
   start: number,
   end: number,
 ): void {
-  const [a, b, stats, v, dOut, , dA, slopePartial] = buffers as [
+  const [a, b, stats, v, dOut, parts, dA, slopePartial] = buffers as [
     Floats,
     Floats,
     Floats,
@@ -200,10 +271,17 @@ export function tauAttentionQueriesBackward(
   const m = p["bands"]!;
   const headDim = p["headDim"]!;
   const window = p["window"]!;
+  if (headKernels(buffers, p) !== undefined) {
+    const [from, to] = [start * rows, end * rows];
+    const far = p["batch"]! * rows * nHeads * m;
+    dA.set(parts.subarray(from * m, to * m), from * m);
+    slopePartial.set(parts.subarray(far + from, far + to), from);
+    return;
+  }
   const simd = simdOfRows(buffers, rows);
   const queryRow = simd?.exports["tauQueryRow"];
   const bandSums = new Float64Array(m);
-  for (let u = start; u < end; u++) {
+  for (let u = start * rows; u < end * rows; u++) {
     const i = u % rows;
     const h = Math.floor(u / rows) % nHeads;
     const n = Math.floor(u / (rows * nHeads));

@@ -57,6 +57,7 @@ const tiles = (p: Params): [number, number, number] => [
   p["batch"]!,
 ];
 const rowHeads = (p: Params): number => p["batch"]! * p["rows"]! * p["nHeads"]!;
+const heads = (p: Params): number => p["batch"]! * p["nHeads"]!;
 
 /** Decoding: up to this many new rows against a longer cache take the kernel that spreads a row over a workgroup. */
 const FEW_ROWS = 64;
@@ -124,7 +125,7 @@ export const tauAttentionKeysBackwardOp: OpSpec = {
   name: "tauAttentionKeysBackward",
   access: ["read", "read", "read", "read", "read", "write", "write", "write", "write"],
   halves: [3, 4, 5],
-  units: rowHeads,
+  units: heads,
   cpu: (b, p, start, end) => twin.tauAttentionKeysBackward(b as readonly Floats[], p, start, end),
   gpu: (p, caps, stored) =>
     backwardOnMatrices(p, caps)
@@ -136,7 +137,7 @@ export const tauAttentionQueriesBackwardOp: OpSpec = {
   name: "tauAttentionQueriesBackward",
   access: ["read", "read", "read", "read", "read", "read", "write", "write"],
   halves: [3, 4],
-  units: rowHeads,
+  units: heads,
   cpu: (b, p, start, end) =>
     twin.tauAttentionQueriesBackward(b as readonly Floats[], p, start, end),
   gpu: (p, caps, stored) =>
@@ -245,7 +246,9 @@ export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
   expectSize(op, "slope", t.slope, s.nHeads);
   expectSize(op, "dSlope", t.dSlope, s.nHeads);
   const stats = g.temp("attention row scalars", [s.batch, s.rows, s.nHeads, 4]);
-  const parts = g.temp("attention parts", [fitsMatrices(params) ? partsSize(params) : 1]);
+  // What the keys' op leaves for the queries': on matrix units partial sums, on the CPU their gradients.
+  const partFloats = Math.max(fitsMatrices(params) ? partsSize(params) : 0, n * (s.bands + 1));
+  const parts = g.temp("attention parts", [partFloats]);
   const slopePartial = g.temp("attention slope partial", [s.batch, s.rows, s.nHeads]);
   attentionRowScalars(g, {
     dOut: t.dOut,

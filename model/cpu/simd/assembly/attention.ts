@@ -27,6 +27,8 @@ function distances(to: usize, x: usize, rows: usize, stride: usize, count: i32, 
         ),
       );
     }
+    // In the same order of additions, wherever a key stands.
+    for (; t < count; t++) store<f32>(to + (t << 2), sum4(apart(fixed, rows + t * stride)));
   }
   for (; t < count; t++) {
     const y = rows + t * stride;

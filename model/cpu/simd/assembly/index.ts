@@ -2,6 +2,12 @@
 export { matmulRows } from "./matmul";
 export { dots, tauForwardRow, tauKeyRow, tauQueryRow, weightedSum } from "./attention";
 export {
+  tauBackwardHead,
+  tauBackwardScratch,
+  tauForwardScratch,
+  tauForwardTiles,
+} from "./attentionTiles";
+export {
   scaleRow,
   streamGradient4,
   streamRead,

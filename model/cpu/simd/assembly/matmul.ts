@@ -107,7 +107,7 @@ function packB(b: usize, stepK: usize, stepN: usize, kc: i32, nc: i32, to: usize
 }
 
 /** The 4 × 4 block of rows `stride` bytes apart, transposed. */
-function transpose4(from: usize, stride: usize, to: usize, toStride: usize): void {
+export function transpose4(from: usize, stride: usize, to: usize, toStride: usize): void {
   const r0 = v128.load(from);
   const r1 = v128.load(from + stride);
   const r2 = v128.load(from + 2 * stride);
