@@ -8,7 +8,7 @@ import { WORKSPACE_KINDS } from "./blendWeights.ts";
 import { contextTables, type ContextTable } from "./contextTable.ts";
 import { sortSuffixes } from "./suffixSort.ts";
 
-export const MAX_ORDER = 32;
+export const MAX_ORDER = 200;
 
 /** Ranges of more rows than this get a cached table of followers; smaller ones are scanned. */
 const TABLE_ROWS = 32;

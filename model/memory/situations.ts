@@ -5,7 +5,7 @@ import type { CodeContext } from "./codeContext.ts";
 import type { Levels } from "./levels.ts";
 import { MAX_ORDER } from "./segment.ts";
 
-const LONGER_MATCH = [2, 3, 4, 5, 6, 8, 12, 18, 32] as const;
+const LONGER_MATCH = [2, 3, 4, 6, 8, 12, 20, 32, 80] as const;
 const SURER = [0.07, 0.15, 0.3, 0.5, 0.75, 0.9, 0.98] as const;
 const MARKS = "().,:;\"'`<>[]{}=/-+*#&|!@\t";
 const COLUMN_SHIFT = 1;

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../model/errors.ts";
 import type { MemoryCursor } from "../../model/memory/memoryCursor.ts";
+import { MAX_ORDER } from "../../model/memory/segment.ts";
 import { SuffixMemory, type CursorOptions } from "../../model/memory/suffixMemory.ts";
 
 /** Sums of 256 doubles. */
@@ -95,7 +96,7 @@ describe("SuffixMemory", () => {
               ...text.subarray(at - Math.min(at, matchLength), at),
             ]);
             expect(total).toBe([...counts.values()].reduce((sum, count) => sum + count, 0));
-            if (matchLength < 32 && matchLength < at) {
+            if (matchLength < MAX_ORDER && matchLength < at) {
               expect(
                 countByHand(files.values(), [...text.subarray(at - matchLength - 1, at)]).size,
               ).toBe(0);
