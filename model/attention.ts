@@ -12,12 +12,16 @@ import {
   attentionScalarsBackward,
   attentionScalarsForward,
   preparedSize,
+  scalarWidths,
   type ScalarParams,
 } from "./kernels/attentionScalars.ts";
 import { copyRows } from "./kernels/copyRows.ts";
+import { joinMaps } from "./kernels/joinMaps.ts";
 import { keyShiftBackward, keyShiftForward } from "./kernels/keyShift.ts";
+import { matmul } from "./kernels/matmul.ts";
+import { matmulColumns, type Columns } from "./kernels/sumColumns.ts";
 import { tauAttentionBackward, tauAttentionForward } from "./kernels/tauAttention.ts";
-import { linear, type Linear } from "./linear.ts";
+import { linear } from "./linear.ts";
 
 /** Key salience stays within ± this, so that no key's weight underflows beside another's (tauformer.md §4.2). */
 export const SALIENCE_CAP = 8;
@@ -30,12 +34,6 @@ export interface AttentionPart {
   readonly positions: Positions;
   /** Positions a query sees; 0 = all. */
   readonly window: number;
-}
-
-/** The maps behind some heads' scalars, of queries and of keys. */
-interface Maps {
-  readonly query: Linear;
-  readonly key: Linear;
 }
 
 interface ScalarGradients {
@@ -70,19 +68,81 @@ export type Lookup = (
   backward(dOut: Tensor, d: ScalarGradients & { readonly dV: Tensor }): void;
 };
 
+/** Recorded maps of all that queries and keys are compared by, laid out as attentionScalars reads them. */
+interface ScalarMaps {
+  readonly queries: Tensor;
+  readonly keys: Tensor;
+  /** Takes gradients of `queries` and `keys`; adds to dX; writes dXk. */
+  backward(d: { queries: Tensor; keys: Tensor; dX: Tensor; dXk: Tensor }): void;
+}
+
+/** Maps that share an input are one product: five narrow ones would each be bound by launching and by reading x. */
+function scalarMaps(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): ScalarMaps {
+  const g = b.graph;
+  const { channels: C, nTied, nFree } = p.sizes;
+  const widths = scalarWidths({ ...p.sizes, energyChannels: b.config.energyChannels });
+  const of = (name: string): string => `${p.prefix}.${name}`;
+  const weights = {
+    queries: b.temp("query maps", [C, widths.queries], b.half),
+    keys: b.temp("key maps", [C, widths.keys], b.half),
+  };
+  joinMaps(g, {
+    ...(nTied > 0 && { tied: b.param(of("tied")) }),
+    ...(nFree > 0 && { query: b.param(of("query")), key: b.param(of("key")) }),
+    salience: b.param(of("salience")),
+    ...weights,
+  });
+  const product = (side: "queries" | "keys", a: Tensor): Tensor => {
+    const out = b.temp(`raw ${side}`, [rows, widths[side]], b.half);
+    matmul(g, { a, b: weights[side], out, m: rows, k: C, n: widths[side] });
+    return out;
+  };
+  const out = { queries: product("queries", x), keys: product("keys", xk) };
+  const columns = (name: string, accumulate: 0 | 1): Columns => ({
+    out: b.gradient(of(name)),
+    accumulate,
+  });
+  return {
+    ...out,
+    backward: (d) => {
+      const back = (
+        side: "queries" | "keys",
+        o: { a: Tensor; dX: Tensor; accumulate: 0 | 1; outs: readonly Columns[] },
+      ): void => {
+        const n = widths[side];
+        const { a, dX, accumulate, outs } = o;
+        matmul(g, {
+          ...{ a: d[side], b: weights[side], out: dX, m: rows, k: n, n: C, transposeB: 1 },
+          accumulate,
+        });
+        matmulColumns(g, { a, b: d[side], outs, m: C, k: rows, n });
+      };
+      back("queries", {
+        ...{ a: x, dX: d.dX, accumulate: 1 },
+        outs: [
+          ...(nTied > 0 ? [columns("tied", 0)] : []),
+          ...(nFree > 0 ? [columns("query", 0)] : []),
+        ],
+      });
+      back("keys", {
+        ...{ a: xk, dX: d.dXk, accumulate: 0 },
+        outs: [
+          ...(nTied > 0 ? [columns("tied", 1)] : []),
+          ...(nFree > 0 ? [columns("key", 0)] : []),
+          columns("salience", 0),
+        ],
+      });
+    },
+  };
+}
+
 /** Tied maps give band energies: equal content has an equal energy by construction. Free ones give signed spectral
  *  coordinates: one linear scalar per band, the eigenvectors absorbed in the map. */
 function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: number): Scalars {
   const g = b.graph;
   const { nTied, nFree, nHeads: H, bands: m } = p.sizes;
   const { energyChannels: E } = b.config;
-  const maps = (query: string, key: string): Maps => ({
-    query: linear(b, `${p.prefix}.${query}`, x, rows, { dtype: b.half }),
-    key: linear(b, `${p.prefix}.${key}`, xk, rows, { dtype: b.half }),
-  });
-  const tied = nTied > 0 ? maps("tied", "tied") : undefined;
-  const free = nFree > 0 ? maps("query", "key") : undefined;
-  const salience = linear(b, `${p.prefix}.salience`, xk, rows);
+  const maps = scalarMaps(b, p, x, xk, rows);
   const params = (of: (name: string) => Tensor): ScalarParams => ({
     ...(nTied > 0 && {
       spectrum: of(`${p.prefix}.spectrum`),
@@ -104,13 +164,7 @@ function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows
   const common = {
     ...sizes,
     params: params((name) => b.param(name)),
-    inputs: {
-      tiedQ: tied?.query.out,
-      tiedK: tied?.key.out,
-      freeQ: free?.query.out,
-      freeK: free?.key.out,
-      salience: salience.out,
-    },
+    inputs: { queries: maps.queries, keys: maps.keys },
     prepared: b.temp("prepared", [preparedSize(sizes)]),
   };
   const out = {
@@ -123,14 +177,9 @@ function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows
   return {
     ...out,
     backward: ({ dX, dXk, ...gradients }) => {
-      const like = (t: Linear | undefined): Tensor | undefined =>
-        t === undefined ? undefined : b.temp("dScalars", t.out.shape, t.out.dtype);
       const dInputs = {
-        tiedQ: like(tied?.query),
-        tiedK: like(tied?.key),
-        freeQ: like(free?.query),
-        freeK: like(free?.key),
-        salience: b.temp("dSalience", [rows, H]),
+        queries: b.temp("dQueries", maps.queries.shape, b.half),
+        keys: b.temp("dKeys", maps.keys.shape, b.half),
       };
       const dParams = params((name) =>
         name.endsWith(".spectrum") && b.config.spectrum === "fixed"
@@ -138,11 +187,7 @@ function recordScalars(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows
           : b.gradient(name),
       );
       attentionScalarsBackward(g, { ...common, ...gradients, dInputs, dParams });
-      salience.backward({ dOut: dInputs.salience, dX: dXk, first: 1 });
-      tied?.query.backward({ dOut: dInputs.tiedQ!, dX, first: 0 });
-      tied?.key.backward({ dOut: dInputs.tiedK!, dX: dXk, first: 0, again: 1 });
-      free?.query.backward({ dOut: dInputs.freeQ!, dX, first: 0 });
-      free?.key.backward({ dOut: dInputs.freeK!, dX: dXk, first: 0 });
+      maps.backward({ ...dInputs, dX, dXk });
     },
   };
 }

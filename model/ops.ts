@@ -11,6 +11,7 @@ import * as embedBytes from "./kernels/embedBytes.ts";
 import * as engramGate from "./kernels/engramGate.ts";
 import * as engramStep from "./kernels/engramStep.ts";
 import * as gatherRows from "./kernels/gatherRows.ts";
+import * as sumColumns from "./kernels/sumColumns.ts";
 import * as sumSegments from "./kernels/sumSegments.ts";
 import * as crossEntropy from "./kernels/crossEntropy.ts";
 import * as probabilities from "./kernels/probabilities.ts";
@@ -22,6 +23,7 @@ import * as streamWrite from "./kernels/streamWrite.ts";
 import * as convert from "./kernels/convert.ts";
 import * as attentionScalars from "./kernels/attentionScalarsOps.ts";
 import * as copyRows from "./kernels/copyRows.ts";
+import * as joinMaps from "./kernels/joinMaps.ts";
 import * as keyShift from "./kernels/keyShift.ts";
 import * as taumode from "./kernels/taumode.ts";
 import * as dropout from "./kernels/dropout.ts";
@@ -57,6 +59,8 @@ const modules: readonly Record<string, unknown>[] = [
   streamHead,
   streamWrite,
   copyRows,
+  joinMaps,
+  sumColumns,
   keyShift,
   taumode,
   dropout,

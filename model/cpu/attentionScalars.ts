@@ -48,7 +48,7 @@ export function prepare(buffers: readonly Buffer[], p: Params): void {
 
 /** Σ y² + ε and the band energies of one tied head. */
 function energies(
-  tied: Floats,
+  x: Floats,
   mu: Floats,
   first: number,
   head: number,
@@ -56,20 +56,21 @@ function energies(
   e: Float64Array,
 ): number {
   let whole = EPS;
-  for (let d = 0; d < s.E; d++) whole += tied[first + d]! * tied[first + d]!;
+  for (let d = 0; d < s.E; d++) whole += x[first + d]! * x[first + d]!;
   const width = s.E / s.m;
   for (let k = 0; k < s.m; k++) {
     let sum = 0;
     for (let d = k * width; d < (k + 1) * width; d++)
-      sum += mu[head * s.E + d]! * tied[first + d]! * tied[first + d]!;
+      sum += mu[head * s.E + d]! * x[first + d]! * x[first + d]!;
     e[k] = sum / whole;
   }
   return whole;
 }
 
+/** x [rows, width]: a row's tied columns, its free ones, and others. */
 function oneSide(
-  tied: Floats,
-  free: Floats,
+  x: Floats,
+  width: number,
   prepared: Floats,
   out: Floats,
   s: Sizes,
@@ -79,52 +80,45 @@ function oneSide(
   const { T, E, S, m, tau } = s;
   const gains = T * E;
   for (let h = 0; h < T; h++) {
-    energies(tied, prepared, (row * T + h) * E, h, s, e);
+    energies(x, prepared, row * width + h * E, h, s, e);
     for (let k = 0; k < m; k++) {
       const i = h * m + k;
       out[row * S + i] = (prepared[gains + STRIDE * i]! * e[k]!) / (e[k]! + tau);
     }
   }
-  const F = S - T * m;
-  for (let j = 0; j < F; j++)
-    out[row * S + T * m + j] = prepared[gains + STRIDE * (T * m + j)]! * free[row * F + j]!;
+  for (let i = T * m; i < S; i++)
+    out[row * S + i] = prepared[gains + STRIDE * i]! * x[row * width + gains + i - T * m]!;
 }
 
 /** Units are rows. */
 export function forward(buffers: readonly Buffer[], p: Params, start: number, end: number): void {
-  const [tiedQ, tiedK, freeQ, freeK, salience, prepared, a, b, c] = buffers as [
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-  ];
+  const [queries, keys, prepared, a, b, c] = buffers as readonly Floats[];
   const s = sizes(p);
-  const e = new Float64Array(s.m);
+  const { T, E, S, m, H, cap } = s;
+  const e = new Float64Array(m);
+  const widthK = p["widthK"]!;
+  const salience = T * E + S - T * m;
   for (let row = start; row < end; row++) {
-    oneSide(tiedQ, freeQ, prepared, a, s, row, e);
-    oneSide(tiedK, freeK, prepared, b, s, row, e);
+    oneSide(queries!, p["widthQ"]!, prepared!, a!, s, row, e);
+    oneSide(keys!, widthK, prepared!, b!, s, row, e);
+    for (let h = 0; h < H; h++)
+      c![row * H + h] = cap * Math.tanh(keys![row * widthK + salience + h]! / cap);
   }
-  for (let i = start * s.H; i < end * s.H; i++) c[i] = s.cap * Math.tanh(salience[i]! / s.cap);
 }
 
 /** Units are chunks of rows; side 1 (keys) has the salience as well. */
 export function backward(buffers: readonly Buffer[], p: Params, start: number, end: number): void {
-  const [tied, free, prepared, dScalars, dTied, dFree, partial] = buffers as [
+  const [x, prepared, dScalars, dX, partial, dC] = buffers as [
     Floats,
     Floats,
     Floats,
     Floats,
     Floats,
-    Floats,
-    Floats,
+    Floats | undefined,
   ];
   const s = sizes(p);
   const { T, H, m, E, S, tau, cap } = s;
+  const W = p["side"] === 0 ? p["widthQ"]! : p["widthK"]!;
   const F = S - T * m;
   const gains = T * E;
   const bandWidth = E / m;
@@ -137,8 +131,8 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
     const last = Math.min(p["rows"]!, (chunk + 1) * p["chunk"]!);
     for (let row = chunk * p["chunk"]!; row < last; row++) {
       for (let h = 0; h < T; h++) {
-        const first = (row * T + h) * E;
-        const whole = energies(tied, prepared, first, h, s, e);
+        const first = row * W + h * E;
+        const whole = energies(x, prepared, first, h, s, e);
         let pull = 0;
         for (let k = 0; k < m; k++) {
           const gain = gains + STRIDE * (h * m + k);
@@ -150,26 +144,27 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
         for (let k = 0; k < m; k++) {
           const slope = dE[k]!;
           for (let d = k * bandWidth; d < (k + 1) * bandWidth; d++) {
-            const y = tied[first + d]!;
+            const y = x[first + d]!;
             sums[h * E + d]! += slope * y * y;
-            dTied[first + d] = 2 * y * (slope * prepared[h * E + d]! - pull);
+            dX[first + d] = 2 * y * (slope * prepared[h * E + d]! - pull);
           }
         }
       }
+      const free = row * W + gains;
       for (let j = 0; j < F; j++) {
         const at = gains + STRIDE * (T * m + j);
         const d = dScalars[row * S + T * m + j]!;
-        sums[at]! += d * free[row * F + j]!;
-        dFree[row * F + j] = d * prepared[at]!;
+        sums[at]! += d * x[free + j]!;
+        dX[free + j] = d * prepared[at]!;
+      }
+      dX.fill(0, free + F, (row + 1) * W);
+      if (p["side"] === 0) continue;
+      for (let h = 0; h < H; h++) {
+        const t = Math.tanh(x[free + F + h]! / cap);
+        dX[free + F + h] = dC![row * H + h]! * (1 - t * t);
       }
     }
     partial.set(sums, (p["side"]! * p["chunks"]! + chunk) * width);
-    if (p["side"] === 0) continue;
-    const [salience, dC, dSalience] = buffers.slice(7) as [Floats, Floats, Floats];
-    for (let i = chunk * p["chunk"]! * H; i < last * H; i++) {
-      const t = Math.tanh(salience[i]! / cap);
-      dSalience[i] = dC[i]! * (1 - t * t);
-    }
   }
 }
 

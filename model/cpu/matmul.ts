@@ -143,3 +143,22 @@ export function sumParts(
     out[i] = s.accumulate === 1 ? out[i]! + sum : sum;
   }
 }
+
+/** The columns of `parts` [m, n] handed to matrices [m, width] in turn. Units are rows. */
+export function sumColumns(
+  parts: Floats,
+  outs: readonly { readonly out: Floats; readonly width: number; readonly adds: number }[],
+  n: number,
+  start: number,
+  end: number,
+): void {
+  for (let row = start; row < end; row++) {
+    let from = row * n;
+    for (const { out, width, adds } of outs) {
+      const to = row * width;
+      for (let i = 0; i < width; i++)
+        out[to + i] = adds === 1 ? out[to + i]! + parts[from + i]! : parts[from + i]!;
+      from += width;
+    }
+  }
+}

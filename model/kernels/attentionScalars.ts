@@ -44,13 +44,20 @@ export interface ScalarParams {
   readonly slope: Tensor;
 }
 
-/** [rows, T·E], [rows, F·m] and [rows, H]; those of a kind of heads that there is none of are left out. */
+/** Columns of queries, T·E tied and F·m free, and of keys, the same and H of salience; each filled up to whole eights
+ *  by columns that nothing reads, whose gradient is zero. */
+export function scalarWidths(
+  s: Pick<ScalarSizes, "nTied" | "nFree" | "bands" | "energyChannels">,
+): { readonly queries: number; readonly keys: number } {
+  const eights = (n: number): number => Math.ceil(n / 8) * 8;
+  const shared = s.nTied * s.energyChannels + s.nFree * s.bands;
+  return { queries: eights(shared), keys: eights(shared + s.nTied + s.nFree) };
+}
+
+/** [rows, widths.queries] and [rows, widths.keys]. */
 export interface ScalarInputs {
-  readonly tiedQ?: Tensor | undefined;
-  readonly tiedK?: Tensor | undefined;
-  readonly freeQ?: Tensor | undefined;
-  readonly freeK?: Tensor | undefined;
-  readonly salience: Tensor;
+  readonly queries: Tensor;
+  readonly keys: Tensor;
 }
 
 function paramsOf(s: ScalarSizes): Params {
@@ -62,6 +69,7 @@ function paramsOf(s: ScalarSizes): Params {
       `bands must divide channels, heads times bands be at most ${THREADS}, tau positive`,
   );
   const chunk = Math.floor(THREADS / scalars) * PASSES;
+  const widths = scalarWidths(s);
   return {
     rows: s.rows,
     T: s.nTied,
@@ -73,22 +81,22 @@ function paramsOf(s: ScalarSizes): Params {
     tiedScale: s.tiedScale,
     chunk,
     chunks: Math.ceil(s.rows / chunk),
+    widthQ: widths.queries,
+    widthK: widths.keys,
   };
 }
 
 function expectAll(s: ScalarSizes, p: ScalarParams, x: ScalarInputs): void {
   const op = "attentionScalars";
   const { rows, nTied: T, nFree: F, bands: m, energyChannels: E } = s;
+  const widths = scalarWidths(s);
   const wanted: [string, Tensor | undefined, number][] = [
     ["spectrum", p.spectrum, T * E],
     ["tiedGain", p.tiedGain, T * m],
     ["freeGain", p.freeGain, F * m],
     ["slope", p.slope, T + F],
-    ["tiedQ", x.tiedQ, rows * T * E],
-    ["tiedK", x.tiedK, rows * T * E],
-    ["freeQ", x.freeQ, rows * F * m],
-    ["freeK", x.freeK, rows * F * m],
-    ["salience", x.salience, rows * (T + F)],
+    ["queries", x.queries, rows * widths.queries],
+    ["keys", x.keys, rows * widths.keys],
   ];
   for (const [name, tensor, size] of wanted)
     if (tensor !== undefined) expectSize(op, name, tensor, size);
@@ -119,17 +127,16 @@ export function attentionScalarsForward(
   expectSize(op, "prepared", o.prepared, preparedSize(o));
   expectSize(op, "a", o.a, o.rows * p["H"]! * o.bands);
   expectSize(op, "b", o.b, o.a.size);
-  expectSize(op, "c", o.c, x.salience.size);
+  expectSize(op, "c", o.c, o.rows * p["H"]!);
   expectSize(op, "slope", o.slope, p["H"]!);
   // A binding that is never read takes any tensor.
   const raw = [params.spectrum, params.tiedGain, params.freeGain].map((t) => t ?? params.slope);
   g.add(attentionScalarsPrepareOp, [...raw, params.slope, o.prepared, o.slope], p);
-  const inputs = [x.tiedQ, x.tiedK, x.freeQ, x.freeK].map((t) => t ?? x.salience);
-  g.add(attentionScalarsForwardOp, [...inputs, x.salience, o.prepared, o.a, o.b, o.c], p);
+  g.add(attentionScalarsForwardOp, [x.queries, x.keys, o.prepared, o.a, o.b, o.c], p);
 }
 
-/** Overwrites every gradient that is given; `gradients` of parameters and `inputs` may leave out what is not wanted
- *  (a fixed spectrum) or not there. */
+/** Overwrites every gradient that is given; those of parameters may leave out what is not wanted (a fixed spectrum) or
+ *  not there. */
 export function attentionScalarsBackward(
   g: Graph,
   o: ScalarSizes & {
@@ -151,39 +158,11 @@ export function attentionScalarsBackward(
   expectAll(o, { ...params, slope: dParams.slope }, dx);
   expectSize(op, "dA", o.dA, o.rows * p["H"]! * o.bands);
   expectSize(op, "dB", o.dB, o.dA.size);
-  expectSize(op, "dC", o.dC, x.salience.size);
+  expectSize(op, "dC", o.dC, o.rows * p["H"]!);
   expectSize(op, "dSlope", o.dSlope, p["H"]!);
-  const none = (): Tensor => g.temp("none", [1]);
   const partial = g.temp("scalar partials", [2, p["chunks"]!, preparedSize(o)]);
-  g.add(
-    attentionScalarsQueriesOp,
-    [
-      x.tiedQ ?? x.salience,
-      x.freeQ ?? x.salience,
-      o.prepared,
-      o.dA,
-      dx.tiedQ ?? none(),
-      dx.freeQ ?? none(),
-      partial,
-    ],
-    p,
-  );
-  g.add(
-    attentionScalarsKeysOp,
-    [
-      x.tiedK ?? x.salience,
-      x.freeK ?? x.salience,
-      o.prepared,
-      o.dB,
-      dx.tiedK ?? none(),
-      dx.freeK ?? none(),
-      partial,
-      x.salience,
-      o.dC,
-      dx.salience,
-    ],
-    p,
-  );
+  g.add(attentionScalarsQueriesOp, [x.queries, o.prepared, o.dA, dx.queries, partial], p);
+  g.add(attentionScalarsKeysOp, [x.keys, o.prepared, o.dB, dx.keys, partial, o.dC], p);
   const unwanted = (t: Tensor | undefined, size: number): Tensor =>
     t ?? g.temp("unwanted", [Math.max(1, size)]);
   g.add(

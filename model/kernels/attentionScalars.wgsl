@@ -1,5 +1,5 @@
-// The scalars of an attention sublayer. tiedQ, tiedK [rows, T, E], freeQ, freeK [rows, F, m], salience [rows, H] →
-// a, b [rows, H, m], c [rows, H]; H = T + F, tied heads first. A tied head's scalars are gain·λ, λ = e / (e + tau),
+// The scalars of an attention sublayer. queries [rows, widthQ], of which [T, E] tied and [F, m] free columns count, and
+// keys [rows, widthK], the same and [H] of salience → a, b [rows, H, m], c [rows, H]; H = T + F, tied heads first. A tied head's scalars are gain·λ, λ = e / (e + tau),
 // e_b = Σ_{d in band b} mu_d y_d² / (Σ_d y_d² + eps); a free head's are gain·y. c = cap·tanh(salience / cap).
 // prepare: prepared = mu [T, E], then a gain per head and band, four apart so that it is wide as mu is; slope [H].
 // forward: one thread per (row, head, band), PASSES rows each, queries then keys; a head's bands meet in 4 KiB of
@@ -14,6 +14,8 @@ override E: u32;
 override tau: f32;
 override cap: f32;
 override tiedScale: f32;
+override widthQ: u32;
+override widthK: u32;
 
 override S: u32 = H * m;
 // Rows per pass of a workgroup.
@@ -48,18 +50,18 @@ fn prepare(@builtin(global_invocation_id) id: vec3u) {
   }
 }
 
-@group(0) @binding(0) var<storage, read> tiedQ: array<TiedQ>;
-@group(0) @binding(1) var<storage, read> tiedK: array<TiedK>;
-@group(0) @binding(2) var<storage, read> freeQ: array<FreeQ>;
-@group(0) @binding(3) var<storage, read> freeK: array<FreeK>;
-@group(0) @binding(4) var<storage, read> salience: array<Salience>;
-@group(0) @binding(5) var<storage, read> ready: array<Wide>;
-@group(0) @binding(6) var<storage, read_write> a: array<f32>;
-@group(0) @binding(7) var<storage, read_write> b: array<f32>;
-@group(0) @binding(8) var<storage, read_write> c: array<f32>;
+@group(0) @binding(0) var<storage, read> queries: array<Queries>;
+@group(0) @binding(1) var<storage, read> keys: array<Keys>;
+@group(0) @binding(2) var<storage, read> ready: array<Wide>;
+@group(0) @binding(3) var<storage, read_write> a: array<f32>;
+@group(0) @binding(4) var<storage, read_write> b: array<f32>;
+@group(0) @binding(5) var<storage, read_write> c: array<f32>;
 
 // Power and energy of each thread's band.
 var<workgroup> shares: array<vec2f, 512>;
+
+fn oneQuery(i: u32) -> f32 { return laneOf(Wide(queries[i / LANES]), i); }
+fn oneKey(i: u32) -> f32 { return laneOf(Wide(keys[i / LANES]), i); }
 
 @compute @workgroup_size(256)
 fn forward(
@@ -87,13 +89,14 @@ fn forward(
   for (var base = first; base < end; base += abreast) {
     let row = base + thread / S;
     let at = min(row, rows - 1u);
+    let rowAt = at * select(widthQ, widthK, isKey);
     var power = Wide();
     var energy = Wide();
     if (isTied) {
-      let start = (at * T + head) * E / LANES + band * BAND;
+      let start = (rowAt + head * E) / LANES + band * BAND;
       for (var k = 0u; k < BAND; k++) {
         var v: Wide;
-        if (isKey) { v = Wide(tiedK[start + k]); } else { v = Wide(tiedQ[start + k]); }
+        if (isKey) { v = Wide(keys[start + k]); } else { v = Wide(queries[start + k]); }
         power += v * v;
         energy += mu[k] * v * v;
       }
@@ -108,14 +111,17 @@ fn forward(
       let e = across(energy) / whole;
       value = e / (e + tau);
     } else {
-      let source = at * (S - T * m) + scalar - T * m;
-      if (isKey) { value = f32(freeK[source]); } else { value = f32(freeQ[source]); }
+      let source = rowAt + T * E + scalar - T * m;
+      if (isKey) { value = oneKey(source); } else { value = oneQuery(source); }
     }
     if (local == thread && row < rows) {
       if (isKey) {
         b[row * S + scalar] = gain * value;
         // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
-        if (band == 0u) { c[row * H + head] = cap * tanh(clamp(f32(salience[row * H + head]) / cap, -15.0, 15.0)); }
+        if (band == 0u) {
+          let raw = oneKey(rowAt + T * E + S - T * m + head);
+          c[row * H + head] = cap * tanh(clamp(raw / cap, -15.0, 15.0));
+        }
       } else {
         a[row * S + scalar] = gain * value;
       }

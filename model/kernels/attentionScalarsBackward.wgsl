@@ -1,7 +1,8 @@
 // Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. queries and keys: one side's inputs
-// and the gradient of its scalars → the gradients of its inputs, and partial [2, chunks, T·E + 4·H·m] of mu's and of
-// the gains' gradients (a gain's first of four), queries' half before keys'. reduce: partial → the parameters'
-// gradients, four columns × 64 parts per workgroup. Threads are laid out as in the forward pass.
+// (x, laid out as there) and the gradient of its scalars → dX, the gradient of x, and partial [2, chunks,
+// T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of four), queries' half before keys'. reduce:
+// partial → the parameters' gradients, four columns × 64 parts per workgroup. Threads are laid out as in the forward
+// pass. Of dX they write the tied columns; the launcher's dQueryTail and dKeyTail make the ones behind, a Wide each.
 // Workgroup memory: 14 KiB. One barrier per pass, and one per Wide of a band at the end of a chunk.
 override rows: u32;
 override T: u32;
@@ -11,8 +12,11 @@ override E: u32;
 override tau: f32;
 override cap: f32;
 override tiedScale: f32;
+override widthQ: u32;
+override widthK: u32;
 // 0: queries, 1: keys.
 override side: u32 = 0u;
+override W: u32 = select(widthQ, widthK, side == 1u);
 
 override S: u32 = H * m;
 override abreast: u32 = 256u / S;
@@ -22,13 +26,11 @@ override chunks: u32 = (rows + chunk - 1u) / chunk;
 override width: u32 = T * E + 4u * S;
 const EPS = 1e-6;
 
-@group(0) @binding(0) var<storage, read> tied: array<Tied>;
-@group(0) @binding(1) var<storage, read> free: array<Free>;
-@group(0) @binding(2) var<storage, read> ready: array<Wide>;
-@group(0) @binding(3) var<storage, read> dScalars: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dTied: array<DTied>;
-@group(0) @binding(5) var<storage, read_write> dFree: array<DFree>;
-@group(0) @binding(6) var<storage, read_write> partial: array<Wide>;
+@group(0) @binding(0) var<storage, read> x: array<X>;
+@group(0) @binding(1) var<storage, read> ready: array<Wide>;
+@group(0) @binding(2) var<storage, read> dScalars: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dX: array<DX>;
+@group(0) @binding(4) var<storage, read_write> partial: array<Wide>;
 
 // Of each thread's band, two buffers in turn.
 var<workgroup> powers: array<f32, 512>;
@@ -46,6 +48,17 @@ fn sumRows(local: u32, turn: u32, count: u32, own: Wide, to: u32, isWanted: bool
     for (var k = 0u; k < count; k++) { sum += sums[buffer + k * S + local]; }
     partial[to] = sum;
   }
+}
+
+fn oneOf(i: u32) -> f32 { return laneOf(Wide(x[i / LANES]), i); }
+
+// Columns behind the tied ones in Wides, and the gradient of a free one.
+override tail: u32 = (W - T * E) / LANES;
+override perRow: u32 = max(tail, 1u);
+fn dFreeAt(row: u32, column: u32) -> f32 {
+  if (column >= S - T * m) { return 0.0; }
+  let scalar = T * m + column;
+  return dScalars[row * S + scalar] * across(ready[(T * E + 4u * scalar) / LANES]);
 }
 
 fn backward(tile: u32, local: u32) {
@@ -69,12 +82,12 @@ fn backward(tile: u32, local: u32) {
     let at = min(row, rows - 1u);
     let isOwn = local == thread && row < rows;
     let d = select(0.0, dScalars[at * S + scalar], isOwn);
-    let first = (at * T + head) * E / LANES + band * BAND;
+    let first = (at * W + head * E) / LANES + band * BAND;
     var y: array<Wide, BAND>;
     var power = Wide();
     var energy = Wide();
     if (isTied) {
-      for (var k = 0u; k < BAND; k++) { y[k] = Wide(tied[first + k]); }
+      for (var k = 0u; k < BAND; k++) { y[k] = Wide(x[first + k]); }
       for (var k = 0u; k < BAND; k++) {
         power += y[k] * y[k];
         energy += mu[k] * y[k] * y[k];
@@ -100,12 +113,10 @@ fn backward(tile: u32, local: u32) {
       dGain += d * e / (e + tau);
       for (var k = 0u; k < BAND; k++) {
         dMu[k] += dE * y[k] * y[k];
-        if (isOwn) { dTied[first + k] = DTied(2.0 * y[k] * (dE * mu[k] - Wide(pull))); }
+        if (isOwn) { dX[first + k] = DX(2.0 * y[k] * (dE * mu[k] - Wide(pull))); }
       }
     } else {
-      let source = at * (S - T * m) + scalar - T * m;
-      dGain += d * f32(free[source]);
-      if (isOwn) { dFree[source] = DFree(d * gain); }
+      dGain += d * oneOf(at * W + T * E + scalar - T * m);
     }
   }
   let to = (side * chunks + tile) * width;
@@ -122,12 +133,22 @@ fn queries(
 ) {
   let tile = group.y * groups.x + group.x;
   if (tile >= chunks) { return; }
+  let first = tile * chunk;
+  for (var i = local; i < (min(rows, first + chunk) - first) * tail; i += 256u) {
+    let row = first + i / perRow;
+    dX[(row * W + T * E) / LANES + i % perRow] = DX(dQueryTail(row, i % perRow * LANES));
+  }
   backward(tile, local);
 }
 
-@group(0) @binding(7) var<storage, read> salience: array<Salience>;
-@group(0) @binding(8) var<storage, read> dC: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dSalience: array<DSalience>;
+@group(0) @binding(5) var<storage, read> dC: array<f32>;
+
+fn dKeyAt(row: u32, column: u32) -> f32 {
+  let head = column - (S - T * m);
+  if (column < S - T * m || head >= H) { return dFreeAt(row, column); }
+  let t = tanh(clamp(oneOf(row * W + T * E + column) / cap, -15.0, 15.0));
+  return dC[row * H + head] * (1.0 - t * t);
+}
 
 @compute @workgroup_size(256)
 fn keys(
@@ -137,10 +158,10 @@ fn keys(
 ) {
   let tile = group.y * groups.x + group.x;
   if (tile >= chunks) { return; }
-  let end = min(rows, (tile + 1u) * chunk) * H;
-  for (var i = tile * chunk * H + local; i < end; i += 256u) {
-    let t = tanh(clamp(f32(salience[i]) / cap, -15.0, 15.0));
-    dSalience[i] = DSalience(dC[i] * (1.0 - t * t));
+  let first = tile * chunk;
+  for (var i = local; i < (min(rows, first + chunk) - first) * tail; i += 256u) {
+    let row = first + i / perRow;
+    dX[(row * W + T * E) / LANES + i % perRow] = DX(dKeyTail(row, i % perRow * LANES));
   }
   backward(tile, local);
 }

@@ -11,7 +11,25 @@ export const PASSES = 4;
 export const STRIDE = 4;
 const REDUCED = 4;
 
-const CONSTANTS = ["rows", "T", "H", "m", "E", "tau", "cap", "tiedScale"] as const;
+const CONSTANTS = [
+  ...["rows", "T", "H", "m", "E", "tau", "cap", "tiedScale"],
+  ...["widthQ", "widthK"],
+] as const;
+
+/** laneOf(x, i): the value of a Wide that element i of its array is. */
+const LANE_OF = {
+  1: "fn laneOf(x: Wide, i: u32) -> f32 { return x; }\n",
+  4: "fn laneOf(x: Wide, i: u32) -> f32 { return x[i % 4u]; }\n",
+} as const;
+/** name(row, column): a Wide of each(row, column) and its neighbours. The bound is not a constant, or compilers inline
+ *  every copy. */
+const tailOf = (name: string, each: string, lanes: 1 | 4): string =>
+  `fn ${name}(row: u32, column: u32) -> Wide {
+  var tail = Wide();
+  for (var i = 0u; i < min(LANES, arrayLength(&dScalars)); i++) { tail${lanes === 1 ? "" : "[i]"} = ${each}(row, column + i); }
+  return tail;
+}
+`;
 
 function kernel(
   p: Params,
@@ -20,29 +38,27 @@ function kernel(
     code: string;
     entryPoint: string;
     names: Readonly<Record<string, number>>;
-    scalars: Readonly<Record<string, number>>;
+    tails?: 1;
     groups: number;
     side?: number;
   },
 ): GpuKernel {
-  // Without tied heads their bindings hold something else, of any size.
-  const band = p["T"]! > 0 ? p["E"]! / p["m"]! : 1;
-  const aliases = flatAliases(stored, o.names, band, o.scalars);
+  // Widths are whole eights; without tied heads nothing else has to be a multiple of anything.
+  const band = p["T"]! > 0 ? p["E"]! / p["m"]! : 4;
+  const aliases = flatAliases(stored, o.names, band);
+  const { lanes } = aliases;
   const constants: Record<string, number> = o.side === undefined ? {} : { side: o.side };
   for (const name of CONSTANTS) constants[name] = p[name]!;
   return {
-    code: `${aliases.code}const BAND = ${band / aliases.lanes}u;\n${o.code}`,
+    code: `${aliases.code}${LANE_OF[lanes]}${o.tails === 1 ? tailOf("dQueryTail", "dFreeAt", lanes) + tailOf("dKeyTail", "dKeyAt", lanes) : ""}const BAND = ${band / lanes}u;\n${o.code}`,
     entryPoint: o.entryPoint,
     constants,
     workgroups: gridFor(o.groups, 1),
   };
 }
 
-const FORWARD = { names: { TiedQ: 0, TiedK: 1 }, scalars: { FreeQ: 2, FreeK: 3, Salience: 4 } };
-const BACKWARD = {
-  names: { Tied: 0, DTied: 4 },
-  scalars: { Free: 1, DFree: 5, Salience: 7, DSalience: 9 },
-};
+const FORWARD = { names: { Queries: 0, Keys: 1 }, code: forwardCode };
+const BACKWARD = { names: { X: 0, DX: 3 }, code: backwardCode, tails: 1 } as const;
 
 export const attentionScalarsPrepareOp: OpSpec = {
   name: "attentionScalarsPrepare",
@@ -52,7 +68,6 @@ export const attentionScalarsPrepareOp: OpSpec = {
   gpu: (p) =>
     kernel(p, [], {
       ...FORWARD,
-      code: forwardCode,
       entryPoint: "prepare",
       groups: Math.ceil(Math.max(p["T"]! * p["E"]!, p["H"]! * p["m"]!) / THREADS),
     }),
@@ -60,54 +75,34 @@ export const attentionScalarsPrepareOp: OpSpec = {
 
 export const attentionScalarsForwardOp: OpSpec = {
   name: "attentionScalarsForward",
-  access: ["read", "read", "read", "read", "read", "read", "write", "write", "write"],
+  access: ["read", "read", "read", "write", "write", "write"],
   units: (p) => p["rows"]!,
   cpu: twin.forward,
-  halves: [0, 1, 2, 3, 4],
+  halves: [0, 1],
   gpu: (p, _caps, stored) =>
-    kernel(p, stored, {
-      ...FORWARD,
-      code: forwardCode,
-      entryPoint: "forward",
-      groups: 2 * p["chunks"]!,
-    }),
+    kernel(p, stored, { ...FORWARD, entryPoint: "forward", groups: 2 * p["chunks"]! }),
 };
 
 /** Writes queries' half of the partial sums. */
 export const attentionScalarsQueriesOp: OpSpec = {
   name: "attentionScalarsQueries",
-  access: ["read", "read", "read", "read", "write", "write", "write"],
+  access: ["read", "read", "read", "write", "write"],
   units: (p) => p["chunks"]!,
   cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 0 }, start, end),
-  halves: [0, 1, 4, 5],
+  halves: [0, 3],
   gpu: (p, _caps, stored) =>
-    kernel(p, stored, {
-      ...BACKWARD,
-      code: backwardCode,
-      entryPoint: "queries",
-      groups: p["chunks"]!,
-      side: 0,
-    }),
+    kernel(p, stored, { ...BACKWARD, entryPoint: "queries", groups: p["chunks"]!, side: 0 }),
 };
 
 /** Adds keys' half of the partial sums. */
 export const attentionScalarsKeysOp: OpSpec = {
   name: "attentionScalarsKeys",
-  access: [
-    ...["read", "read", "read", "read", "write", "write", "readWrite"],
-    ...["read", "read", "write"],
-  ] as OpSpec["access"],
+  access: ["read", "read", "read", "write", "readWrite", "read"],
   units: (p) => p["chunks"]!,
   cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 1 }, start, end),
-  halves: [0, 1, 4, 5, 7, 9],
+  halves: [0, 3],
   gpu: (p, _caps, stored) =>
-    kernel(p, stored, {
-      ...BACKWARD,
-      code: backwardCode,
-      entryPoint: "keys",
-      groups: p["chunks"]!,
-      side: 1,
-    }),
+    kernel(p, stored, { ...BACKWARD, entryPoint: "keys", groups: p["chunks"]!, side: 1 }),
 };
 
 export const attentionScalarsReduceOp: OpSpec = {
@@ -121,7 +116,6 @@ export const attentionScalarsReduceOp: OpSpec = {
   gpu: (p) =>
     kernel(p, [], {
       ...BACKWARD,
-      code: backwardCode,
       entryPoint: "reduce",
       groups: Math.ceil((p["T"]! * p["E"]! + p["H"]! * (p["m"]! + 1)) / REDUCED),
     }),

@@ -304,24 +304,13 @@ export function matmul(g: Graph, x: Matmul): void {
     g.add(matmulReluSquaredBackwardOp, [x.a, x.b, x.out, x.hidden], whole);
     return;
   }
-  // A product with few tiles and a long k leaves multiprocessors idle; parts of k fill them, two groups each.
-  const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
-  const halves = x.a.dtype === "f16" || x.b.dtype === "f16" || x.matrixTile !== undefined;
-  const filling = halves
-    ? pickSplits(m, k, n, batch)
-    : Math.min(
-        Math.floor((2 * MULTIPROCESSORS) / tileCount),
-        Math.floor(k / SHORTEST_CHUNK),
-        MOST_PARTS,
-      );
-  const wanted = transposeA === 1 ? filling : 1;
-  if (wanted < 2) {
+  const halves = x.matrixTile === undefined ? 0 : 1;
+  const { splits, chunk } = partsOf(x.a, x.b, { m, k, n, batch }, halves);
+  if (transposeA === 0 || splits === 1) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
     g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, epilogue: accumulate });
     return;
   }
-  const chunk = Math.ceil(k / wanted / 64) * 64;
-  const splits = Math.ceil(k / chunk);
   const parts = g.temp("matmul parts", [splits, batch, m, n]);
   g.add(matmulPartsOp, [x.a, x.b, parts], {
     ...common,
@@ -332,4 +321,26 @@ export function matmul(g: Graph, x: Matmul): void {
   });
   const sum = accumulate === 1 ? sumPartsAccumulateOp : sumPartsOp;
   g.add(sum, [parts, x.out], { size: x.out.size, splits, accumulate });
+}
+
+/** Into how many ranges of which length to cut k. A product with few tiles and a long k leaves multiprocessors idle;
+ *  parts of k fill them, two groups each. */
+export function partsOf(
+  a: Tensor,
+  b: Tensor,
+  { m, k, n, batch }: { m: number; k: number; n: number; batch: number },
+  halves: 0 | 1 = 0,
+): { readonly splits: number; readonly chunk: number } {
+  const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
+  const wanted =
+    halves === 1 || a.dtype === "f16" || b.dtype === "f16"
+      ? pickSplits(m, k, n, batch)
+      : Math.min(
+          Math.floor((2 * MULTIPROCESSORS) / tileCount),
+          Math.floor(k / SHORTEST_CHUNK),
+          MOST_PARTS,
+        );
+  if (wanted < 2) return { splits: 1, chunk: k };
+  const chunk = Math.ceil(k / wanted / 64) * 64;
+  return { splits: Math.ceil(k / chunk), chunk };
 }

@@ -5,6 +5,7 @@ import {
   attentionScalarsBackward,
   attentionScalarsForward,
   preparedSize,
+  scalarWidths,
   type ScalarInputs,
   type ScalarParams,
   type ScalarSizes,
@@ -29,9 +30,10 @@ function sizesOf(
 function shapesOf(s: ScalarSizes): Record<string, readonly number[]> {
   const { rows, nTied: T, nFree: F, bands: m, energyChannels: E } = s;
   return {
-    ...(T > 0 && { tiedQ: [rows, T, E], tiedK: [rows, T, E], spectrum: [T, E], tiedGain: [T, m] }),
-    ...(F > 0 && { freeQ: [rows, F, m], freeK: [rows, F, m], freeGain: [F, m] }),
-    salience: [rows, T + F],
+    queries: [rows, scalarWidths(s).queries],
+    keys: [rows, scalarWidths(s).keys],
+    ...(T > 0 && { spectrum: [T, E], tiedGain: [T, m] }),
+    ...(F > 0 && { freeGain: [F, m] }),
     slopeRaw: [T + F],
   };
 }
@@ -47,26 +49,14 @@ const paramsIn = (t: Tensors): ScalarParams => ({
   freeGain: t["freeGain"],
   slope: t["slopeRaw"]!,
 });
-const inputsIn = (t: Tensors): ScalarInputs => ({
-  tiedQ: t["tiedQ"],
-  tiedK: t["tiedK"],
-  freeQ: t["freeQ"],
-  freeK: t["freeK"],
-  salience: t["salience"]!,
-});
+const inputsIn = (t: Tensors): ScalarInputs => ({ queries: t["queries"]!, keys: t["keys"]! });
 const dParamsIn = (t: Tensors): ScalarParams => ({
   spectrum: t["dSpectrum"],
   tiedGain: t["dTiedGain"],
   freeGain: t["dFreeGain"],
   slope: t["dSlopeRaw"]!,
 });
-const dInputsIn = (t: Tensors): ScalarInputs => ({
-  tiedQ: t["dTiedQ"],
-  tiedK: t["dTiedK"],
-  freeQ: t["dFreeQ"],
-  freeK: t["dFreeK"],
-  salience: t["dSalience"]!,
-});
+const dInputsIn = (t: Tensors): ScalarInputs => ({ queries: t["dQueries"]!, keys: t["dKeys"]! });
 
 /** The ops of one sublayer's scalars, and of their gradients. */
 function recorder(s: ScalarSizes): {
@@ -104,10 +94,17 @@ function recorder(s: ScalarSizes): {
   };
 }
 
+/** Columns [from, from + n) of x [rows, width]. */
+const columnsOf = (x: Float64Array, width: number, from: number, n: number): Float64Array =>
+  Float64Array.from(
+    { length: (x.length / width) * n },
+    (_, i) => x[Math.floor(i / n) * width + from + (i % n)]!,
+  );
+
 /** a or b in plain words: gains times energies of tied heads (taumode's own op), times coordinates of free ones. */
 async function plainScalars(
   s: ScalarSizes,
-  side: "Q" | "K",
+  side: "queries" | "keys",
   v: Readonly<Record<string, Float64Array>>,
 ): Promise<Float64Array> {
   const { rows, nTied: T, nFree: F, bands: m, energyChannels: E } = s;
@@ -116,7 +113,9 @@ async function plainScalars(
   const y = device.tensor("y", [rows, T, E]);
   const mu = device.tensor("mu", [T, E]);
   const lambda = device.tensor("lambda", [rows, T, m]);
-  device.write(y, v[`tied${side}`]!);
+  const width = scalarWidths(s)[side];
+  const free = columnsOf(v[side]!, width, T * E, F * m);
+  device.write(y, columnsOf(v[side]!, width, 0, T * E));
   device.write(mu, v["spectrum"]!.map(softplus));
   const g = new Graph();
   taumodeForward(g, { rows, nHeads: T, headDim: E, bands: m, tau: s.tau, y, mu, lambda });
@@ -128,19 +127,32 @@ async function plainScalars(
     const j = k - T * m;
     return j < 0
       ? softplus(v["tiedGain"]![k]!) * s.tiedScale * energies[row * T * m + k]!
-      : softplus(v["freeGain"]![j]!) * v[`free${side}`]![row * F * m + j]!;
+      : softplus(v["freeGain"]![j]!) * free[row * F * m + j]!;
   });
 }
 
-const ACTIVATIONS = ["tiedQ", "tiedK", "freeQ", "freeK", "salience"];
-const GRADIENTS = ["dTiedQ", "dTiedK", "dFreeQ", "dFreeK", "dSalience"];
+const ACTIVATIONS = ["queries", "keys"];
+const GRADIENTS = ["dQueries", "dKeys"];
+
+/** Unit normals, and salience six times as wide. */
+function keyValues(s: ScalarSizes): Float64Array {
+  const random = new Random(7);
+  const { keys } = scalarWidths(s);
+  const salience = s.nTied * s.energyChannels + s.nFree * s.bands;
+  return Float64Array.from({ length: s.rows * keys }, (_, i) => {
+    const column = i % keys;
+    const isSalience = column >= salience && column < salience + s.nTied + s.nFree;
+    return Math.fround((isSalience ? 6 : 1) * random.normal());
+  });
+}
 
 async function check(s: ScalarSizes, half: boolean, halves: readonly string[]): Promise<void> {
   const inputs: Record<string, InputSpec> = {};
   for (const [name, shape] of Object.entries(shapesOf(s)))
     inputs[name] = {
       shape,
-      ...(name === "salience" && { std: 6 }),
+      // Salience that its bound bends, among ordinary coordinates.
+      ...(name === "keys" && { values: keyValues(s) }),
       ...(half && ACTIVATIONS.includes(name) && { dtype: "f16" }),
     };
   await checkOp({
@@ -170,9 +182,11 @@ describe("attentionScalars", () => {
     recorder(s).forward(g, t);
     await (await device.compile(g, "scalars")).run();
     const want: Record<string, Float64Array> = {
-      a: await plainScalars(s, "Q", v),
-      b: await plainScalars(s, "K", v),
-      c: v["salience"]!.map((x) => s.cap * Math.tanh(x / s.cap)),
+      a: await plainScalars(s, "queries", v),
+      b: await plainScalars(s, "keys", v),
+      c: columnsOf(v["keys"]!, scalarWidths(s).keys, 2 * 8 + 3 * 4, 5).map(
+        (x) => s.cap * Math.tanh(x / s.cap),
+      ),
       slope: v["slopeRaw"]!.map((x) => Math.log1p(Math.exp(x))),
     };
     for (const name of Object.keys(want))
