@@ -169,8 +169,8 @@ export async function chooseRun(o: AutoOptions): Promise<ChosenRun> {
     await measure(choice.preset);
     choice = choose();
   }
-  const { preset, batch, warmupSteps } = choice;
-  const config = presetConfig(preset, { batch, warmupSteps, ...overrides });
+  const { preset, batch, warmupSteps, weightDecay } = choice;
+  const config = presetConfig(preset, { batch, warmupSteps, weightDecay, ...overrides });
   const precision = activationType(device, config) === "f16" ? "half" : "single";
   return {
     choice,

@@ -59,6 +59,15 @@ describe("preset auto", () => {
     expect(c.batch).toBeLessThan(16);
   });
 
+  test("lets weights decay faster where it goes over a small workspace often", () => {
+    const decay = (o: Partial<AutoFigures>): number => chooseAuto(figures(o)).weightDecay;
+    const { weightDecay } = PRESETS.small;
+    expect(decay({ workspaceBytes: 0.51e6 })).toBeGreaterThan(weightDecay);
+    expect(decay({ workspaceBytes: 0.51e6, bytes: 1.5e6 })).toBe(weightDecay);
+    expect(decay({ workspaceBytes: 2e6 })).toBe(weightDecay);
+    expect(decay({ workspaceBytes: 0.51e6, measured: { nano: 2600 } })).toBe(weightDecay);
+  });
+
   test("takes nano for a workspace of a few kilobytes, and trains at least one step", () => {
     const c = chooseAuto(figures({ workspaceBytes: 300 }));
     expect(c).toMatchObject({ preset: "nano", batch: 1 });
