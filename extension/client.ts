@@ -12,9 +12,11 @@ import {
   type NodeModule,
 } from "vscode-languageclient/node";
 import {
+  ConsolidationNotification,
   LogNotification,
   StateNotification,
   TrainingPointNotification,
+  type ConsolidationReport,
   type InitializationOptions,
   type ModelState,
   type NotificationMessage,
@@ -32,6 +34,7 @@ export interface ClientParts {
   readonly consented: () => boolean;
   onState(state: ModelState): void;
   onPoint(point: TrainingPoint): void;
+  onConsolidation(report: ConsolidationReport): void;
 }
 
 const STOP_TIMEOUT_MS = 4000;
@@ -115,6 +118,9 @@ export class Client implements vscode.Disposable {
     );
     client.onNotification(TrainingPointNotification.method, (point: TrainingPoint) =>
       this.parts.onPoint(point),
+    );
+    client.onNotification(ConsolidationNotification.method, (report: ConsolidationReport) =>
+      this.parts.onConsolidation(report),
     );
     client.onNotification(
       LogNotification.method,

@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import {
   CompletionAcceptedNotification,
   PauseTrainingRequest,
+  RestoreVersionRequest,
   ResumeTrainingRequest,
   StartTrainingRequest,
   type StartOutcome,
@@ -32,6 +33,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   "narrowgauge.train": { enabled: train, disabled: notRunning },
   "narrowgauge.pauseTraining": { enabled: pause, disabled: notRunning },
   "narrowgauge.resumeTraining": { enabled: resume, disabled: notRunning },
+  "narrowgauge.restoreModel": { enabled: restoreModel, disabled: notRunning },
   "narrowgauge.query": {
     enabled: ({ client, log }) => queryCodebase(client, log),
     disabled: notRunning,
@@ -80,6 +82,23 @@ async function resume(context: CommandContext): Promise<void> {
 async function pause({ client }: CommandContext): Promise<void> {
   const { paused } = await client.request(PauseTrainingRequest, {});
   if (!paused) void vscode.window.showInformationMessage("Narrowgauge: no training is running.");
+}
+
+async function restoreModel({ client }: CommandContext): Promise<void> {
+  const outcome = await client.request(RestoreVersionRequest, {});
+  switch (outcome.outcome) {
+    case "restored":
+      void vscode.window.showInformationMessage("Narrowgauge: the previous model is in use again.");
+      break;
+    case "none":
+      void vscode.window.showInformationMessage("Narrowgauge: no previous model is kept.");
+      break;
+    case "refused":
+      void vscode.window.showWarningMessage(`Narrowgauge: ${outcome.message}.`);
+      break;
+    default:
+      outcome satisfies never;
+  }
 }
 
 async function report(context: CommandContext, outcome: StartOutcome): Promise<void> {

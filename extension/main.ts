@@ -46,6 +46,7 @@ function build(context: vscode.ExtensionContext, log: Log): void {
       trainingView.state(state);
     },
     onPoint: (point) => trainingView.point(point),
+    onConsolidation: (report) => trainingView.consolidation(report),
   });
   client = started;
   const trainingView = new TrainingView(context.extensionUri, started, log);

@@ -56,11 +56,24 @@ export function renderState(state: ModelState): StateText {
         severity: "normal",
         spoken: `Narrowgauge is training, ${state.percent} percent`,
       };
+    case "consolidating":
+      return {
+        text: `$(sync~spin) Narrowgauge: learning changes ${state.percent} %`,
+        tooltip: [
+          "You are away, and the model learns files that changed since it was trained. It stops as soon as you type.",
+          ...deviceLines(state.device),
+          "The model in use answers meanwhile, and stays unless the new one is better.",
+          "Click to show training.",
+        ],
+        command: "narrowgauge.showTraining",
+        severity: "normal",
+        spoken: `Narrowgauge learns changed files, ${state.percent} percent`,
+      };
     case "paused":
       return {
         text: `$(debug-pause) Narrowgauge: paused: ${state.why}`,
         tooltip: [
-          `Training is paused at ${state.percent} %, because ${state.why === "editor was closed" ? "the editor was closed" : state.why}.`,
+          `${state.work === "training" ? "Training" : "Learning changed files"} is paused at ${state.percent} %, because ${state.why === "editor was closed" ? "the editor was closed" : state.why}.`,
           ...deviceLines(state.device),
           state.why === "you are typing"
             ? "It goes on by itself when you rest."
@@ -68,7 +81,7 @@ export function renderState(state: ModelState): StateText {
         ],
         command: "narrowgauge.resumeTraining",
         severity: "normal",
-        spoken: `Narrowgauge paused training: ${state.why}`,
+        spoken: `Narrowgauge paused ${state.work === "training" ? "training" : "learning changed files"}: ${state.why}`,
       };
     case "recovering":
       return {

@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
 import {
   TrainingHistoryRequest,
+  type ConsolidationReport,
   type FromTrainingView,
   type ModelState,
   type ToTrainingView,
@@ -69,6 +70,10 @@ export class TrainingView implements vscode.Disposable {
     this.post({ type: "point", point });
   }
 
+  consolidation(report: ConsolidationReport): void {
+    this.post({ type: "consolidation", report });
+  }
+
   state(state: ModelState): void {
     this.post({ type: "state", state });
   }
@@ -84,7 +89,7 @@ export class TrainingView implements vscode.Disposable {
     }
     this.client
       .request(TrainingHistoryRequest, {})
-      .then(({ points, state }) => this.post({ type: "history", points, state }))
+      .then((history) => this.post({ type: "history", ...history }))
       .catch((error: unknown) => this.log.error("the training history could not be read", error));
   }
 

@@ -5,7 +5,9 @@
  */
 import uPlot from "uplot";
 import chartStyle from "uplot/dist/uPlot.min.css";
+import { describeConsolidation } from "./consolidations.ts";
 import type {
+  ConsolidationReport,
   FromTrainingView,
   ModelState,
   ToTrainingView,
@@ -14,6 +16,8 @@ import type {
 
 interface Saved {
   readonly points: readonly TrainingPoint[];
+  /** Absent in what an earlier version saved. */
+  readonly consolidations?: readonly ConsolidationReport[];
   readonly state: ModelState | undefined;
 }
 
@@ -26,6 +30,7 @@ interface Host {
 declare function acquireVsCodeApi(): Host;
 
 const MAX_SAVED_POINTS = 1500;
+const SHOWN_CONSOLIDATIONS = 20;
 const CHART_HEIGHT = 320;
 /** The smoothed curve averages over this part of the run. */
 const SMOOTHED_PARTS = 25;
@@ -36,6 +41,7 @@ const host = acquireVsCodeApi();
 const byId = (id: string): HTMLElement => document.getElementById(id)!;
 const saved = host.getState();
 let points: TrainingPoint[] = [...(saved?.points ?? [])];
+let consolidations: ConsolidationReport[] = [...(saved?.consolidations ?? [])];
 let state: ModelState | undefined = saved?.state;
 let chart: uPlot | undefined;
 let drawing = false;
@@ -53,6 +59,7 @@ window.addEventListener("message", (event: MessageEvent<ToTrainingView>) => {
   switch (message.type) {
     case "history":
       points = [...message.points];
+      consolidations = [...message.consolidations];
       state = message.state;
       break;
     case "point":
@@ -60,6 +67,9 @@ window.addEventListener("message", (event: MessageEvent<ToTrainingView>) => {
       if ((points.at(-1)?.step ?? 0) > message.point.step && message.point.step <= 1) points = [];
       if (message.point.phase === "training" || message.point.heldoutBpb !== scoreOf(points))
         points.push(message.point);
+      break;
+    case "consolidation":
+      consolidations = [...consolidations, message.report].slice(-SHOWN_CONSOLIDATIONS);
       break;
     case "state":
       state = message.state;
@@ -94,18 +104,24 @@ function schedule(): void {
 }
 
 function render(): void {
-  host.setState({ points: points.slice(-MAX_SAVED_POINTS), state });
+  host.setState({ points: points.slice(-MAX_SAVED_POINTS), consolidations, state });
   renderState();
   renderFigures();
   renderChart();
+  renderConsolidations();
 }
 
 function renderState(): void {
   byId("headline").textContent = headline(state);
   const kind = state?.kind;
-  const running = kind === "training" || kind === "preparing" || kind === "recovering";
+  const running =
+    kind === "training" ||
+    kind === "consolidating" ||
+    kind === "preparing" ||
+    kind === "recovering";
   byId("pause").hidden = !(
     kind === "training" ||
+    kind === "consolidating" ||
     (kind === "paused" && state?.kind === "paused" && state.why === "you are typing")
   );
   byId("resume").hidden = kind !== "paused";
@@ -113,7 +129,8 @@ function renderState(): void {
   byId("train").textContent = kind === "ready" ? "Train again" : "Train";
   const progress = byId("progress") as HTMLProgressElement;
   progress.hidden = !(running || kind === "paused");
-  if (state?.kind === "training" || state?.kind === "paused") progress.value = state.percent;
+  if (state?.kind === "training" || state?.kind === "consolidating" || state?.kind === "paused")
+    progress.value = state.percent;
   else progress.removeAttribute("value");
 }
 
@@ -128,8 +145,12 @@ function headline(now: ModelState | undefined): string {
       return `Preparing: ${now.phase}`;
     case "training":
       return `Training, ${now.percent} %`;
+    case "consolidating":
+      return `Learning changed files while you are away, ${now.percent} %`;
     case "paused":
-      return `Paused at ${now.percent} %: ${now.why}`;
+      return now.work === "training"
+        ? `Paused at ${now.percent} %: ${now.why}`
+        : `Learning changed files is paused: ${now.why}`;
     case "recovering":
       return "The engine stopped and is being started again";
     case "ready":
@@ -141,6 +162,21 @@ function headline(now: ModelState | undefined): string {
     default:
       return now satisfies never;
   }
+}
+
+/** The newest first. */
+function renderConsolidations(): void {
+  byId("learnedIdle").hidden = consolidations.length === 0;
+  byId("consolidations").replaceChildren(
+    ...consolidations.toReversed().map((report) => {
+      const item = document.createElement("li");
+      const time = document.createElement("time");
+      time.dateTime = report.at;
+      time.textContent = new Date(report.at).toLocaleString();
+      item.append(time, ` ${describeConsolidation(report)}`);
+      return item;
+    }),
+  );
 }
 
 function renderFigures(): void {
@@ -167,7 +203,10 @@ function renderFigures(): void {
         : "–";
   const device = last?.device ?? "";
   byId("device").textContent =
-    state?.kind === "training" || state?.kind === "paused" || state?.kind === "ready"
+    state?.kind === "training" ||
+    state?.kind === "consolidating" ||
+    state?.kind === "paused" ||
+    state?.kind === "ready"
       ? `${state.device.name}${state.device.safeMode ? " (safe mode)" : ""}`
       : device === ""
         ? "–"

@@ -63,6 +63,9 @@ export interface Device {
   /** Until the returned function is called, `run` starts nothing more: somebody waits for a completion. A GPU
    *  holds between submits, a CPU device between ops. Only `runAndRead` of a GPU goes on meanwhile. */
   hold(): () => void;
+  /** What runs ends after its present op and is rejected, as is whatever comes later: the device can only be disposed of.
+   *  Absent where a run ends soon enough by itself. */
+  interrupt?(): void;
   /** Longest time, roughly, for which one submit keeps a GPU from everything else. */
   submitMs?: number;
   /** Resolves when everything queued has been executed. */

@@ -34,6 +34,44 @@ export function meanBits(bits: readonly Float32Array[]): number | null {
   return n === 0 ? null : sum / n;
 }
 
+/** Bits per byte before and after, their difference, and its standard error over blocks of bytes. */
+export interface Difference {
+  readonly before: number;
+  readonly after: number;
+  readonly difference: number;
+  readonly error: number;
+}
+
+/** Bytes near each other are alike; blocks of this many are taken to be independent. */
+const BLOCK_BYTES = 256;
+
+/** Of the same bytes, predicted twice. */
+export function pairedDifference(
+  before: readonly Float32Array[],
+  after: readonly Float32Array[],
+): Difference {
+  const blocks: { sum: number; n: number }[] = [];
+  before.forEach((bits, i) => {
+    for (let from = 0; from < bits.length; from += BLOCK_BYTES) {
+      const n = Math.min(BLOCK_BYTES, bits.length - from);
+      let sum = 0;
+      for (let t = from; t < from + n; t++) sum += after[i]![t]! - bits[t]!;
+      blocks.push({ sum, n });
+    }
+  });
+  const n = blocks.reduce((total, b) => total + b.n, 0);
+  const difference = blocks.reduce((total, b) => total + b.sum, 0) / n;
+  // Of a ratio of sums: blocks at the ends of files are shorter.
+  const squares = blocks.reduce((total, b) => total + (b.sum - difference * b.n) ** 2, 0);
+  const error = Math.sqrt((squares * blocks.length) / Math.max(1, blocks.length - 1)) / n;
+  return {
+    before: meanBits(before) ?? Number.NaN,
+    after: meanBits(after) ?? Number.NaN,
+    difference,
+    error,
+  };
+}
+
 /** The beginnings of files, in the order given, up to a number of bytes. */
 export function sampleOf(files: readonly CorpusFile[], bytes: number): CorpusFile[] {
   const chosen: CorpusFile[] = [];

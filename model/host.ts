@@ -15,6 +15,8 @@ import {
   ProtocolError,
 } from "./errors.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
+import { consolidateHere, recordRestored } from "./hostConsolidation.ts";
+import { field, readCorpus, type Fields } from "./hostInput.ts";
 import type { Logger } from "./logger.ts";
 import { Model } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
@@ -23,18 +25,17 @@ import {
   currentManifest,
   discardCandidate,
   hasUnfinishedCandidate,
+  keepVersion,
   promoteCandidate,
+  restoreVersion,
 } from "./promote.ts";
 import {
   PROTOCOL_VERSION,
-  type FilesManifest,
   type HostEvent,
   type HostRequest,
   type HostResponse,
 } from "./protocol.ts";
 import { train, type TrainResult } from "./train.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const send = (message: HostResponse | HostEvent): void => {
   if (process.connected) process.send!(message);
@@ -50,20 +51,6 @@ const logger: Logger = {
   warn: line("warn"),
   error: line("error"),
 };
-
-function field<T extends "string" | "number">(
-  params: Fields,
-  name: string,
-  type: T,
-): T extends "string" ? string : number {
-  const value = params[name];
-  if (typeof value !== type)
-    throw new ProtocolError(
-      "NG_PROTOCOL",
-      `the request's ${name} is ${JSON.stringify(value)}, a ${type} was expected`,
-    );
-  return value as T extends "string" ? string : number;
-}
 
 const bytesOf = (params: Fields, name: string): Uint8Array =>
   new Uint8Array(Buffer.from(field(params, name, "string"), "base64"));
@@ -83,17 +70,19 @@ const EXIT_DEVICE_LOST = 3;
 const IN_USE_SUBMIT_MS = 16;
 const IN_USE_MS = 30_000;
 
+interface Work {
+  readonly kind: "training" | "consolidation";
+  readonly control: { paused: boolean };
+  readonly abort: AbortController;
+  readonly done: Promise<unknown>;
+  device?: Device;
+}
+
 class Host {
   #gpu: { device: Device; reason: string } | undefined;
   #model: Model | undefined;
-  #training:
-    | {
-        control: { paused: boolean };
-        abort: AbortController;
-        done: Promise<unknown>;
-        device?: Device;
-      }
-    | undefined;
+  /** At most one training or consolidation. */
+  #work: Work | undefined;
   #inUse: NodeJS.Timeout | undefined;
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
@@ -159,16 +148,69 @@ class Host {
     else this.#model?.setFile(path, bytes);
   }
 
-  async #train(params: Fields): Promise<unknown> {
-    if (this.#training !== undefined)
-      throw new ConfigError("NG_TRAINING", "a training is already running", "stop it first");
+  /** Takes the one place of work; what `run` does is paused, held and stopped through it. */
+  #begin(
+    kind: Work["kind"],
+    run: (control: Work["control"], signal: AbortSignal) => Promise<unknown>,
+  ): Work {
+    if (this.#work !== undefined)
+      throw new ConfigError(
+        "NG_TRAINING",
+        `a ${this.#work.kind} is already running`,
+        "stop it first",
+      );
     const control = { paused: false };
     const abort = new AbortController();
-    const done = this.#runTraining(params, control, abort.signal).finally(
-      () => (this.#training = undefined),
-    );
-    this.#training = { control, abort, done };
-    return done;
+    const done = run(control, abort.signal).finally(() => (this.#work = undefined));
+    this.#work = { kind, control, abort, done };
+    return this.#work;
+  }
+
+  async #stopWork(): Promise<void> {
+    const { abort, done } = this.#work ?? {};
+    abort?.abort();
+    await done?.catch(() => undefined);
+  }
+
+  /** What the editor does while nobody is there gives way to what somebody asked for. */
+  async #endConsolidation(): Promise<void> {
+    if (this.#work?.kind === "consolidation") await this.#stopWork();
+  }
+
+  async #train(params: Fields): Promise<unknown> {
+    await this.#endConsolidation();
+    return this.#begin("training", (control, signal) => this.#runTraining(params, control, signal))
+      .done;
+  }
+
+  async #consolidate(id: number, params: Fields): Promise<unknown> {
+    const work = this.#begin("consolidation", async (control, signal) => {
+      const choice = field(params, "device", "string") as DeviceChoice;
+      const { on, shared } = await this.#device(choice);
+      if (this.#work !== undefined) this.#work.device = on.device;
+      // A device of its own need not end its step.
+      if (shared === 0) signal.addEventListener("abort", () => on.device.interrupt?.());
+      try {
+        return await consolidateHere(params, { on, choice, control, signal, logger, send });
+      } finally {
+        if (shared === 0) await on.device.dispose();
+      }
+    });
+    this.#cancelled.set(id, work.abort);
+    try {
+      return await work.done;
+    } finally {
+      this.#cancelled.delete(id);
+    }
+  }
+
+  async #restoreVersion(dir: string): Promise<unknown> {
+    await this.#endConsolidation();
+    if (this.#work !== undefined)
+      throw new ConfigError("NG_TRAINING", "a training is running", "stop it first");
+    const restored = restoreVersion(dir);
+    if (restored) recordRestored(dir, logger);
+    return { restored };
   }
 
   async #runTraining(
@@ -177,21 +219,7 @@ class Host {
     signal: AbortSignal,
   ): Promise<unknown> {
     const dir = field(params, "out", "string");
-    const list = JSON.parse(
-      readFileSync(field(params, "filesManifest", "string"), "utf8"),
-    ) as FilesManifest;
-    const files: CorpusFile[] = [];
-    const heldout: CorpusFile[] = [];
-    for (const f of list.files) {
-      try {
-        (f.heldout ? heldout : files).push({
-          path: f.path,
-          bytes: new Uint8Array(readFileSync(f.absolute)),
-        });
-      } catch {
-        logger.warn(`${f.path} vanished before it could be read; training goes on without it`);
-      }
-    }
+    const { files, heldout } = readCorpus(field(params, "filesManifest", "string"), logger);
     const json = (name: string): unknown =>
       typeof params[name] === "string"
         ? (JSON.parse(readFileSync(params[name], "utf8")) as unknown)
@@ -199,7 +227,7 @@ class Host {
     const lexicon = json("lexiconPath");
     const choice = field(params, "device", "string") as DeviceChoice;
     const { on, shared } = await this.#device(choice);
-    if (this.#training !== undefined) this.#training.device = on.device;
+    if (this.#work !== undefined) this.#work.device = on.device;
     const resume = hasUnfinishedCandidate(dir);
     if (!resume) discardCandidate(dir);
     let lastStep = -1;
@@ -240,8 +268,10 @@ class Host {
     if (result.stopped === "aborted")
       return { promoted: false, stopped: "aborted", heldoutBpb: null };
     const promoted = await this.#beats(dir, result.heldout_bpb, heldout, choice);
-    if (promoted) promoteCandidate(dir);
-    else discardCandidate(dir);
+    if (promoted) {
+      if (currentManifest(dir) !== undefined) keepVersion(dir);
+      promoteCandidate(dir);
+    } else discardCandidate(dir);
     logger.info(
       promoted
         ? `the new model is in use (${result.heldout_bpb?.toFixed(3) ?? "unmeasured"} held-out bits per byte)`
@@ -291,8 +321,8 @@ class Host {
     const abort = new AbortController();
     this.#cancelled.set(id, abort);
     this.#editorInUse();
-    // Training stops at its next submit, or op, until the completion is made.
-    const release = this.#training?.device?.hold();
+    // Work stops at its next submit, or op, until the completion is made.
+    const release = this.#work?.device?.hold();
     try {
       const c = await model.complete({
         path: field(params, "path", "string"),
@@ -323,15 +353,18 @@ class Host {
       case "train":
         return this.#train(params);
       case "pause":
-        if (this.#training !== undefined) this.#training.control.paused = true;
+        if (this.#work !== undefined) this.#work.control.paused = true;
         return {};
       case "resume":
-        if (this.#training !== undefined) this.#training.control.paused = false;
+        if (this.#work !== undefined) this.#work.control.paused = false;
         return {};
       case "stopTraining":
-        this.#training?.abort.abort();
-        await this.#training?.done.catch(() => undefined);
+        await this.#stopWork();
         return {};
+      case "consolidate":
+        return this.#consolidate(id, params);
+      case "restoreVersion":
+        return this.#restoreVersion(field(params, "dir", "string"));
       case "complete":
         return this.#complete(id, params);
       case "setFile":
@@ -359,10 +392,6 @@ class Host {
 
   cancel(id: number): void {
     this.#cancelled.get(id)?.abort();
-  }
-
-  abortTraining(): void {
-    this.#training?.abort.abort();
   }
 }
 

@@ -4,7 +4,12 @@ export { BOS, EOF, EOM, PATH_END, PRE, SUF, VOCAB, type CorpusFile } from "./byt
 export { readManifest, type Manifest } from "./checkpoint.ts";
 export type { NameList } from "./candidates/candidates.ts";
 export type { RankedName } from "./candidates/nameSearch.ts";
-export { consolidate, type Consolidation } from "./consolidate.ts";
+export {
+  compareReplays,
+  consolidate,
+  type Consolidation,
+  type ConsolidationControl,
+} from "./consolidate.ts";
 export { restoreVersion } from "./promote.ts";
 export type { CompleteOptions, Completion, NamesOptions, NamesResult } from "./completer.ts";
 export { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";

@@ -11,6 +11,8 @@ export type HostMethod =
   | "pause"
   | "resume"
   | "stopTraining"
+  | "consolidate"
+  | "restoreVersion"
   | "complete"
   | "setFile"
   | "removeFile"
@@ -35,7 +37,7 @@ export type HostResponse =
       readonly error: { readonly code: string; readonly message: string; readonly hint?: string };
     };
 
-/** Host to parent, unasked: training figures, log lines, a checkpoint was written. */
+/** Host to parent, unasked: training figures, log lines, a checkpoint was written, how far a consolidation is. */
 export type HostEvent =
   | { readonly event: "progress"; readonly progress: unknown }
   | {
@@ -43,9 +45,39 @@ export type HostEvent =
       readonly level: "trace" | "debug" | "info" | "warn" | "error";
       readonly message: string;
     }
-  | { readonly event: "checkpoint"; readonly step: number };
+  | { readonly event: "checkpoint"; readonly step: number }
+  | { readonly event: "consolidating"; readonly progress: ConsolidatingProgress };
 
-/** The corpus list that `train` names: a JSON file, because the bytes themselves stay on disk. */
+/** How far a consolidation is. */
+export interface ConsolidatingProgress {
+  readonly phase: "choosing" | "measuring" | "comparing" | "learning" | "checking";
+  /** Of the phase. */
+  readonly share: number;
+  readonly device: string;
+}
+
+/** What came of a consolidation: the host's answer, and one line of the file that it keeps beside the model. */
+export interface ConsolidationReport {
+  /** "restored" where a person took the version before back. */
+  readonly outcome: "accepted" | "refused" | "nothing" | "aborted" | "restored";
+  /** When it ended, ISO 8601. */
+  readonly at: string;
+  readonly files: number;
+  readonly steps: number;
+  readonly seconds: number;
+  /** Bits per byte of the network on held-out files, and on what was held back of the changed ones. */
+  readonly heldoutBefore: number | null;
+  readonly heldoutAfter: number | null;
+  readonly changedBefore: number | null;
+  readonly changedAfter: number | null;
+  /** And after as many steps on older files alone. */
+  readonly changedControl: number | null;
+}
+
+/** That file, one report a line, oldest first; it outlives the models. */
+export const CONSOLIDATIONS = "consolidations.jsonl";
+
+/** The corpus list that `train` and `consolidate` name: a JSON file, because the bytes themselves stay on disk. */
 export interface FilesManifest {
   readonly files: readonly {
     readonly absolute: string;

@@ -1,6 +1,6 @@
 /** How the server talks about the model host: one place that binds each method to its parameters and result. */
 import type { NameList } from "../model/index.ts";
-import type { HostMethod } from "../model/protocol.ts";
+import type { ConsolidationReport, HostMethod } from "../model/protocol.ts";
 
 export interface LoadedModel {
   readonly params: number;
@@ -40,6 +40,11 @@ export interface HostCalls extends Record<HostMethod, { params: unknown; result:
   pause: { params: Empty; result: unknown };
   resume: { params: Empty; result: unknown };
   stopTraining: { params: Empty; result: unknown };
+  consolidate: {
+    params: { dir: string; filesManifest: string; device: "auto" | "gpu" | "cpu"; seed: number };
+    result: ConsolidationReport;
+  };
+  restoreVersion: { params: { dir: string }; result: { restored: boolean } };
   complete: {
     params: {
       path: string;

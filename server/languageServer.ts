@@ -25,6 +25,7 @@ import { InlineCompletions } from "./inlineCompletion.ts";
 import { OfferedNames } from "./offeredNames.ts";
 import { createLogger } from "./log.ts";
 import { ModelLifecycle, type HostOptions } from "./modelLifecycle.ts";
+import type { Power } from "./power.ts";
 import * as protocol from "./protocol.ts";
 import { QueryService, type CreateQuery, type QueryPort } from "./queryService.ts";
 import type { Settings } from "./settings.ts";
@@ -51,6 +52,9 @@ export interface ServerParts {
   readonly createQuery: CreateQuery;
   readonly collectFacts: FactsPort;
   readonly typingRestMs?: number;
+  readonly idleLookMs?: number;
+  /** What the machine runs on; read from the system where it is left out. */
+  readonly power?: () => Promise<Power>;
 }
 
 export const ACCEPTED_COMMAND = "narrowgauge.suggestionAccepted";
@@ -126,9 +130,10 @@ class LanguageServer {
     connection.onDidChangeWatchedFiles(({ changes }) => {
       for (const change of changes) this.touched(change.uri);
     });
-    connection.languages.inlineCompletion.on((params, token) =>
-      this.completions.provide(params, token),
-    );
+    connection.languages.inlineCompletion.on((params, token) => {
+      this.workspace?.model.scheduler.idle.active();
+      return this.completions.provide(params, token);
+    });
     connection.onShutdown(async () => {
       this.changes.dispose();
       await this.workspace?.model.dispose();
@@ -165,14 +170,25 @@ class LanguageServer {
     connection.onRequest(protocol.PauseTrainingRequest.method, async () => ({
       paused: (await this.workspace?.model.scheduler.pause()) ?? false,
     }));
-    connection.onRequest(protocol.TrainingHistoryRequest.method, async () => ({
-      points: (await this.workspace?.model.history()) ?? [],
-      state: this.workspace?.model.state ?? { kind: "notTrained", reason: NO_FOLDER },
-    }));
+    connection.onRequest(protocol.RestoreVersionRequest.method, async () => {
+      await this.begun;
+      return this.open().model.restoreVersion();
+    });
+    connection.onRequest(
+      protocol.TrainingHistoryRequest.method,
+      (): Promise<protocol.TrainingHistory> | protocol.TrainingHistory =>
+        this.workspace?.model.history() ?? {
+          points: [],
+          consolidations: [],
+          state: { kind: "notTrained", reason: NO_FOLDER },
+        },
+    );
     connection.onRequest(
       protocol.QueryRequest.method,
-      (params: { text: string; limit: number }, token: CancellationToken) =>
-        this.open().query.answer(params, token),
+      (params: { text: string; limit: number }, token: CancellationToken) => {
+        this.workspace?.model.scheduler.idle.active();
+        return this.open().query.answer(params, token);
+      },
     );
     connection.onNotification(
       protocol.CompletionAcceptedNotification.method,
@@ -217,9 +233,13 @@ class LanguageServer {
         return prepared;
       },
       publishState: (state) => this.send(protocol.StateNotification, state),
+      listFiles: async (signal) => (await corpus.writeManifest(storage, signal)).manifest,
+      ...(this.parts.power === undefined ? {} : { power: this.parts.power }),
+      publishConsolidation: (report) => this.send(protocol.ConsolidationNotification, report),
       publishPoint: (point) => this.send(protocol.TrainingPointNotification, point),
       onAvailability: (available) => this.registration.set(available),
       onModelChanged: () => this.completions.forget(),
+      ...(this.parts.idleLookMs === undefined ? {} : { idleLookMs: this.parts.idleLookMs }),
       ...(this.parts.typingRestMs === undefined ? {} : { typingRestMs: this.parts.typingRestMs }),
     });
     return { corpus, model, query, storage };
@@ -317,6 +337,8 @@ class LanguageServer {
     await this.begun;
     if (this.workspace === undefined)
       return { outcome: "refused", message: "no folder is open", hint: NO_FOLDER };
+    // The extension asks for consent before it asks for training.
+    this.workspace.model.consent();
     return act(this.workspace.model.scheduler);
   }
 

@@ -11,10 +11,18 @@ import { meansNoGpu, type LoadedModel } from "./hostCalls.ts";
 import type { CompletionEngine } from "./inlineCompletion.ts";
 import { ModelProcess, type ModelProcessOptions } from "./modelProcess.ts";
 import { ModelSession } from "./modelSession.ts";
-import type { DeviceSummary, ModelState, TrainingPoint } from "./protocol.ts";
+import { power, type Power } from "./power.ts";
+import type {
+  ConsolidationReport,
+  DeviceSummary,
+  ModelState,
+  RestoreOutcome,
+  TrainingHistory,
+  TrainingPoint,
+} from "./protocol.ts";
 import type { Settings } from "./settings.ts";
 import { Status } from "./status.ts";
-import { joinHistory, readHistory } from "./trainingHistory.ts";
+import { joinHistory, readConsolidations, readHistory } from "./trainingHistory.ts";
 import { TrainScheduler, type PreparedCorpus } from "./trainScheduler.ts";
 
 export type HostOptions = Pick<
@@ -29,6 +37,7 @@ export interface ModelLifecycleParts {
   /** Private folder of the workspace. */
   readonly storage: string;
   readonly typingRestMs?: number;
+  readonly idleLookMs?: number;
   settings(): Promise<Settings>;
   /** Where the model lives, as the settings have it now. */
   directory(settings: Settings): string;
@@ -37,8 +46,13 @@ export interface ModelLifecycleParts {
     readonly onPhase: (phase: string) => void;
     readonly signal: AbortSignal;
   }): Promise<PreparedCorpus>;
+  /** Writes the list of files alone. */
+  listFiles(signal: AbortSignal): Promise<string>;
+  /** What the machine runs on; read from the system where it is left out. */
+  readonly power?: () => Promise<Power>;
   publishState(state: ModelState): void;
   publishPoint(point: TrainingPoint): void;
+  publishConsolidation(report: ConsolidationReport): void;
   /** A model can answer now, or no longer. */
   onAvailability(available: boolean): void;
   /** Another model answers now; what was derived from the one before no longer holds. */
@@ -53,6 +67,7 @@ export class ModelLifecycle {
   private readonly embedder = new Embedder((texts) => this.vectorsOf(texts));
   readonly scheduler: TrainScheduler;
   private modelDirectory: string;
+  private consented = false;
   private disposed = false;
 
   constructor(parts: ModelLifecycleParts) {
@@ -95,6 +110,11 @@ export class ModelLifecycle {
         await this.loadAndShow();
       },
       answers: () => this.session.loaded !== undefined,
+      mayLearn: () => this.consented && this.session.loaded !== undefined,
+      listFiles: (signal) => parts.listFiles(signal),
+      power: parts.power ?? power,
+      onConsolidated: (report) => this.consolidated(report),
+      ...(parts.idleLookMs === undefined ? {} : { idleLookMs: parts.idleLookMs }),
       ...(parts.typingRestMs === undefined ? {} : { typingRestMs: parts.typingRestMs }),
     });
   }
@@ -112,32 +132,62 @@ export class ModelLifecycle {
   get sink(): FileSink | undefined {
     if (this.session.loaded === undefined) return undefined;
     return {
-      setFile: (path, bytes) =>
-        this.host.tell("setFile", { path, bytes: Buffer.from(bytes).toString("base64") }),
+      setFile: (path, bytes) => {
+        this.host.tell("setFile", { path, bytes: Buffer.from(bytes).toString("base64") });
+        this.scheduler.idle.fileChanged();
+      },
       removeFile: (path) => this.host.tell("removeFile", { path }),
     };
   }
 
   /** The curves of the run at work, or of the model in use; earlier sessions included. */
-  async history(): Promise<readonly TrainingPoint[]> {
+  async history(): Promise<TrainingHistory> {
     const { running, history } = this.scheduler;
     const before = await readHistory(this.modelDirectory, running ? "running" : "finished");
-    return joinHistory(before, history);
+    return {
+      points: joinHistory(before, history),
+      consolidations: await readConsolidations(this.modelDirectory),
+      state: this.state,
+    };
   }
 
   /** Loads what is there; goes on with an unfinished training if this person consented to it. */
   async begin(o: { readonly consented: boolean }): Promise<void> {
+    if (o.consented) this.consent();
     await this.reload();
+    const last = (await readConsolidations(this.modelDirectory)).at(-1);
+    // Files may have changed while nothing watched them; what a person took back is not learned again unasked.
+    if (last?.outcome !== "restored") this.scheduler.idle.fileChanged();
     const unfinished = o.consented ? await this.scheduler.unfinished() : undefined;
     if (unfinished === "running" && !this.scheduler.running)
       await this.scheduler.start({ resume: true });
     else if (unfinished === "paused")
       this.status.set({
         kind: "paused",
+        work: "training",
         why: "editor was closed",
         percent: 0,
         device: await this.device(),
       });
+  }
+
+  /** The person said yes to training on this workspace, now or earlier. */
+  consent(): void {
+    this.consented = true;
+  }
+
+  /** Puts the version before in the place of the model in use. */
+  async restoreVersion(): Promise<RestoreOutcome> {
+    if (this.scheduler.running)
+      return { outcome: "refused", message: "a training is running; go back when it has ended" };
+    await this.scheduler.idle.stop();
+    const { restored } = await this.host.request("restoreVersion", { dir: this.modelDirectory });
+    if (!restored) return { outcome: "none" };
+    this.scheduler.idle.forgetChanges();
+    const last = (await readConsolidations(this.modelDirectory)).at(-1);
+    if (last !== undefined) this.parts.publishConsolidation(last);
+    await this.loadAndShow();
+    return { outcome: "restored" };
   }
 
   /** The settings say where the model lives and what it runs on; they may have changed. */
@@ -170,6 +220,22 @@ export class ModelLifecycle {
     this.status.dispose();
     await this.scheduler.dispose();
     await this.host.dispose();
+  }
+
+  private async consolidated(report: ConsolidationReport | undefined): Promise<void> {
+    if (report?.outcome === "accepted" || report?.outcome === "refused")
+      this.parts.publishConsolidation(report);
+    if (report?.outcome === "accepted") await this.loadAndShow();
+    else this.atRest();
+  }
+
+  /** Shows the model in use again where a consolidation was shown. */
+  private atRest(): void {
+    const { current } = this.status;
+    const shown = current.kind === "paused" ? current.work : current.kind;
+    const model = this.session.loaded;
+    if ((shown === "consolidating" || shown === "consolidation") && model !== undefined)
+      this.status.set(this.readyState(model));
   }
 
   private async loadAndShow(): Promise<void> {
@@ -208,6 +274,9 @@ export class ModelLifecycle {
         break;
       case "log":
         this.parts.modelLogger[event.level](event.message);
+        break;
+      case "consolidating":
+        this.scheduler.idle.onProgress(event.progress);
         break;
       case "checkpoint":
         this.parts.logger.debug("checkpoint written", { step: event.step });

@@ -4,6 +4,9 @@
  * neither side can drift; what the editor is asked about documents stands in facts/editorProtocol.ts. Parameters are always one plain object, even when empty.
  */
 
+import type { ConsolidationReport } from "../model/protocol.ts";
+
+export type { ConsolidationReport } from "../model/protocol.ts";
 export {
   DocumentFactsRequest,
   type DocumentFactsDefinition,
@@ -55,7 +58,14 @@ export type ModelState =
       readonly answers: boolean;
     }
   | {
+      /** Nobody uses the editor, and changed files are learned. The model in use answers meanwhile. */
+      readonly kind: "consolidating";
+      readonly percent: number;
+      readonly device: DeviceSummary;
+    }
+  | {
       readonly kind: "paused";
+      readonly work: "training" | "consolidation";
       readonly why: PauseReason;
       readonly percent: number;
       readonly device: DeviceSummary;
@@ -179,10 +189,25 @@ export const QueryRequest = request<
 >("narrowgauge/query");
 
 /** Extension → server: the training view was opened and needs what happened before it existed. */
-export const TrainingHistoryRequest = request<
-  Empty,
-  { readonly points: readonly TrainingPoint[]; readonly state: ModelState }
->("narrowgauge/trainingHistory");
+export const TrainingHistoryRequest = request<Empty, TrainingHistory>(
+  "narrowgauge/trainingHistory",
+);
+
+export interface TrainingHistory {
+  readonly points: readonly TrainingPoint[];
+  /** What was learned while nobody was there, oldest first. */
+  readonly consolidations: readonly ConsolidationReport[];
+  readonly state: ModelState;
+}
+
+/** Extension → server: the person wants the model before the present one back. */
+export const RestoreVersionRequest = request<Empty, RestoreOutcome>("narrowgauge/restoreVersion");
+
+export type RestoreOutcome =
+  | { readonly outcome: "restored" }
+  /** No version is kept. */
+  | { readonly outcome: "none" }
+  | { readonly outcome: "refused"; readonly message: string };
 
 // Extension → server, notifications.
 
@@ -200,6 +225,11 @@ export const StateNotification = notification<ModelState>("narrowgauge/state");
 /** Server → extension: training moved on; for the curves. */
 export const TrainingPointNotification = notification<TrainingPoint>("narrowgauge/trainingPoint");
 
+/** Server → extension: a consolidation ended, or was taken back; for the list of them. */
+export const ConsolidationNotification = notification<ConsolidationReport>(
+  "narrowgauge/consolidation",
+);
+
 /** Server → extension: one log line of the server or of the model host, for the one log channel. */
 export const LogNotification = notification<{
   readonly level: LogLevel;
@@ -214,11 +244,8 @@ export type LogLevel = "trace" | "debug" | "info" | "warn" | "error";
 
 /** Extension → view. */
 export type ToTrainingView =
-  | {
-      readonly type: "history";
-      readonly points: readonly TrainingPoint[];
-      readonly state: ModelState;
-    }
+  | ({ readonly type: "history" } & TrainingHistory)
+  | { readonly type: "consolidation"; readonly report: ConsolidationReport }
   | { readonly type: "point"; readonly point: TrainingPoint }
   | { readonly type: "state"; readonly state: ModelState };
 

@@ -75,6 +75,13 @@ export const SETTINGS = {
     scope: "machine",
     description: "When training runs on the CPU, pause it while you type. The status bar says so.",
   }),
+  "training.idleMinutes": setting({
+    schema: z.number().min(0).max(1440),
+    default: 5,
+    scope: "machine",
+    description:
+      "After how many minutes without typing the model learns the files that changed since it was trained; `0` means never. It takes a minute or so, never on battery where the machine says so (Linux, macOS), ends at once when you type, and is kept only if held-out files are predicted no worse and the changed ones better. `Narrowgauge: Go Back to the Previous Model` undoes it.",
+  }),
   "model.preset": setting({
     schema: z.enum(["auto", "nano", "small", "base"]),
     default: "auto",

@@ -1,16 +1,25 @@
 /**
  * When and how training runs: prepares the corpus, sends one `train` request to the model host, pauses and resumes
  * it, restarts it from its last checkpoint after the host died, and remembers an unfinished run across sessions.
- * The host trains beside the model in use and says in its result whether the new one was better (`promoted`).
+ * The host trains beside the model in use and says in its result whether the new one was better (`promoted`). While
+ * nothing trains and nobody is there, changed files are learned (`idle`); training always goes before that.
  */
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { AUTO_SECONDS, HostExitError, NarrowError, type Logger } from "../model/index.ts";
+import { HostExitError, NarrowError, type Logger } from "../model/index.ts";
 import { meansNoGpu, type TrainOutcome, type TrainParams } from "./hostCalls.ts";
 import type { ModelProcess } from "./modelProcess.ts";
+import { IdleConsolidation, type IdleConsolidationParts } from "./idleConsolidation.ts";
 import type { DeviceSummary, ModelState, StartOutcome, TrainingPoint } from "./protocol.ts";
 import type { Settings } from "./settings.ts";
+import {
+  deviceFromLabel,
+  isPreparing,
+  minutesOf,
+  NOT_STARTED,
+  percentOf,
+} from "./trainingFigures.ts";
 
 /** What preparing yields: where the host finds the corpus and what language servers said about it. */
 export type PreparedCorpus = Pick<TrainParams, "filesManifest" | "lexiconPath" | "symbolsPath">;
@@ -33,6 +42,12 @@ export interface TrainSchedulerParts {
   onSettled(outcome: TrainOutcome | undefined): Promise<void>;
   answers(): boolean;
   readonly typingRestMs?: number;
+  /** Of learning while idle. A model is in use, and training on this workspace was consented to. */
+  mayLearn(): boolean;
+  readonly listFiles: IdleConsolidationParts["listFiles"];
+  readonly power: IdleConsolidationParts["power"];
+  readonly onConsolidated: IdleConsolidationParts["onSettled"];
+  readonly idleLookMs?: number;
 }
 
 /** After the last key, training on the CPU waits this long before it goes on. */
@@ -48,6 +63,7 @@ interface Memo {
 }
 
 export class TrainScheduler {
+  readonly idle: IdleConsolidation;
   private readonly parts: TrainSchedulerParts;
   private run: Promise<void> | undefined;
   private stopping: AbortController | undefined;
@@ -66,6 +82,22 @@ export class TrainScheduler {
 
   constructor(parts: TrainSchedulerParts) {
     this.parts = parts;
+    this.idle = new IdleConsolidation({
+      host: parts.host,
+      logger: parts.logger,
+      settings: () => parts.settings(),
+      directory: () => parts.directory(),
+      listFiles: (signal) => parts.listFiles(signal),
+      power: () => parts.power(),
+      mayRun: async () =>
+        parts.mayLearn() && this.run === undefined && (await this.unfinished()) === undefined,
+      setState: (state) => parts.setState(state),
+      onSettled: async (report) => {
+        // A training that was started meanwhile shows itself.
+        if (this.run === undefined) await parts.onConsolidated(report);
+      },
+      ...(parts.idleLookMs === undefined ? {} : { lookAgainMs: parts.idleLookMs }),
+    });
   }
 
   get running(): boolean {
@@ -95,6 +127,7 @@ export class TrainScheduler {
         message: "training is switched off for this workspace",
         hint: "the setting narrowgauge.training.enable allows it",
       };
+    await this.idle.stop();
     // Two commands can arrive together; the check and the assignment have no await between them.
     if (this.run !== undefined) return { outcome: "alreadyRunning" };
     this.pausedByPerson = false;
@@ -110,7 +143,7 @@ export class TrainScheduler {
   }
 
   async pause(): Promise<boolean> {
-    if (this.run === undefined) return false;
+    if (this.run === undefined) return this.idle.pause();
     this.pausedByPerson = true;
     await this.remember("paused");
     await this.applyPause();
@@ -118,7 +151,8 @@ export class TrainScheduler {
   }
 
   async resume(): Promise<StartOutcome> {
-    if (this.run === undefined) return this.start({ resume: true });
+    if (this.run === undefined)
+      return (await this.idle.resume()) ? { outcome: "started" } : this.start({ resume: true });
     this.pausedByPerson = false;
     this.pausedByTyping = false;
     await this.remember("running");
@@ -128,6 +162,7 @@ export class TrainScheduler {
 
   /** A key was pressed in a document. On the CPU, training steps aside for a moment, visibly. */
   typed(): void {
+    this.idle.active();
     if (!this.inHost || this.deviceNow?.kind !== "cpu" || isPreparing(this.lastPoint)) return;
     void this.stepAside().catch((error: unknown) =>
       this.report("pausing for typing failed", error),
@@ -166,6 +201,7 @@ export class TrainScheduler {
   /** Ends the run but remembers it, because the editor closes. The host gets a moment to save. */
   async dispose(): Promise<void> {
     clearTimeout(this.typingTimer);
+    await this.idle.dispose();
     const training = this.inHost;
     this.stopping?.abort();
     this.hostBack?.reject(new Error("the server stops"));
@@ -296,7 +332,13 @@ export class TrainScheduler {
     if (point === undefined) {
       // Paused before the first step: it will wait there.
       if (this.pausedByPerson)
-        this.parts.setState({ kind: "paused", why: "you asked", percent: 0, device: NOT_STARTED });
+        this.parts.setState({
+          kind: "paused",
+          work: "training",
+          why: "you asked",
+          percent: 0,
+          device: NOT_STARTED,
+        });
       return;
     }
     this.deviceNow ??= deviceFromLabel(point.device, this.parts.host.safeMode);
@@ -307,6 +349,7 @@ export class TrainScheduler {
     if (this.pausedByPerson || this.pausedByTyping) {
       this.parts.setState({
         kind: "paused",
+        work: "training",
         why: this.pausedByPerson ? "you asked" : "you are typing",
         percent,
         device,
@@ -362,38 +405,4 @@ export class TrainScheduler {
       error: error instanceof Error ? error.message : String(error),
     });
   }
-}
-
-/** A preset that is chosen by itself does not make anybody wait. */
-function minutesOf(settings: Settings): number {
-  const budget = settings["training.budgetMinutes"];
-  return settings["model.preset"] === "auto" ? Math.min(AUTO_SECONDS / 60, budget) : budget;
-}
-
-const NOT_STARTED: DeviceSummary = {
-  kind: "cpu",
-  name: "not started",
-  reason: "",
-  safeMode: false,
-};
-
-/** Before the first step. Saving and evaluating in between are part of training. */
-function isPreparing(point: TrainingPoint | undefined): boolean {
-  return point === undefined || point.phase === "facts" || point.phase === "indexing";
-}
-
-/** The host names its device in one line; the CPU twin says so first. */
-function deviceFromLabel(label: string, safeMode: boolean): DeviceSummary {
-  const kind = /^cpu\b/i.test(label) ? "cpu" : "gpu";
-  return { kind, name: label, reason: safeMode ? "after repeated crashes" : "", safeMode };
-}
-
-/** The host's own estimate of time says more than bytes: a run may be bounded by either. */
-function percentOf(point: TrainingPoint): number {
-  if (point.phase === "evaluating") return 100;
-  const share =
-    point.secondsLeft > 0
-      ? point.seconds / (point.seconds + point.secondsLeft)
-      : point.bytes / Math.max(1, point.totalBytes);
-  return Math.max(0, Math.min(100, Math.floor(share * 100)));
 }

@@ -4,12 +4,29 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { TrainingPoint } from "./protocol.ts";
+import { z } from "zod";
+import { CONSOLIDATIONS } from "../model/protocol.ts";
+import type { ConsolidationReport, TrainingPoint } from "./protocol.ts";
 
 const METRICS = "metrics.jsonl";
 /** Where the host keeps a training that is not finished, inside the model's folder. */
 const CANDIDATE = "candidate";
 const MAX_POINTS = 4000;
+const MAX_CONSOLIDATIONS = 20;
+
+const figure = z.number().nullable();
+const reportSchema = z.object({
+  outcome: z.enum(["accepted", "refused", "nothing", "aborted", "restored"]),
+  at: z.string(),
+  files: z.number(),
+  steps: z.number(),
+  seconds: z.number(),
+  heldoutBefore: figure,
+  heldoutAfter: figure,
+  changedBefore: figure,
+  changedAfter: figure,
+  changedControl: figure,
+});
 
 /** Figures of the run at work, or of the model in use when none is. */
 export async function readHistory(
@@ -31,6 +48,16 @@ export async function readHistory(
     .filter((point) => point !== undefined);
 }
 
+/** The last consolidations of a model's folder, oldest first. */
+export async function readConsolidations(directory: string): Promise<ConsolidationReport[]> {
+  const text = await readFile(join(directory, CONSOLIDATIONS), "utf8").catch(() => "");
+  return text
+    .split("\n")
+    .map((line) => reportSchema.safeParse(jsonOf(line)).data)
+    .filter((report) => report !== undefined)
+    .slice(-MAX_CONSOLIDATIONS);
+}
+
 /** What was before the first point known here, then what is known here. */
 export function joinHistory(
   before: readonly TrainingPoint[],
@@ -41,14 +68,9 @@ export function joinHistory(
 }
 
 function pointOf(line: string): TrainingPoint | undefined {
-  let read: Readonly<Record<string, unknown>>;
-  try {
-    const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null) return undefined;
-    read = value as Readonly<Record<string, unknown>>;
-  } catch {
-    return undefined;
-  }
+  const value = jsonOf(line);
+  if (typeof value !== "object" || value === null) return undefined;
+  const read = value as Readonly<Record<string, unknown>>;
   const figure = (name: string): number | null => {
     const value = read[name];
     return typeof value === "number" && Number.isFinite(value) ? value : null;
@@ -69,4 +91,12 @@ function pointOf(line: string): TrainingPoint | undefined {
     bytesPerSecond: 0,
     device: "",
   };
+}
+
+function jsonOf(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
 }

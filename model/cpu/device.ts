@@ -22,6 +22,7 @@ import {
   FAILED,
   GENERATION,
   HOLD,
+  INTERRUPTED,
   runShare,
   type BoundNode,
   type BufferAddress,
@@ -277,6 +278,21 @@ export class CpuDevice implements Device {
     };
   }
 
+  interrupt(): void {
+    Atomics.store(this.#control, INTERRUPTED, 1);
+  }
+
+  #interruption(): DeviceUnavailableError | undefined {
+    if (Atomics.load(this.#control, INTERRUPTED) === 0) return undefined;
+    return new DeviceUnavailableError("NG_CPU_INTERRUPTED", "the CPU device was interrupted");
+  }
+
+  #runHere(nodes: readonly BoundNode[]): void {
+    const interruption = this.#interruption();
+    if (interruption !== undefined) throw interruption;
+    for (const node of nodes) runShare(node, 0, 1);
+  }
+
   async compile(graph: Graph, label: string): Promise<Program> {
     const plan = planBuffers(graph.nodes);
     checkMemory(
@@ -330,11 +346,9 @@ export class CpuDevice implements Device {
         label,
         temporaryBytes,
         dispose,
-        run: async () => {
-          for (const node of nodes) runShare(node, 0, 1);
-        },
+        run: async () => this.#runHere(nodes),
         runAndRead: async (tensors) => {
-          for (const node of nodes) runShare(node, 0, 1);
+          this.#runHere(nodes);
           return this.#copies(tensors);
         },
       };
@@ -404,7 +418,9 @@ export class CpuDevice implements Device {
           const listen = (m: { kind: string; generation?: number }): void => {
             if (m.kind !== "done" || m.generation !== generation) return;
             settle();
-            if (Atomics.load(this.#control, FAILED) === 0) resolve();
+            const interruption = this.#interruption();
+            if (interruption !== undefined) reject(interruption);
+            else if (Atomics.load(this.#control, FAILED) === 0) resolve();
             else
               reject(
                 new DeviceUnavailableError(

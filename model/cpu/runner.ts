@@ -1,7 +1,7 @@
 /**
  * How CPU threads replay a program: every thread walks the same node list, takes its share of each node's
  * units, and meets the others at a barrier after the node. Shared by the worker entry and the in-thread path.
- * Control words live in shared memory: [generation, command, arrived, phase, failed, hold].
+ * Control words live in shared memory: [generation, command, arrived, phase, failed, hold, interrupted].
  */
 import type { Buffer, OpSpec, Params } from "../graph.ts";
 
@@ -34,6 +34,9 @@ export interface ProgramMessage {
 
 /** Above 0, threads stop before their next op. */
 export const HOLD = 5;
+
+/** Not 0: threads compute nothing more; they only meet at the barriers that are left. */
+export const INTERRUPTED = 6;
 
 /** Waiting threads spin this long before they sleep: most nodes are shorter than a wake-up. */
 const SPIN_ROUNDS = 4000;

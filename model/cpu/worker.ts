@@ -11,6 +11,7 @@ import {
   bindBuffer,
   COMMAND,
   FAILED,
+  INTERRUPTED,
   runShare,
   waitWhileHeld,
   type BoundNode,
@@ -66,7 +67,7 @@ function serve(generation: number): void {
     for (const node of program) {
       waitWhileHeld(control);
       try {
-        runShare(node, thread, threads);
+        if (Atomics.load(control, INTERRUPTED) === 0) runShare(node, thread, threads);
       } catch (error) {
         Atomics.store(control, FAILED, 1);
         port.postMessage({ kind: "failed", op: node.op.name, message: String(error) });

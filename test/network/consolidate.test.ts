@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CorpusFile } from "../../model/bytes.ts";
 import { readManifest } from "../../model/checkpoint.ts";
-import { consolidate } from "../../model/consolidate.ts";
+import { compareReplays, consolidate, isBetter } from "../../model/consolidate.ts";
+import type { ConsolidateOptions } from "../../model/consolidate.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Model } from "../../model/model.ts";
 import { restoreVersion, versions } from "../../model/promote.ts";
@@ -23,7 +24,7 @@ const learned = Array.from({ length: 5 }, (_, i) => alike(i, "read"));
 const heldout = [alike(8, "read"), alike(9, "read")];
 /** New text of the held-out files' kind, and text that pulls away from it. */
 const near = alike(3, "write");
-const far = file("src/f3.ts", "%%%%^^^^~~~~||||".repeat(60));
+const far = file("src/f3.ts", "%%%%^^^^~~~~||||\n".repeat(60));
 
 let folder: string;
 beforeAll(async () => {
@@ -52,27 +53,47 @@ async function copy(name: string): Promise<string> {
 async function run(
   dir: string,
   changed: CorpusFile,
-  o: { signal?: AbortSignal; rate?: number; older?: readonly CorpusFile[] } = {},
+  o: Partial<ConsolidateOptions> & { older?: readonly CorpusFile[] } = {},
 ) {
+  return consolidate(await optionsFor(dir, changed, o));
+}
+
+async function optionsFor(
+  dir: string,
+  changed: CorpusFile,
+  o: Partial<ConsolidateOptions> & { older?: readonly CorpusFile[] } = {},
+): Promise<ConsolidateOptions> {
   const { older = learned, ...options } = o;
   const files = [...older.filter((f) => f.path !== changed.path), changed, ...heldout];
-  return consolidate({
+  return {
     dir,
     files,
-    changed: new Set([changed.path]),
     device: "cpu",
     seed: 1,
     on: { device: await createCpuDevice({ threads: 0 }), reason: "a test" },
     ...options,
-  });
+  };
 }
 
+/** Bits per byte of the lines that the file before does not have: those with its new word. */
 async function bits(dir: string, f: CorpusFile): Promise<number> {
   const device = await createCpuDevice({ threads: 0 });
   const model = await Model.load(dir, { device: "cpu", on: { device, reason: "a test" } });
   const score = await model.score({ ...f, memory: "off", network: "on" });
   await model.dispose();
-  return score.bits.reduce((a, b) => a + b, 0) / score.bits.length;
+  let sum = 0;
+  let n = 0;
+  let lineStart = 0;
+  f.bytes.forEach((byte, t) => {
+    if (byte !== 10) return;
+    const line = score.bits.subarray(lineStart, t + 1);
+    if (f.bytes[lineStart] === "e".charCodeAt(0)) {
+      sum += line.reduce((a, b) => a + b, 0);
+      n += line.length;
+    }
+    lineStart = t + 1;
+  });
+  return sum / n;
 }
 
 const manifestText = (dir: string): Promise<string> => readFile(join(dir, "manifest.json"), "utf8");
@@ -87,6 +108,8 @@ describe("consolidation", () => {
     expect(result.replayed[0]!.bpb).toBeCloseTo(surprise, 3);
     expect(result.outcome).toBe("accepted");
     expect(result.after!).toBeLessThanOrEqual(result.before!);
+    expect(result.changedAfter!).toBeLessThan(result.changedBefore!);
+    expect(result.changedAfter!).toBeLessThan(result.changedControl!);
     expect(await bits(dir, near)).toBeLessThan(surprise);
     expect(readManifest(dir).step).toBe(
       (JSON.parse(before) as { step: number }).step + result.steps,
@@ -111,7 +134,11 @@ describe("consolidation", () => {
     const before = await manifestText(dir);
     // Replay of other files holds a model in place; here they are of no help.
     const unlike = learned.map((f) => ({ ...f, bytes: f.bytes.toReversed() }));
-    const result = await run(dir, far, { rate: 1, older: unlike });
+    const result = await run(dir, far, {
+      rate: 1,
+      older: unlike,
+      changed: new Set([far.path]),
+    });
     expect(result.after!).toBeGreaterThan(result.before!);
     expect(result.outcome).toBe("refused");
     expect(await manifestText(dir)).toBe(before);
@@ -121,8 +148,101 @@ describe("consolidation", () => {
   test("does nothing for changes to held-out files alone, or when it is stopped", async () => {
     const dir = await copy("nothing");
     const before = await manifestText(dir);
-    expect((await run(dir, alike(9, "write"))).outcome).toBe("nothing");
+    const changedHeldout = alike(9, "write");
+    const rest = { heldout: heldout.filter((f) => f.path !== changedHeldout.path) };
+    const files = [...learned, ...rest.heldout, changedHeldout];
+    expect((await run(dir, changedHeldout, { files })).outcome).toBe("nothing");
     expect((await run(dir, near, { signal: AbortSignal.abort() })).outcome).not.toBe("accepted");
     expect(await manifestText(dir)).toBe(before);
+  });
+
+  test("finds what changed in the memory, and leaves little to the memory", async () => {
+    const dir = await copy("found");
+    expect((await run(dir, learned[3]!)).outcome).toBe("nothing");
+    expect((await run(dir, near, { worthBytes: 10_000 })).outcome).toBe("nothing");
+    const result = await run(dir, near);
+    expect(result.replayed.map((r) => r.path)).toEqual([near.path]);
+    // What was learned is remembered, so it is no change any more.
+    expect(result.outcome).toBe("accepted");
+    expect((await run(dir, near)).outcome).toBe("nothing");
+  });
+
+  test("that is stopped in the middle leaves the model as it was", async () => {
+    const dir = await copy("stopped");
+    const before = await manifestText(dir);
+    for (const phase of ["choosing", "comparing", "learning", "checking"]) {
+      const abort = new AbortController();
+      const result = await run(dir, near, {
+        signal: abort.signal,
+        onProgress: (p) => {
+          if (p.phase === phase) abort.abort();
+        },
+      });
+      expect(result.outcome, phase).toBe("aborted");
+    }
+    expect(await manifestText(dir)).toBe(before);
+    expect(versions(dir)).toEqual([]);
+  });
+
+  test("waits while it is paused", async () => {
+    const dir = await copy("paused");
+    const control = { paused: false };
+    let steps = 0;
+    const running = run(dir, near, {
+      control,
+      onProgress: ({ phase }) => {
+        if (phase === "learning" && ++steps === 2) control.paused = true;
+      },
+    });
+    while (steps < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(steps).toBe(2);
+    control.paused = false;
+    expect((await running).outcome).toBe("accepted");
+    expect(steps).toBeGreaterThan(2);
+  });
+
+  test("has controls: only the replay of changed files learns them, and none is saved", async () => {
+    const dir = await copy("control");
+    const before = await manifestText(dir);
+    const control = await compareReplays(await optionsFor(dir, near));
+    if (typeof control === "string") throw new Error(control);
+    const [older, changed] = control.comparisons;
+    expect([older, changed].map((c) => c!.replay)).toEqual(["older", "changed"]);
+    expect(older!.learned.difference).toBe(0);
+    expect(changed!.learned.difference).toBeLessThan(0);
+    expect(changed!.changed.difference).toBeLessThan(0);
+    expect(await manifestText(dir)).toBe(before);
+    // The same model and seed: what is accepted is what was compared.
+    const result = await run(dir, near);
+    expect(result.after).toBe(changed!.heldout.after);
+    expect(result.changedControl).toBe(older!.changed.after);
+  });
+});
+
+describe("the gate", () => {
+  const difference = (value: number, error = 0.01) => ({
+    before: 2,
+    after: 2 + value,
+    difference: value,
+    error,
+  });
+  const good = {
+    heldout: difference(0),
+    changed: difference(-0.1),
+    learned: difference(-0.05),
+  };
+
+  test("lets through what learned the changed files and forgot nothing", () => {
+    expect(isBetter(good)).toBe(true);
+  });
+
+  test.each([
+    ["held-out files are predicted worse", { heldout: difference(0.0001) }],
+    ["the changed files are not predicted better", { changed: difference(0) }],
+    ["older files do as much", { learned: difference(0) }],
+    ["older files do as much within the noise", { learned: difference(-0.005) }],
+  ])("refuses where %s", (_, one) => {
+    expect(isBetter({ ...good, ...one })).toBe(false);
   });
 });

@@ -14,6 +14,7 @@ import {
   CorpusPreviewRequest,
   PauseTrainingRequest,
   QueryRequest,
+  RestoreVersionRequest,
   ResumeTrainingRequest,
   StartTrainingRequest,
   TrainingHistoryRequest,
@@ -86,6 +87,8 @@ function partsWith(host: Record<string, unknown>, extra: Partial<ServerParts> = 
       }),
     collectFacts: () => Promise.resolve({}),
     typingRestMs: 150,
+    idleLookMs: 20,
+    power: () => Promise.resolve("mains"),
     ...extra,
   };
 }
@@ -274,6 +277,97 @@ describe("completion", () => {
     const client = await start({ trained: true, host: { version: 99 } });
     await client.untilState("error");
     expect(client.state).toMatchObject({ code: "NG_HOST_VERSION" });
+  });
+});
+
+describe("a rest of the editor", () => {
+  const RESTS = { training: { idleMinutes: 0.002 } };
+
+  test("is used to learn changed files; the person can go back", async () => {
+    const client = await start({ trained: true, host: { steps: 5 }, settings: RESTS });
+    await client.untilState("consolidating");
+    expect(client.state).toMatchObject({ device: { kind: "cpu" } });
+    await client.until("the better model", () => client.consolidations.length === 1);
+    await client.untilState("ready");
+    expect(client.state).toMatchObject({ model: { heldoutBpb: 2.4 } });
+    const history = await client.request(TrainingHistoryRequest, {});
+    expect(history.consolidations).toEqual(client.consolidations);
+    expect(history.consolidations[0]).toMatchObject({ outcome: "accepted", heldoutAfter: 2.4 });
+    expect(history.points).toEqual([]);
+    const manifest = JSON.parse(await readFile(join(storagePath, "files.json"), "utf8")) as {
+      files: unknown[];
+    };
+    expect(client.consolidations[0]!.files).toBe(manifest.files.length);
+
+    expect(await client.request(RestoreVersionRequest, {})).toEqual({ outcome: "restored" });
+    await client.until(
+      "the model before",
+      () => client.state?.kind === "ready" && client.state.model.heldoutBpb === 3,
+    );
+    expect(await client.request(RestoreVersionRequest, {})).toEqual({ outcome: "none" });
+  });
+
+  test("ends with the first key, and the model in use answers at once", async () => {
+    const client = await start({
+      trained: true,
+      host: { steps: 1000, text: "x()" },
+      settings: { ...RESTS, completion: { debounceMs: 0 } },
+    });
+    await client.untilState("consolidating");
+    client.settings = { completion: { debounceMs: 0 } };
+    await client.connection.sendNotification("workspace/didChangeConfiguration", { settings: {} });
+    const uri = documentUri("src/new.ts");
+    await client.write(uri, "a = ");
+    const cursor = await client.write(uri, "a = |");
+    expect(await client.complete(cursor)).toHaveLength(1);
+    await client.untilState("ready");
+    expect(client.state).toMatchObject({ model: { heldoutBpb: 3 } });
+    expect(client.consolidations).toEqual([]);
+    expect(client.logs.filter((line) => line.level === "warn")).toEqual([]);
+  });
+
+  test("ends with a training, which then runs", async () => {
+    const client = await start({ trained: true, host: { steps: 40 }, settings: RESTS });
+    await client.untilState("consolidating");
+    expect(await client.request(StartTrainingRequest, {})).toEqual({ outcome: "started" });
+    await client.untilState("training");
+    await client.until("its end", () => client.points.at(-1)?.step === 40);
+    expect(client.consolidations).toEqual([]);
+  });
+
+  test("can be paused and resumed", async () => {
+    const client = await start({
+      trained: true,
+      host: { steps: 20, consolidation: "refused" },
+      settings: RESTS,
+    });
+    await client.untilState("consolidating");
+    expect(await client.request(PauseTrainingRequest, {})).toEqual({ paused: true });
+    await client.untilState("paused");
+    expect(client.state).toMatchObject({ work: "consolidation", why: "you asked" });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(client.consolidations).toEqual([]);
+    expect(await client.request(ResumeTrainingRequest, {})).toEqual({ outcome: "started" });
+    await client.until("the end", () => client.consolidations.length === 1);
+    await client.untilState("ready");
+    expect(client.state).toMatchObject({ model: { heldoutBpb: 3 } });
+    expect(client.consolidations[0]).toMatchObject({ outcome: "refused" });
+  });
+
+  test.each<[string, Parameters<typeof start>[0]]>([
+    ["without consent", { trained: true, consented: false, settings: RESTS }],
+    ["without a model", { settings: RESTS }],
+    ["where it is switched off", { trained: true, settings: { training: { idleMinutes: 0 } } }],
+    [
+      "on battery",
+      { trained: true, settings: RESTS, parts: { power: () => Promise.resolve("battery") } },
+    ],
+  ])("is left alone %s", async (_, o) => {
+    const client = await start(o);
+    await client.until("rest", () => ["ready", "notTrained"].includes(client.state?.kind ?? ""));
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(client.states.map((state) => state.kind)).not.toContain("consolidating");
+    expect(client.consolidations).toEqual([]);
   });
 });
 

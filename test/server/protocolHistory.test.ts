@@ -3,7 +3,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { joinHistory, readHistory } from "../../server/trainingHistory.ts";
+import { describeConsolidation } from "../../media/consolidations.ts";
+import type { ConsolidationReport } from "../../server/protocol.ts";
+import { joinHistory, readConsolidations, readHistory } from "../../server/trainingHistory.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -60,5 +62,43 @@ describe("joinHistory", () => {
       [4, "seen"],
     ]);
     expect(joinHistory(before, [])).toEqual(before);
+  });
+});
+
+describe("readConsolidations", () => {
+  const report = (files: number): ConsolidationReport => ({
+    outcome: "accepted",
+    at: "2026-01-01T00:00:00.000Z",
+    files,
+    steps: 8,
+    seconds: 20.4,
+    heldoutBefore: 2,
+    heldoutAfter: 1.9,
+    changedBefore: 3,
+    changedAfter: 2.5,
+    changedControl: 2.9,
+  });
+
+  test("has the last ones, passes over what is damaged, and is empty without a file", async () => {
+    expect(await readConsolidations(folder)).toEqual([]);
+    const lines = Array.from({ length: 30 }, (_, i) => JSON.stringify(report(i)));
+    await writeFile(
+      join(folder, "consolidations.jsonl"),
+      ["{", '{"outcome":"else"}', ...lines, '{"at":"x'].join("\n"),
+    );
+    const read = await readConsolidations(folder);
+    expect(read.map((one) => one.files)).toEqual(Array.from({ length: 20 }, (_, i) => i + 10));
+    expect(read.at(-1)).toEqual(report(29));
+  });
+
+  test("each has its words", () => {
+    expect(describeConsolidation(report(1))).toBe(
+      "Learned 1 changed file in 20 s: held-out files 2.000 → 1.900; lines held back of the changed files 3.000 → 2.500 (bits per byte, network alone)",
+    );
+    expect(describeConsolidation({ ...report(3), outcome: "refused" })).toMatch(
+      /^Not kept after 3 changed files: /,
+    );
+    const restored = { ...report(0), outcome: "restored" as const };
+    expect(describeConsolidation(restored)).toBe("The model before was taken back");
   });
 });

@@ -27,11 +27,13 @@ const states: readonly ModelState[] = [
     heldoutBpb: 2.345,
     answers: true,
   },
-  { kind: "paused", why: "you asked", percent: 42, device: cpu },
+  { kind: "paused", work: "training", why: "you asked", percent: 42, device: cpu },
   { kind: "recovering", message: "the model host stopped (signal SIGKILL)", resumesTraining: true },
   { kind: "ready", device: gpu, model: { params: 2_100_000, heldoutBpb: 2.1, preset: "nano" } },
   { kind: "noGpu", reason: "no GPU was found" },
   { kind: "error", code: "NG_X", message: "the disk is full", hint: "make room" },
+  { kind: "consolidating", percent: 12, device: cpu },
+  { kind: "paused", work: "consolidation", why: "you asked", percent: 12, device: gpu },
 ];
 
 describe("the status text", () => {
@@ -53,6 +55,10 @@ describe("the status text", () => {
     expect(training!.tooltip.join("\n")).toContain("2.345 bits per byte");
     expect(paused!.text).toContain("paused: you asked");
     expect(paused!.command).toBe("narrowgauge.resumeTraining");
+    const [learning, held] = [states[9]!, states[10]!].map(renderState);
+    expect(learning!.text).toContain("learning changes 12 %");
+    expect(learning!.tooltip.join("\n")).toContain("as soon as you type");
+    expect(held!.tooltip.join("\n")).toContain("Learning changed files is paused");
     expect(ready!.text).toBe("$(check) Narrowgauge: ready");
     expect(ready!.tooltip.join("\n")).toContain("Some GPU");
   });

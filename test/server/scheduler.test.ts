@@ -30,7 +30,7 @@ interface Asked {
   reject(error: Error): void;
 }
 
-/** Answers everything but `train` at once; the test decides when and how a training ends. */
+/** Answers everything but work at once; the test decides when and how a training or a consolidation ends. */
 class HandHost {
   readonly asked: Asked[] = [];
   safeMode = false;
@@ -50,7 +50,7 @@ class HandHost {
       };
       this.asked.push(entry);
       signal?.addEventListener("abort", () => reject(signal.reason as Error));
-      if (method !== "train") entry.resolve({});
+      if (method !== "train" && method !== "consolidate") entry.resolve({});
     });
   }
 
@@ -82,6 +82,10 @@ function schedule(settings: Record<string, unknown> = {}, o: Partial<TrainSchedu
     },
     answers: () => false,
     typingRestMs: 60,
+    mayLearn: () => false,
+    listFiles: () => Promise.resolve(join(folder, "files.json")),
+    power: () => Promise.resolve("unknown"),
+    onConsolidated: () => Promise.resolve(),
     ...o,
   });
   schedulers.push(scheduler);

@@ -1,9 +1,17 @@
 /**
  * A stand-in for the model host at the process boundary: speaks the same messages over the same IPC, computes
- * nothing. Its first argument is JSON: { version, text, confidence, completeMs, steps, stepMs, promoted, silent }.
+ * nothing. Its first argument is JSON: { version, text, confidence, completeMs, steps, stepMs, promoted, silent,
+ * consolidation }; the last is what a consolidation comes to: "accepted", "refused" or "nothing".
  * A completion for the path "die" ends the process with SIGKILL, as a crashing driver would.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 
 const options = {
@@ -14,6 +22,7 @@ const options = {
   steps: 10,
   stepMs: 10,
   promoted: true,
+  consolidation: "accepted",
   ...JSON.parse(process.argv[2] ?? "{}"),
 };
 
@@ -69,6 +78,48 @@ async function train(params) {
   return { promoted: options.promoted, stopped: stopped ? "aborted" : "done", heldoutBpb: 2.5 };
 }
 
+async function consolidate(id, params) {
+  const { files } = JSON.parse(readFileSync(params.filesManifest, "utf8"));
+  const report = {
+    outcome: options.consolidation,
+    at: new Date().toISOString(),
+    files: files.length,
+    steps: options.steps,
+    seconds: 1,
+    heldoutBefore: 2.5,
+    heldoutAfter: 2.4,
+    changedBefore: 3,
+    changedAfter: 2.5,
+    changedControl: 2.9,
+  };
+  stopped = false;
+  for (let step = 0; step < options.steps;) {
+    await sleep(options.stepMs);
+    if (stopped || cancelled.has(id)) return { ...report, outcome: "aborted" };
+    if (paused) continue;
+    step++;
+    send({
+      event: "consolidating",
+      progress: { phase: "learning", share: step / options.steps, device: device.name },
+    });
+  }
+  if (report.outcome === "nothing") return report;
+  if (report.outcome === "accepted") {
+    const manifest = join(params.dir, "manifest.json");
+    writeFileSync(join(params.dir, "previous.json"), readFileSync(manifest));
+    writeFileSync(manifest, JSON.stringify({ heldoutBpb: 2.4 }));
+  }
+  appendFileSync(join(params.dir, "consolidations.jsonl"), `${JSON.stringify(report)}\n`);
+  return report;
+}
+
+function restoreVersion({ dir }) {
+  const previous = join(dir, "previous.json");
+  if (!existsSync(previous)) return { restored: false };
+  renameSync(previous, join(dir, "manifest.json"));
+  return { restored: true };
+}
+
 async function answer({ id, method, params }) {
   switch (method) {
     case "hello":
@@ -77,6 +128,10 @@ async function answer({ id, method, params }) {
       return { loaded: loadedModel(params.dir) };
     case "train":
       return train(params);
+    case "consolidate":
+      return consolidate(id, params);
+    case "restoreVersion":
+      return restoreVersion(params);
     case "pause":
       paused = true;
       return {};

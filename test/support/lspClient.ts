@@ -15,6 +15,7 @@ import {
 import { URI } from "vscode-uri";
 import { createLanguageServer, type ServerParts } from "../../server/languageServer.ts";
 import type {
+  ConsolidationReport,
   ModelState,
   NotificationMessage,
   RequestMessage,
@@ -37,6 +38,7 @@ export class LspClient {
   readonly connection: ProtocolConnection;
   readonly states: ModelState[] = [];
   readonly points: TrainingPoint[] = [];
+  readonly consolidations: ConsolidationReport[] = [];
   readonly logs: LogLine[] = [];
   readonly registered = new Map<string, string>();
   settings: Record<string, unknown>;
@@ -52,6 +54,10 @@ export class LspClient {
     });
     connection.onNotification("narrowgauge/trainingPoint", (point: TrainingPoint) => {
       this.points.push(point);
+      this.changed();
+    });
+    connection.onNotification("narrowgauge/consolidation", (report: ConsolidationReport) => {
+      this.consolidations.push(report);
       this.changed();
     });
     connection.onNotification("narrowgauge/log", (line: LogLine) => {
