@@ -24,7 +24,11 @@ await build({
   platform: "node",
   format: "esm",
   target: "node20",
-  loader: { ".wgsl": "text", ".wasm": "binary" },
+  // CommonJS dependencies inside an ES module bundle still call require().
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
+  loader: { ".wgsl": "text", ".py": "text", ".wasm": "binary" },
   external: ["webgpu"],
   logLevel: "warning",
 });
