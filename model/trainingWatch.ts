@@ -1,0 +1,77 @@
+/** What is looked at while a run trains: whether it still learns, and how the network does on held-out files. */
+import type { CorpusFile } from "./bytes.ts";
+import { CheckpointError } from "./errors.ts";
+import { meanBits } from "./heldout.ts";
+import type { Predictor } from "./model.ts";
+import type { Trainer } from "./trainer.ts";
+
+/** More steps than a loss scale can be halved. */
+const SCALINGS = 20;
+/** The curve may take this share of the time, whatever the device. */
+const CURVE_SHARE = 0.08;
+
+export class LossWatch {
+  readonly #trainer: Trainer;
+  #step: number;
+  #overflows = 0;
+
+  constructor(trainer: Trainer, step: number) {
+    this.#trainer = trainer;
+    this.#step = step;
+  }
+
+  /** The last step's loss. Throws where it, or the gradients since the last look, are no numbers. */
+  async look(step: number): Promise<number> {
+    const [loss, { overflows }] = await Promise.all([
+      this.#trainer.loss(),
+      this.#trainer.optimizer.lossScaling(),
+    ]);
+    if (!Number.isFinite(loss))
+      throw new CheckpointError(
+        "NG_DIVERGED",
+        `the loss became ${loss} at step ${step}`,
+        "resume from the last checkpoint, or lower the learning rate",
+      );
+    // A loss scale is halved until gradients are finite; where that never happens, no step is taken any more.
+    const taken = step - this.#step;
+    if (taken >= SCALINGS && overflows - this.#overflows >= taken)
+      throw new CheckpointError(
+        "NG_DIVERGED",
+        `the last ${taken} steps had gradients that are no numbers, and were skipped`,
+        "resume from the last checkpoint, lower the learning rate, or train with precision=f32",
+      );
+    this.#step = step;
+    this.#overflows = overflows;
+    return loss;
+  }
+}
+
+/** The network's score on the beginnings of held-out files, as often as its share of the time allows. */
+export class HeldoutCurve {
+  readonly #predictor: Predictor;
+  readonly #files: readonly CorpusFile[];
+  #last = 0;
+  #ms = 0;
+
+  constructor(predictor: Predictor, files: readonly CorpusFile[]) {
+    this.#predictor = predictor;
+    this.#files = files;
+  }
+
+  get due(): boolean {
+    return (
+      this.#files.length > 0 &&
+      (this.#last === 0 || this.#ms < CURVE_SHARE * (performance.now() - this.#last))
+    );
+  }
+
+  async measure(): Promise<number> {
+    const from = performance.now();
+    const bits: Float32Array[] = [];
+    for (const f of this.#files)
+      bits.push((await this.#predictor.score({ ...f, memory: "off", network: "on" })).bits);
+    this.#last = performance.now();
+    this.#ms = this.#last - from;
+    return meanBits(bits) ?? Number.NaN;
+  }
+}
