@@ -69,7 +69,7 @@ function claim(t: StudyTask): boolean {
     throw error;
   }
 }
-const results = join(out, `runs-${process.pid}.jsonl`);
+const results = join(out, `runs-${Date.now()}-${process.pid}.jsonl`);
 
 /** Of a training before one of its repository was timed: bytes per second, and seconds around it. */
 const FIRST_GUESS = { rate: 4e5, around: 15 };

@@ -9,7 +9,7 @@ import { presetConfig, type ModelConfig } from "../../model/config.ts";
 import { countParams, tensorTable } from "../../model/params.ts";
 import type { BenchRepository } from "./benchRepository.ts";
 import { coverage, indexBytes } from "./exactMemory.ts";
-import { ARMS, DEFAULT_ARM, type Arm } from "./partsArms.ts";
+import { ALL_SEEDS, ARMS, DEFAULT_ARM, type Arm } from "./partsArms.ts";
 import { trainingBytes, type Task } from "./trainArm.ts";
 
 export type Study = "parts" | "sizes" | "rows" | "index";
@@ -56,7 +56,6 @@ export const ATTENTION_ARMS = [
   DEFAULT_ARM,
   "four bands",
   "grid",
-  "published taumode",
   "dot product",
   "dot product, equal key cache",
 ];
@@ -141,10 +140,14 @@ export function allTasks(o: Lists): StudyTask[] {
       bytes: trainingBytes(r, o.mostBytes),
     };
   };
-  const parts = (repositories: readonly BenchRepository[], seed: number): StudyTask[] =>
-    ARMS.filter((arm) => seed <= arm.seeds).flatMap((arm) =>
-      repositories.map((r) => task("parts", r, seed, arm)),
-    );
+  const parts = (
+    repositories: readonly BenchRepository[],
+    seed: number,
+    arms: readonly Arm[] = ARMS,
+  ): StudyTask[] =>
+    arms
+      .filter((arm) => seed <= arm.seeds)
+      .flatMap((arm) => repositories.map((r) => task("parts", r, seed, arm)));
   const sizes = o.plotted.flatMap((r) =>
     KIND_SIZES.flatMap((size) =>
       ATTENTION_ARMS.map((name) => {
@@ -174,13 +177,19 @@ export function allTasks(o: Lists): StudyTask[] {
   // The first four repositories decide; what is left of the time goes into further ones.
   const decisive = o.repositories.slice(0, 4);
   const further = o.repositories.slice(4);
+  const wanted = ARMS.filter((arm) => arm.seeds === ALL_SEEDS);
   return [
     ...parts(decisive, 1),
-    ...sizes,
     ...index,
     ...rows,
-    ...parts(decisive, 2),
-    ...parts(decisive, 3),
+    ...sizes,
+    ...parts(decisive, 2, wanted),
+    ...parts(decisive, 3, wanted),
+    ...parts(
+      decisive,
+      2,
+      ARMS.filter((arm) => !wanted.includes(arm)),
+    ),
     ...parts(further, 1),
     ...parts(further, 2),
   ];
