@@ -1,6 +1,7 @@
 /**
  * Completions: the memory drafts, the network verifies a whole draft in one pass, and the mixture of both decides
- * every byte greedily. A draft changes only how many bytes one read-back covers, never the result.
+ * every byte greedily. A draft changes only how many bytes one read-back covers, never the result. Of a single line
+ * what was written so stands against copies of what stood behind similar places (lineChoice.ts).
  */
 import { headerSymbols, PRE, SUF } from "./bytes.ts";
 import type { Candidates, NameList } from "./candidates/candidates.ts";
@@ -10,13 +11,16 @@ import {
   type NextByte,
   type RankedName,
 } from "./candidates/nameSearch.ts";
-import type { Decoder, Distributions } from "./decoder.ts";
+import { Continuation, verify, type ContinuationParts } from "./continuation.ts";
+import type { Decoder } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
-import type { MemoryCursor } from "./memory/memoryCursor.ts";
+import { copyOf, lineScore, promising } from "./lineChoice.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
+import { MemoryView } from "./memoryView.ts";
+import { weighLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
 
 export interface CompleteOptions {
   readonly path: string;
@@ -56,7 +60,7 @@ export interface Completion {
   readonly bytes: Uint8Array;
   /** Probability of each byte given those before it. */
   readonly perByte: Float32Array;
-  readonly finished: "end" | "line" | "length" | "aborted";
+  readonly finished: Finished;
 }
 
 const NEWLINE = 10;
@@ -70,41 +74,7 @@ const SUFFIX_SHARE = 0.15;
 const RESERVE_SHARE = 0.125;
 /** The window's start moves in steps, so that most keystrokes find their prefix in the caches. */
 const ANCHOR_BYTES = 64;
-/** Bytes before the cursor that the memory's view of this file is made from. */
-const CURSOR_BYTES = 1 << 14;
-/** That view is kept for the next keystroke, from a start in steps and up to an end in steps. */
-const CURSOR_START_STEP = 1 << 12;
-const CURSOR_END_STEP = 64;
-/** The last bytes, this many to twice as many, are predicted before they are read, so that the memory's weights follow
- *  the file: most of what following the whole file gains, for some 25 µs a byte. */
-const FOLLOWED_BYTES = 256;
 const SNAPSHOT_BYTES = 1024;
-
-/** The memory's view of a file up to some bytes before the cursor. */
-interface ViewOfFile {
-  readonly path: string;
-  readonly version: number;
-  readonly start: number;
-  /** Bytes from the start that the following cursor has read. */
-  readonly read: Uint8Array;
-  /** A cursor that has read up to where following begins, and one that has followed from there to the end. */
-  readonly plain: MemoryCursor;
-  readonly plainEnd: number;
-  readonly following: MemoryCursor;
-}
-
-function read(cursor: MemoryCursor, bytes: Uint8Array): void {
-  for (const byte of bytes) cursor.push(byte);
-}
-
-/** Predicts every byte before it is read, from which the cursor learns. */
-function follow(cursor: MemoryCursor, bytes: Uint8Array): void {
-  const unused = new Float64Array(256);
-  for (const byte of bytes) {
-    cursor.predict(unused);
-    cursor.push(byte);
-  }
-}
 
 /** What a call gives that was given up before its turn came. */
 function aborted(): Completion {
@@ -129,13 +99,12 @@ interface FactsOfFile {
 
 export class Completer {
   readonly #decoder: Decoder;
-  readonly #memory: SuffixMemory;
+  readonly #view: MemoryView;
   readonly #mixer: AnyMixer;
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
   readonly #candidates: Candidates | undefined;
   #file: FactsOfFile | undefined;
-  #view: ViewOfFile | undefined;
 
   constructor(o: {
     decoder: Decoder;
@@ -147,7 +116,7 @@ export class Completer {
   }) {
     this.#candidates = o.candidates;
     this.#decoder = o.decoder;
-    this.#memory = o.memory;
+    this.#view = new MemoryView(o.memory);
     this.#mixer = o.mixer;
     this.#lexicon = o.lexicon;
     this.#withFacts = o.facts === "on";
@@ -190,36 +159,6 @@ export class Completer {
     return { stream: file.stream, facts };
   }
 
-  /** A cursor of the memory that has read the last bytes before the cursor and followed the very last of them; what it
-   *  read for the last keystroke is not read again. A function of the text alone, whatever was asked before. */
-  #cursorAfter(path: string, before: Uint8Array): MemoryCursor {
-    const missing = Math.max(0, before.length - CURSOR_BYTES);
-    const start = Math.ceil(missing / CURSOR_START_STEP) * CURSOR_START_STEP;
-    const text = before.subarray(start);
-    const kept = text.slice(0, Math.floor(text.length / CURSOR_END_STEP) * CURSOR_END_STEP);
-    const plainEnd = Math.max(0, Math.floor(kept.length / FOLLOWED_BYTES - 1) * FOLLOWED_BYTES);
-    const last = this.#view;
-    const view =
-      last !== undefined &&
-      last.path === path &&
-      last.version === this.#memory.version &&
-      last.start === start &&
-      last.read.length <= kept.length &&
-      last.read.every((byte, i) => byte === kept[i])
-        ? last
-        : undefined;
-    const plain = view?.plain ?? this.#memory.cursor({ exclude: path });
-    read(plain, kept.subarray(view?.plainEnd ?? 0, plainEnd));
-    const goesOn = view?.plainEnd === plainEnd;
-    const following = goesOn ? view.following : plain.fork();
-    follow(following, kept.subarray(goesOn ? view.read.length : plainEnd));
-    const { version } = this.#memory;
-    this.#view = { path, version, start, read: kept, plain, plainEnd, following };
-    const fork = following.fork();
-    follow(fork, text.subarray(kept.length));
-    return fork;
-  }
-
   /** The window: header, text after the cursor, text before it, as in training; plain left to right without
    *  text after the cursor. */
   #window(o: CompleteOptions, facts: Uint16Array): { symbols: number[]; facts: Uint16Array } {
@@ -244,72 +183,45 @@ export class Completer {
     const givenUp = (): boolean => o.signal?.aborted === true;
     if (givenUp()) return aborted();
     const fileFacts = this.#factsOf(o.path, o.before);
-    const { symbols, facts } = this.#window(o, fileFacts.facts);
-    const stream = fileFacts.stream;
-    const cursor = this.#cursorAfter(o.path, o.before);
+    const { stream } = fileFacts;
+    const text = { ...this.#window(o, fileFacts.facts), withFacts: this.#withFacts, stream };
+    const cursor = this.#view.after(o.path, o.before);
     const names =
       o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
-    const out: number[] = [];
-    const perByte: number[] = [];
-    const memory = new Float64Array(256);
-    const mixed = new Float64Array(256);
-    let confidence = 1;
-    let finished: Completion["finished"] = "length";
-    // Rows behind the accepted ones hold a draft; `known` has the distributions after the last accepted byte and
-    // after each byte of the draft.
-    let draft: number[] = [];
-    let known: Distributions;
-    let row = 0;
-    const verify = async (): Promise<void> => {
-      draft = this.#draft(cursor, o, Math.min(o.maxBytes - out.length, this.#room(symbols)));
-      known = await this.#verify(symbols, facts, draft, stream);
-      row = 0;
-    };
-    await verify();
-    while (out.length < o.maxBytes) {
-      if (givenUp()) {
-        finished = "aborted";
-        break;
+    const here = stream.snapshot();
+    const begin = (parts: Pick<ContinuationParts, "cursor" | "names">): Continuation =>
+      new Continuation({
+        decoder: this.#decoder,
+        mixer: this.#mixer,
+        text,
+        last: o.before.at(-1) ?? NEWLINE,
+        canEnd: o.after.length === 0 ? 0 : 1,
+        ...parts,
+      });
+    const copies = o.singleLine === 1 ? cursor.lines(o.maxBytes) : [];
+    const own = copies.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
+    const { best: greedy, bound } = await writeGreedily(begin(own), o);
+    let best: Written = greedy;
+    if (greedy.finished === "line" || greedy.finished === "end") {
+      let score = lineScore(greedy.logProbability, copyOf(greedy.bytes, copies));
+      for (const copy of promising(copies)) {
+        const mayWin = (logProbability: number): boolean => lineScore(logProbability, copy) > score;
+        if (!mayWin(bound(copy.bytes))) continue;
+        stream.restore(here);
+        const way = begin({ cursor: cursor.fork(), names: names?.fork() });
+        const weighed = await weighLine(way, copy.bytes, mayWin);
+        if (givenUp()) return aborted();
+        if (weighed === undefined) continue;
+        best = weighed;
+        score = lineScore(weighed.logProbability, copy);
       }
-      const network = known!.p.subarray(row * 256, (row + 1) * 256);
-      const { matchLength, total } = cursor.predict(memory);
-      const last = out.at(-1) ?? o.before.at(-1) ?? NEWLINE;
-      this.#mixer.mix({ network, memory, matchLength, total, last }, mixed);
-      names?.adjust(mixed);
-      let best = 0;
-      for (let byte = 1; byte < 256; byte++) if (mixed[byte]! > mixed[best]!) best = byte;
-      // Without text after the cursor nothing says where the middle ends.
-      const eom = o.after.length === 0 ? 0 : known!.eom[row]!;
-      if (eom > mixed[best]! * (1 - eom)) {
-        finished = "end";
-        break;
-      }
-      if (best === NEWLINE && o.singleLine === 1) {
-        finished = "line";
-        break;
-      }
-      const probability = mixed[best]! * (1 - eom);
-      confidence *= probability;
-      out.push(best);
-      perByte.push(probability);
-      cursor.push(best);
-      names?.push(best);
-      symbols.push(best);
-      stream.push(best);
-      if (this.#withFacts) stream.write(facts, (symbols.length - 1) * N_FACT_CHANNELS);
-      if (out.length === o.maxBytes || this.#room(symbols) === 0) break;
-      if (draft[0] === best) {
-        draft.shift();
-        row++;
-        continue;
-      }
-      await verify();
     }
+    const { bytes, perByte, finished } = best;
     return {
-      text: new TextDecoder().decode(Uint8Array.from(out)),
-      confidence: out.length === 0 ? 0 : confidence,
+      text: new TextDecoder().decode(Uint8Array.from(bytes)),
+      confidence: bytes.length === 0 ? 0 : perByte.reduce((product, p) => product * p, 1),
       ms: performance.now() - started,
-      bytes: Uint8Array.from(out),
+      bytes: Uint8Array.from(bytes),
       perByte: Float32Array.from(perByte),
       finished,
     };
@@ -341,8 +253,9 @@ export class Completer {
   }): NextByte {
     const window = { ...o, after: new Uint8Array(0), maxBytes: NAME_BYTES, singleLine: 1 } as const;
     const fileFacts = this.#factsOf(o.path, o.before);
-    const { symbols, facts } = this.#window(window, fileFacts.facts);
-    const cursor = this.#cursorAfter(o.path, o.before);
+    const { stream } = fileFacts;
+    const text = { ...this.#window(window, fileFacts.facts), withFacts: this.#withFacts, stream };
+    const cursor = this.#view.after(o.path, o.before);
     const network = new Map<string, Float32Array>();
     const mixtures = new Map<string, Float64Array>();
     return async (bytes) => {
@@ -358,7 +271,7 @@ export class Completer {
         if (end >= 0) draft.length = end;
         const rows = draft.length + 1;
         const ahead = [...bytes, ...draft];
-        const { p } = await this.#verify(symbols, facts, ahead, fileFacts.stream, rows);
+        const { p } = await verify(this.#decoder, text, ahead, rows);
         for (let row = 0; row < rows; row++)
           network.set(String(ahead.slice(0, bytes.length + row)), p.slice(row * 256, row * 256 + 256)); // prettier-ignore
       }
@@ -370,38 +283,5 @@ export class Completer {
       mixtures.set(key, mixed);
       return mixed;
     };
-  }
-
-  #room(symbols: readonly number[]): number {
-    return this.#decoder.capacity - symbols.length;
-  }
-
-  /** What the memory expects next, less what no answer would need: `most` bytes are still wanted, and the last of
-   *  them, like the end of a single line, needs no distribution behind it. */
-  #draft(cursor: MemoryCursor, o: CompleteOptions, most: number): number[] {
-    const length = Math.min(this.#decoder.draftRows, most) - 1;
-    if (length <= 0) return [];
-    const draft = [...cursor.draft(length)];
-    const end = o.singleLine === 1 ? draft.indexOf(NEWLINE) : -1;
-    return end < 0 ? draft : draft.slice(0, end);
-  }
-
-  /** One pass over the last accepted byte and a draft behind it; the last of its distributions. */
-  async #verify(
-    symbols: readonly number[],
-    facts: Uint16Array,
-    draft: readonly number[],
-    stream: FactStream,
-    wanted = draft.length + 1,
-  ): Promise<Distributions> {
-    if (this.#withFacts && draft.length > 0) {
-      const here = stream.snapshot();
-      draft.forEach((byte, i) => {
-        stream.push(byte);
-        stream.write(facts, (symbols.length + i) * N_FACT_CHANNELS);
-      });
-      stream.restore(here);
-    }
-    return this.#decoder.extend([...symbols, ...draft], facts, wanted);
   }
 }

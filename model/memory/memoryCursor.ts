@@ -5,6 +5,7 @@ import { invariant } from "../errors.ts";
 import { OWN_KINDS, type BlendWeights } from "./blendWeights.ts";
 import { CodeContext } from "./codeContext.ts";
 import { Levels } from "./levels.ts";
+import { lineCopies, type LineCopy } from "./lineCopies.ts";
 import { OwnContexts } from "./ownContexts.ts";
 import { OwnIndex } from "./ownIndex.ts";
 import { RankedBlend, type Lesson } from "./rankedBlend.ts";
@@ -23,6 +24,8 @@ export interface MemoryCursor {
   predict(out: Float64Array): MemoryPrediction;
   /** What most probably comes next, copied from the longest match; empty if there is no match to trust. */
   draft(maxBytes: number): Uint8Array;
+  /** What stood behind earlier places like this one up to the end of their lines, of at most `maxBytes`. */
+  lines(maxBytes: number): LineCopy[];
   /** A second reader at the same place; neither sees what the other is shown from here on. Not between a prediction
    *  and the byte it was about. */
   fork(): MemoryCursor;
@@ -144,6 +147,10 @@ export class WalkCursor implements MemoryCursor {
     if (this.own !== undefined && ownOrder > workspaceOrder)
       return this.own.copyFromLatest(maxBytes);
     return this.copyFromWorkspace(maxBytes);
+  }
+
+  lines(maxBytes: number): LineCopy[] {
+    return lineCopies(this.walks, this.own, maxBytes);
   }
 
   private copyFromWorkspace(maxBytes: number): Uint8Array {

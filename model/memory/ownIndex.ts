@@ -8,6 +8,7 @@ import { MAX_ORDER } from "./segment.ts";
 const WINDOW = 160;
 /** Row of the followers of anything. */
 const ANY = 256;
+const LINE_FEED = 10;
 
 export class OwnIndex {
   length = 0;
@@ -85,6 +86,27 @@ export class OwnIndex {
     for (let i = 0; i < maxBytes; i++)
       copy[i] = source + i < length ? text[source + i]! : copy[source + i - length]!;
     return copy;
+  }
+
+  /** Visits the latest earlier places whose last bytes are those at the end, at least `shortest`, with how many they share. */
+  places(shortest: number, visit: (at: number, matchLength: number) => void): void {
+    const { text, length, previous } = this;
+    if (length < 2) return;
+    let position = this.newest[text[length - 2]! * 256 + text[length - 1]!]!;
+    for (let seen = 0; position >= 0 && seen < WINDOW; seen++) {
+      const same = this.matchAt(position);
+      if (same >= shortest) visit(position, same);
+      position = previous[position]!;
+    }
+  }
+
+  /** Copies the line from `at` on, without its end; gives its length, −1 where it does not end within `line`. */
+  readLine(at: number, line: Uint8Array): number {
+    for (let length = 0; length < line.length && at + length < this.length; length++) {
+      if (this.text[at + length] === LINE_FEED) return length;
+      line[length] = this.text[at + length]!;
+    }
+    return -1;
   }
 
   private addMatches(into: Levels): void {

@@ -24,6 +24,7 @@ class Undrafted extends SuffixMemory {
       push: (byte) => cursor.push(byte),
       predict: (out) => cursor.predict(out),
       draft: () => new Uint8Array(0),
+      lines: (maxBytes) => cursor.lines(maxBytes),
       fork: () => undrafted(cursor.fork()),
     });
     return undrafted(super.cursor(o));
@@ -79,11 +80,13 @@ describe("completion", () => {
       "  private count",
       "x",
     ]) {
-      const o = { ...ask, before: text.encode(before) };
-      const a = await drafted.completer.complete(o);
-      const b = await plain.completer.complete(o);
-      expect(a.text).toBe(b.text);
-      expect(a.confidence).toBeCloseTo(b.confidence, 6);
+      for (const singleLine of [0, 1] as const) {
+        const o = { ...ask, singleLine, before: text.encode(before) };
+        const a = await drafted.completer.complete(o);
+        const b = await plain.completer.complete(o);
+        expect(a.text).toBe(b.text);
+        expect(a.confidence).toBeCloseTo(b.confidence, 6);
+      }
     }
     expect(drafted.runs()).toBeLessThan(plain.runs());
   });
@@ -123,6 +126,25 @@ describe("completion", () => {
     expect((await one.completer.complete({ ...ask, path: "new.ts", before })).text).not.toContain(
       "9481",
     );
+  });
+
+  test("ends a single line as a longer match did, with the probabilities of its own bytes", async () => {
+    const memory = new SuffixMemory();
+    const one = await completer(memory);
+    const here = "// only here, far above\nlet a = 1;\nrun(";
+    memory.setFile("often.ts", text.encode("run(item);\nthen(done);\n".repeat(6)));
+    memory.setFile("once.ts", text.encode(`${here}count);\n`));
+    const o = { ...ask, after: new Uint8Array(0), maxBytes: 12, before: text.encode(here) };
+    const byBytes = await one.completer.complete({ ...o, singleLine: 0 });
+    expect(byBytes.text).toMatch(/^item\);\n/);
+    const line = await one.completer.complete({ ...o, singleLine: 1 });
+    expect([line.text, line.finished]).toEqual(["count);", "line"]);
+    expect(line.perByte).toHaveLength(line.bytes.length);
+    const product = line.perByte.reduce((all, p) => all * p, 1);
+    expect(line.confidence).toBeCloseTo(product, 6);
+    // What does not fit is no line.
+    const short = await one.completer.complete({ ...o, singleLine: 1, maxBytes: 4 });
+    expect([short.text, short.finished]).toEqual(["item", "length"]);
   });
 
   test("stops when it is told to", async () => {
