@@ -215,10 +215,10 @@ if (costs.length > 0) {
     points: lengths.ticks.map((n) => [n, (n * numbers * HEADS * 4) / 2 ** 20] as const),
   }));
   const cache: Panel = {
-    title: "Keys of one layer, 8 heads (values: as dot product's keys)",
+    title: "Cache of one layer's keys, 8 heads",
     x: lengths,
     y: logAxis(
-      "MiB in f32",
+      "MiB in f32 (values: as dot product)",
       cached.flatMap((s) => s.points.map(([, y]) => y)),
     ),
     series: cached,

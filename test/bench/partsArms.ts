@@ -66,9 +66,10 @@ export const FEW_KEY_DIMS = 8;
 
 /**
  * Dot products of few dimensions. A column that is 0 in the query's and the key's map gets no gradient from either side,
- * and Muon keeps zero columns zero; so they stay as they begin. The frequencies that are left are spread over all.
+ * and Muon keeps zero columns zero; so they stay as they begin. `left` names the pairs that stay, of D / 2, from the
+ * fastest that turn to the slowest.
  */
-const fewKeyDims: Pin = {
+const fewKeyDims = (left: (i: number, pairs: number, half: number) => number): Pin => ({
   when: "start",
   values: (spec, config, start) => {
     if (!/attention\.(query|key)$/.test(spec.name)) return undefined;
@@ -76,21 +77,23 @@ const fewKeyDims: Pin = {
     const isTrunk = spec.name.startsWith("trunk.");
     const D = columns / (isTrunk ? config.trunkHeads : config.localHeads);
     const pairs = FEW_KEY_DIMS / 2;
-    const left = new Set(
-      Array.from({ length: pairs }, (_, i) => Math.floor((i * D) / 2 / pairs)).flatMap((m) => [
-        m,
-        m + D / 2,
-      ]),
+    const kept = new Set(
+      Array.from({ length: pairs }, (_, i) => left(i, pairs, D / 2)).flatMap((m) => [m, m + D / 2]),
     );
     // As much in sum as all columns had.
     const scale = Math.sqrt(D / FEW_KEY_DIMS);
     const values = new Float32Array(start.length);
     for (let r = 0; r < rows; r++)
       for (let c = 0; c < columns; c++)
-        if (left.has(c % D)) values[r * columns + c] = start[r * columns + c]! * scale;
+        if (kept.has(c % D)) values[r * columns + c] = start[r * columns + c]! * scale;
     return values;
   },
-};
+});
+/** Spread over all frequencies; the slow half, in which far positions still compare. */
+const spreadPairs = fewKeyDims((i, pairs, half) => Math.floor((i * half) / pairs));
+const slowPairs = fewKeyDims((i, pairs, half) =>
+  Math.floor(half / 2 + ((i + 1) * half) / 2 / pairs - 1),
+);
 
 /** Of the arms that are decided by little. */
 export const ALL_SEEDS = 3;
@@ -127,7 +130,14 @@ export const ARMS: readonly Arm[] = [
     name: "dot product, equal key cache",
     part: "attention",
     set: { attention: "dot" },
-    pin: fewKeyDims,
+    pin: spreadPairs,
+    seeds: 2,
+  },
+  {
+    name: "dot product, equal key cache, slow pairs",
+    part: "attention",
+    set: { attention: "dot" },
+    pin: slowPairs,
     seeds: 2,
   },
   { name: "grid", part: "attention", set: { attention: "grid" }, seeds: 2 },

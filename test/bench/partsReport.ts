@@ -54,7 +54,6 @@ const relative = (f: (r: NetworkRun) => number) => (r: NetworkRun, base: Network
   100 * (f(r) / f(base) - 1);
 const points = (f: (r: NetworkRun) => number) => (r: NetworkRun, base: NetworkRun) =>
   100 * (f(r) - f(base));
-const speed = (r: NetworkRun): number => r.bytes / r.seconds[1];
 const share = (f: (r: NetworkRun) => number, arm: string, repository: string): string => {
   const each = of(arm, repository).map(f);
   return each.length === 0 ? "–" : (100 * median(each)).toFixed(1);
@@ -119,8 +118,8 @@ for (const { name, part } of arms) {
 say(
   "\nBits per byte by repository: median, then the change from the default of the same seed in %\n",
 );
-say(`| | ${repositories.join(" | ")} | bytes/s |`);
-say(`| --- |${" --- |".repeat(repositories.length + 1)}`);
+say(`| | ${repositories.join(" | ")} |`);
+say(`| --- |${" --- |".repeat(repositories.length)}`);
 for (const { name } of arms) {
   const cells = repositories.map((repository) => {
     const each = of(name, repository);
@@ -136,8 +135,7 @@ for (const { name } of arms) {
     });
     return `${bpb}, ${change.map((c) => signed(c, 1)).join(" ")}`;
   });
-  const rate = median(byRepository(name, relative(speed)));
-  say(`| ${name} | ${cells.join(" | ")} | ${name === DEFAULT_ARM ? "" : `${signed(rate, 0)} %`} |`);
+  say(`| ${name} | ${cells.join(" | ")} |`);
 }
 
 say("\nNames guessed after one byte · rests of lines, % (medians)\n");
