@@ -42,6 +42,15 @@ const SIZES: readonly Size[] = [
   [224, 7, 336, 7],
   [256, 4, 384, 6],
 ];
+/** With a trunk that is one step narrower, so that a number of parameters is met more closely. */
+const BETWEEN: readonly Size[] = [
+  [96, 3, 96, 3],
+  [128, 4, 144, 3],
+  [160, 5, 192, 6],
+  [192, 4, 240, 5],
+  [224, 7, 288, 6],
+  [256, 4, 336, 7],
+];
 const sizeName = ([localChannels, , trunkChannels]: Size): string =>
   `${localChannels}x${trunkChannels}`;
 function scaled(size: Size): Partial<ModelConfig> {
@@ -95,7 +104,7 @@ export function indexPoints(r: BenchRepository, preset: string): readonly IndexP
 /** The size at which the network has about so many parameters. */
 function sizeFor(params: number, preset: string): Size {
   const off = (size: Size): number => Math.abs(paramsOf(preset, scaled(size)) - params);
-  return SIZES.reduce((best, size) => (off(size) < off(best) ? size : best));
+  return [...SIZES, ...BETWEEN].reduce((best, size) => (off(size) < off(best) ? size : best));
 }
 
 /** Rows of the n-gram memory that bring a smaller network to the preset's number of parameters. */
