@@ -75,6 +75,8 @@ const RESERVE_SHARE = 0.125;
 /** The window's start moves in steps, so that most keystrokes find their prefix in the caches. */
 const ANCHOR_BYTES = 64;
 const SNAPSHOT_BYTES = 1024;
+/** From so many bytes on that the memory has yet to follow, a pass of the network of its own is worth it. */
+const UNREAD_BYTES = 128;
 
 /** What a call gives that was given up before its turn came. */
 function aborted(): Completion {
@@ -185,7 +187,12 @@ export class Completer {
     const fileFacts = this.#factsOf(o.path, o.before);
     const { stream } = fileFacts;
     const text = { ...this.#window(o, fileFacts.facts), withFacts: this.#withFacts, stream };
-    const cursor = this.#view.after(o.path, o.before);
+    // A GPU reads the window while the memory follows the file.
+    const isFar = this.#view.unread(o.path, o.before) > UNREAD_BYTES;
+    const [cursor] = await Promise.all([
+      Promise.resolve().then(() => this.#view.after(o.path, o.before)),
+      isFar ? verify(this.#decoder, text, []) : undefined,
+    ]);
     const names =
       o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
     const here = stream.snapshot();

@@ -11,9 +11,10 @@ const CURSOR_BYTES = 1 << 14;
 /** The view is kept for the next keystroke, from a start in steps and up to an end in steps. */
 const CURSOR_START_STEP = 1 << 12;
 const CURSOR_END_STEP = 64;
-/** The last bytes, this many to twice as many, are predicted before they are read, so that the memory's weights follow
- *  the file: most of what following the whole file gains, for some 25 µs a byte. */
+/** The last bytes, at least this many, are predicted before they are read, so that the memory's weights follow the file:
+ *  most of what following the whole file gains, for some 25 µs a byte. Where that begins moves in steps. */
 const FOLLOWED_BYTES = 256;
+const FOLLOWED_STEP = 128;
 
 interface Kept {
   readonly path: string;
@@ -25,6 +26,18 @@ interface Kept {
   readonly plain: MemoryCursor;
   readonly plainEnd: number;
   readonly following: MemoryCursor;
+}
+
+interface Plan {
+  readonly start: number;
+  /** From the start on; it is kept up to `end`, and followed from `plainEnd` on, of which what is kept has done all up
+   *  to `from`. */
+  readonly text: Uint8Array;
+  readonly end: number;
+  readonly plainEnd: number;
+  readonly from: number;
+  readonly kept: Kept | undefined;
+  readonly goesOn: boolean;
 }
 
 function read(cursor: MemoryCursor, bytes: Uint8Array): void {
@@ -48,32 +61,45 @@ export class MemoryView {
     this.#memory = memory;
   }
 
+  /** Bytes that a cursor behind the text has yet to follow: most of what `after` takes its time for. */
+  unread(path: string, before: Uint8Array): number {
+    const { text, from } = this.#plan(path, before);
+    return text.length - from;
+  }
+
   /** A cursor of the caller's own behind the text. */
   after(path: string, before: Uint8Array): MemoryCursor {
     const { version } = this.#memory;
+    const { start, text, end, plainEnd, kept, goesOn, from } = this.#plan(path, before);
+    const plain = kept?.plain ?? this.#memory.cursor({ exclude: path });
+    read(plain, text.subarray(kept?.plainEnd ?? 0, plainEnd));
+    const following = goesOn ? kept!.following : plain.fork();
+    follow(following, text.subarray(from, end));
+    this.#kept = { path, version, start, read: text.slice(0, end), plain, plainEnd, following };
+    const fork = following.fork();
+    follow(fork, text.subarray(end));
+    return fork;
+  }
+
+  /** What is kept of the text, and where following goes on or begins. */
+  #plan(path: string, before: Uint8Array): Plan {
     const missing = Math.max(0, before.length - CURSOR_BYTES);
     const start = Math.ceil(missing / CURSOR_START_STEP) * CURSOR_START_STEP;
     const text = before.subarray(start);
     const end = Math.floor(text.length / CURSOR_END_STEP) * CURSOR_END_STEP;
-    const plainEnd = Math.max(0, Math.floor(end / FOLLOWED_BYTES - 1) * FOLLOWED_BYTES);
+    const plain = Math.max(0, end - FOLLOWED_BYTES);
+    const plainEnd = Math.floor(plain / FOLLOWED_STEP) * FOLLOWED_STEP;
     const last = this.#kept;
     const kept =
       last !== undefined &&
       last.path === path &&
-      last.version === version &&
+      last.version === this.#memory.version &&
       last.start === start &&
       last.read.length <= end &&
       last.read.every((byte, i) => byte === text[i])
         ? last
         : undefined;
-    const plain = kept?.plain ?? this.#memory.cursor({ exclude: path });
-    read(plain, text.subarray(kept?.plainEnd ?? 0, plainEnd));
     const goesOn = kept?.plainEnd === plainEnd;
-    const following = goesOn ? kept.following : plain.fork();
-    follow(following, text.subarray(goesOn ? kept.read.length : plainEnd, end));
-    this.#kept = { path, version, start, read: text.slice(0, end), plain, plainEnd, following };
-    const fork = following.fork();
-    follow(fork, text.subarray(end));
-    return fork;
+    return { start, text, end, plainEnd, kept, goesOn, from: goesOn ? kept.read.length : plainEnd };
   }
 }
