@@ -19,13 +19,14 @@ import {
 } from "../cpu/engramGate.ts";
 import { halfAliases } from "./halves.ts";
 import code from "./engramGate.wgsl";
+import rowSumCode from "./rowSum.wgsl";
 
 /** Lanes per row, as in the kernel. */
 const LANES = 16;
 
 function kernel(p: Params, aliases: string, entryPoint: string): GpuKernel {
   return {
-    code: aliases + code,
+    code: aliases + rowSumCode + code,
     entryPoint,
     constants: { rows: p["rows"]!, C: p["C"]! },
     workgroups: gridFor(p["rows"]!, 256 / LANES),

@@ -5,6 +5,7 @@ import { invariant } from "../errors.ts";
 import * as twin from "../cpu/gridAttention.ts";
 import { gridConstants, gridParams, rowHeads, type GridAttentionShape } from "./gridAttention.ts";
 import { halfAliases } from "./halves.ts";
+import sharedCode from "./attentionFew.wgsl";
 import fewCode from "./gridAttentionFew.wgsl";
 import hatCode from "./gridAttentionHat.wgsl";
 
@@ -15,7 +16,7 @@ export const gridFewOp: OpSpec = {
   units: rowHeads,
   cpu: twin.gridFew,
   gpu: (p, _caps, stored) => ({
-    code: halfAliases(stored, { V: 5, Out: 7 }, 4) + hatCode + fewCode,
+    code: halfAliases(stored, { V: 5, Out: 7 }, 4) + hatCode + sharedCode + fewCode,
     entryPoint: "forwardFew",
     constants: { ...gridConstants(p), capacity: p["capacity"]! },
     workgroups: [p["rows"]!, Math.ceil(p["headDim"]! / 16), p["batch"]! * p["nHeads"]!],

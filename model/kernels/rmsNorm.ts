@@ -14,6 +14,7 @@ import { invariant } from "../errors.ts";
 import { rmsNormBackward as backwardTwin, rmsNormForward as forwardTwin } from "../cpu/rmsNorm.ts";
 import { halfAliases } from "./halves.ts";
 import code from "./rmsNorm.wgsl";
+import rowSumCode from "./rowSum.wgsl";
 
 /** A lane keeps eight quadruples of its row in registers, so wider rows take more lanes. */
 const lanesFor = (C: number): number => (C > 2048 ? 256 : C > 512 ? 64 : 16);
@@ -22,7 +23,7 @@ const MAX_CHANNELS = 8192;
 function kernel(p: Params, stored: readonly Stored[], entryPoint: string): GpuKernel {
   const lanes = lanesFor(p["C"]!);
   return {
-    code: halfAliases(stored, { X: 0, Y: 1, DX: 2 }, 4) + code,
+    code: halfAliases(stored, { X: 0, Y: 1, DX: 2 }, 4) + rowSumCode + code,
     entryPoint,
     constants: { rows: p["rows"]!, C: p["C"]!, lanes },
     workgroups: gridFor(p["rows"]!, 256 / lanes),

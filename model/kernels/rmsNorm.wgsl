@@ -1,7 +1,6 @@
 // RMS normalization without gain. forward: x [rows, C], y [rows, C]; backward: x, dY, dX [rows, C].
-// 16, 64 or 256 lanes per row (override `lanes`), 256 invocations per workgroup, 4-wide loads, so C % 4 == 0. Each
-// lane keeps its at most KEPT quadruples of the row in registers: memory is read once.
-// One barrier: every lane adds its row's partial sums in lane order. 2 KiB of workgroup memory.
+// 16, 64 or 256 lanes per row (rowSum.wgsl), 4-wide loads, so C % 4 == 0. Each lane keeps its at most KEPT quadruples
+// of the row in registers: memory is read once.
 override rows: u32;
 override C: u32;
 override lanes: u32;
@@ -18,25 +17,13 @@ const KEPT = 8;
 @group(0) @binding(1) var<storage, read> dY: array<Y>;
 @group(0) @binding(2) var<storage, read_write> dX: array<DX>;
 
-// Sums of x² and of x·dY.
-var<workgroup> sums: array<vec2f, 256>;
-
-fn rowSum(thread: u32, own: vec2f) -> vec2f {
-  sums[thread] = own;
-  workgroupBarrier();
-  let first = thread / lanes * lanes;
-  var total = vec2f();
-  for (var i = 0u; i < lanes; i++) { total += sums[first + i]; }
-  return total;
-}
-
 @compute @workgroup_size(256)
 fn forward(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let row = rowOf(group, groups, thread);
   let base = min(row, rows - 1u) * C4;
   let lane = thread % lanes;
   var kept: array<vec4f, KEPT>;
@@ -71,6 +58,7 @@ fn gradient(thread: u32, row: u32) -> Gradient {
     kept[k] = select(vec4f(), vec4f(x[at]), c < C4);
     g.values[k] = select(vec4f(), vec4f(dY[at]), c < C4);
   }
+  // Of x² and of x·dY.
   var own = vec2f();
   for (var k = 0u; k < each; k++) { own += vec2f(dot(kept[k], kept[k]), dot(kept[k], g.values[k])); }
   let total = rowSum(thread, own);
@@ -86,7 +74,7 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let row = rowOf(group, groups, thread);
   let g = gradient(thread, row);
   for (var k = 0u; k < each; k++) {
     let c = thread % lanes + k * lanes;
@@ -100,7 +88,7 @@ fn backwardAccumulate(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = (group.y * groups.x + group.x) * (256u / lanes) + thread / lanes;
+  let row = rowOf(group, groups, thread);
   var g = gradient(thread, row);
   for (var k = 0u; k < each; k++) {
     let c = thread % lanes + k * lanes;

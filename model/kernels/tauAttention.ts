@@ -17,6 +17,7 @@ import { invariant } from "../errors.ts";
 import * as twin from "../cpu/tauAttention.ts";
 import { halfAliases } from "./halves.ts";
 import forwardCode from "./tauAttention.wgsl";
+import fewSharedCode from "./attentionFew.wgsl";
 import fewCode from "./tauAttentionFew.wgsl";
 import backwardCode from "./tauAttentionBackward.wgsl";
 import { attentionRowScalars, attentionSlopeReduce } from "./attentionRows.ts";
@@ -75,7 +76,7 @@ const forwardKernel = (
 });
 
 const fewKernel = (p: Params, stored: readonly Stored[]): GpuKernel => ({
-  code: halfAliases(stored, { V: 6, Out: 7 }, 4) + fewCode,
+  code: halfAliases(stored, { V: 6, Out: 7 }, 4) + fewSharedCode + fewCode,
   entryPoint: "forwardFew",
   constants: constantsOf(p),
   workgroups: [p["rows"]!, Math.ceil(p["headDim"]! / 16), p["batch"]! * p["nHeads"]!],

@@ -1,17 +1,11 @@
-// Tau attention, forward, for few queries against a long cache: what decoding runs, where latency is all.
-// Bindings as in tauAttention.wgsl (aliases V, Out before this text); lse is written too. Workgroup (query row, 16
-// of the D dimensions, batch × head), 256 threads: every key is one thread's, so one row fills the device's lanes.
-// The largest score first; then pieces of 1,024 keys: weights into workgroup memory, and P·v with thread
-// (4 dimensions, every 64th key). Keys are counted from the row's first one: its bits depend on its own keys only.
-// 9 KiB of workgroup memory. Barriers stand in loops whose bounds come from read-only storage, hence uniform.
+// Tau attention, forward, for few queries against a long cache, on attentionFew.wgsl: the largest score first, then the
+// sums. Bindings as in tauAttention.wgsl; lse is written too.
 override rows: u32;
-override capacity: u32;
 override nHeads: u32;
 override bands: u32;
 override headDim: u32;
 override window: u32;
 
-const PIECE = 1024u;
 const LOWEST = -3.0e38;
 
 @group(0) @binding(0) var<storage, read> a: array<f32>;
@@ -23,29 +17,31 @@ const LOWEST = -3.0e38;
 @group(0) @binding(6) var<storage, read> v: array<V>;
 @group(0) @binding(7) var<storage, read_write> out: array<Out>;
 
-var<workgroup> weights: array<f32, 1024>;
-var<workgroup> parts: array<vec4f, 256>;
-var<workgroup> scalars: array<f32, 256>;
+struct Query {
+  low: vec4f,
+  high: vec4f,
+  slope: f32,
+  // The largest score.
+  top: f32,
+}
 
-struct Scalars { low: vec4f, high: vec4f }
-
-fn queryScalars(at: u32) -> Scalars {
-  var r: Scalars;
-  r.low.x = a[at];
-  if (bands > 1u) { r.low.y = a[at + 1u]; }
-  if (bands > 2u) { r.low.z = a[at + 2u]; }
-  if (bands > 3u) { r.low.w = a[at + 3u]; }
-  if (bands > 4u) { r.high.x = a[at + 4u]; }
-  if (bands > 5u) { r.high.y = a[at + 5u]; }
-  if (bands > 6u) { r.high.z = a[at + 6u]; }
-  if (bands > 7u) { r.high.w = a[at + 7u]; }
-  return r;
+fn queryScalars(at: u32) -> Query {
+  var q: Query;
+  q.low.x = a[at];
+  if (bands > 1u) { q.low.y = a[at + 1u]; }
+  if (bands > 2u) { q.low.z = a[at + 2u]; }
+  if (bands > 3u) { q.low.w = a[at + 3u]; }
+  if (bands > 4u) { q.high.x = a[at + 4u]; }
+  if (bands > 5u) { q.high.y = a[at + 5u]; }
+  if (bands > 6u) { q.high.z = a[at + 6u]; }
+  if (bands > 7u) { q.high.w = a[at + 7u]; }
+  return q;
 }
 
 // Score of key `keyAt` = (key, head); `distance` in positions.
-fn scoreOf(q: Scalars, keyAt: u32, gamma: f32, distance: u32) -> f32 {
+fn scoreOf(q: Query, keyAt: u32, distance: u32) -> f32 {
   let at = keyAt * bands;
-  var score = c[keyAt] - gamma * f32(distance) - abs(q.low.x - b[at]);
+  var score = c[keyAt] - q.slope * f32(distance) - abs(q.low.x - b[at]);
   if (bands > 1u) { score -= abs(q.low.y - b[at + 1u]); }
   if (bands > 2u) { score -= abs(q.low.z - b[at + 2u]); }
   if (bands > 3u) { score -= abs(q.low.w - b[at + 3u]); }
@@ -56,23 +52,19 @@ fn scoreOf(q: Scalars, keyAt: u32, gamma: f32, distance: u32) -> f32 {
   return score;
 }
 
+fn weightOf(q: Query, keyAt: u32, distance: u32) -> f32 {
+  return exp(scoreOf(q, keyAt, distance) - q.top);
+}
+
 @compute @workgroup_size(256)
 fn forwardFew(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
-  let row = group.x;
-  let h = group.z % nHeads;
-  let batch = group.z / nHeads;
-  let rowAt = (batch * rows + row) * nHeads + h;
-  let position = span[0] + row;
-  var first = 0u;
-  if (window != 0u && position + 1u > window) { first = position + 1u - window; }
-  let count = min(capacity, position + 1u) - first;
-  let keyBase = batch * capacity + first;
-  let gamma = slope[h];
-  let q = queryScalars(rowAt * bands);
+  let row = rowOf(group, window);
+  var q = queryScalars(row.at * bands);
+  q.slope = slope[row.head];
 
   var top = LOWEST;
-  for (var j = t; j < count; j += 256u) {
-    top = max(top, scoreOf(q, (keyBase + j) * nHeads + h, gamma, position - first - j));
+  for (var j = t; j < row.keys; j += 256u) {
+    top = max(top, scoreOf(q, keyOf(row, j), row.position - j));
   }
   scalars[t] = top;
   for (var step = 128u; step > 0u; step /= 2u) {
@@ -80,38 +72,12 @@ fn forwardFew(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_ind
     if (t < step) { scalars[t] = max(scalars[t], scalars[t + step]); }
   }
   workgroupBarrier();
-  top = scalars[0];
+  q.top = scalars[0];
 
   let quads = headDim / 4u;
   let column = group.y * 4u + t % 4u;
-  var sum = 0.0;
-  var acc = vec4f(0.0);
-  for (var piece = 0u; piece < count; piece += PIECE) {
-    let end = min(count, piece + PIECE);
-    for (var j = piece + t; j < end; j += 256u) {
-      let weight = exp(scoreOf(q, (keyBase + j) * nHeads + h, gamma, position - first - j) - top);
-      weights[j - piece] = weight;
-      sum += weight;
-    }
-    workgroupBarrier();
-    if (column < quads) {
-      for (var j = piece + t / 4u; j < end; j += 64u) {
-        acc += weights[j - piece] * vec4f(v[((keyBase + j) * nHeads + h) * quads + column]);
-      }
-    }
-    workgroupBarrier();
-  }
-
-  scalars[t] = sum;
-  parts[t] = acc;
-  for (var step = 128u; step > 0u; step /= 2u) {
-    workgroupBarrier();
-    if (t < step) { scalars[t] += scalars[t + step]; }
-    // Thread t's dimensions are those of t mod 4.
-    if (t < step && step >= 4u) { parts[t] += parts[t + step]; }
-  }
-  workgroupBarrier();
+  sumOver(row, q, column, t);
   let total = scalars[0];
-  if (t < 4u && column < quads) { out[rowAt * quads + column] = Out(parts[t] / total); }
-  if (t == 0u && group.y == 0u) { lse[rowAt] = top + log(total); }
+  if (t < 4u && column < quads) { out[row.at * quads + column] = Out(parts[t] / total); }
+  if (t == 0u && group.y == 0u) { lse[row.at] = q.top + log(total); }
 }

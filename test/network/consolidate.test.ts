@@ -1,5 +1,5 @@
 /** A trained model learns changed files, is refused when it becomes worse, and can go back. */
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -11,6 +11,7 @@ import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Model } from "../../model/model.ts";
 import { restoreVersion, versions } from "../../model/promote.ts";
 import { train } from "../../model/train.ts";
+import { runCommandLine } from "../../server/cli/commandLine.ts";
 import { tinyConfig } from "../support/tinyModel.ts";
 
 const text = new TextEncoder();
@@ -217,6 +218,50 @@ describe("consolidation", () => {
     const result = await run(dir, near);
     expect(result.after).toBe(changed!.heldout.after);
     expect(result.changedControl).toBe(older!.changed.after);
+  });
+});
+
+describe("the command line", () => {
+  async function command(...argv: string[]): Promise<{ status: number; lines: string[] }> {
+    const lines: string[] = [];
+    const status = await runCommandLine(argv, {
+      out: (line) => void lines.push(...line.split("\n")),
+      err: () => undefined,
+      isTty: false,
+      columns: 80,
+      signal: new AbortController().signal,
+      debug: false,
+    });
+    return { status, lines };
+  }
+
+  test("finds changed files, shows the control, learns and goes back", async () => {
+    const dir = await copy("commandLine");
+    const before = await manifestText(dir);
+    const workspace = join(folder, "workspace");
+    await mkdir(join(workspace, "src"), { recursive: true });
+    for (const f of [...learned, ...heldout, near])
+      await writeFile(join(workspace, f.path), f.bytes);
+    const asked = ["consolidate", "--model", dir, "--workspace", workspace, "--device", "cpu"];
+
+    const control = await command(...asked, "--control");
+    expect(control.status).toBe(0);
+    expect(control.lines).toHaveLength(3);
+    expect(control.lines[0]).toMatch(/^1 file, \d+ steps/);
+    expect(control.lines[1]).toMatch(/^older files alone: held out [+-]?\d\.\d{4} ± \d\.\d{4}/);
+    expect(control.lines[2]).toMatch(/^changed files and older ones: .* files -\d\.\d{4} ±/);
+    expect(await manifestText(dir)).toBe(before);
+
+    const learning = await command(...asked, "--json");
+    expect(JSON.parse(learning.lines[0]!)).toMatchObject({
+      outcome: "accepted",
+      replayed: [{ path: near.path }],
+    });
+    const again = await command(...asked);
+    expect(again.lines[0]).toBe("nothing that changed surprises the model");
+
+    expect((await command("consolidate", "--model", dir, "--restore")).status).toBe(0);
+    expect(await manifestText(dir)).toBe(before);
   });
 });
 
