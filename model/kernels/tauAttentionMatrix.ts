@@ -2,7 +2,8 @@
  * Tau attention's forward pass on subgroup matrices, its source written per shape. One kernel: a first walk over the
  * keys finds each row's largest score, a second one computes P = 2^(score − largest) in f32, rounds it to halves and
  * multiplies it with V; rows are divided by their sums last. Scores are in units of ln 2, their distance term is
- * relative to the key tile: a row's bits do not depend on which rows share its tile.
+ * relative to the key tile: a row's bits do not depend on which rows share its tile. Walks leave their loops before
+ * the last barrier, see tauAttentionMatrixBackward.ts.
  */
 import type { GpuKernel, Params, Stored } from "../graph.ts";
 import {
@@ -33,6 +34,7 @@ export function matrixForward(p: Params, stored: readonly Stored[], warps = WARP
   const tileSize = Math.max(P_SIZE + MATRIX_TILE * S, MATRIX_TILE * O);
   const keySize = (m + 1) * KEY_STRIDE;
   const groups = MATRIX_TILE / warps / 4;
+  const queryTiles = Math.ceil(p["rows"]! / MATRIX_TILE);
   const chunks = (MATRIX_TILE * D) / 8;
   const loads = Math.ceil(chunks / threads);
   const inside = (i: number): string =>
@@ -84,6 +86,8 @@ var<workgroup> keys: array<vec4f, ${2 * keySize}>;
 var<workgroup> tiles: array<vec4u, ${tileSize}>;
 var<workgroup> rowParts: array<f32, ${warps * MATRIX_TILE}>;
 
+fn max4(x: vec4f) -> f32 { return max(max(x.x, x.y), max(x.z, x.w)); }
+
 fn rowTotal(row: u32) -> f32 {
   var total = rowParts[row];
   ${times(warps - 1, (w) => `total += rowParts[${(w + 1) * MATRIX_TILE}u + row];`)}
@@ -91,7 +95,8 @@ fn rowTotal(row: u32) -> f32 {
 }
 
 @compute @workgroup_size(${threads})
-fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+fn forwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invocation_index) t: u32) {
+  let group = vec3u(${queryTiles - 1}u - place.z, place.xy);
   let h = group.y;
   let warp = t / 32u;
   let lane = t % 32u;
@@ -119,20 +124,23 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   ${staging.fetchRows("start")}
   ${staging.put("0u")}
   workgroupBarrier();
-  for (var tile = start; tile < end; tile += TILE) {
+  var tile = start;
+  loop {
     ${staging.fetchRows("min(tile + TILE, last / TILE * TILE)")}
     let edge = tile + (TILE - 1u) > firstPosition || firstRow + TILE > rows
       || (window != 0u && firstPosition + (TILE - 1u) - tile >= window);
-    var best0 = vec4f(LOWEST);
-    var best1 = vec4f(LOWEST);
+    var best0 = LOWEST;
+    var best1 = LOWEST;
     ${times(
       groups,
       (g) => `{ ${scores(g)}${mask(g, "LOWEST")}
-    best0 = max(best0, s0);
-    best1 = max(best1, s1); }`,
+    best0 = max(best0, max4(s0));
+    best1 = max(best1, max4(s1)); }`,
     )}
-    top0 = max(top0, max(max(best0.x, best0.y), max(best0.z, best0.w)) - gamma * (f32(position0) - f32(tile)));
-    top1 = max(top1, max(max(best1.x, best1.y), max(best1.z, best1.w)) - gamma * (f32(position1) - f32(tile)));
+    top0 = max(top0, best0 - gamma * (f32(position0) - f32(tile)));
+    top1 = max(top1, best1 - gamma * (f32(position1) - f32(tile)));
+    tile += TILE;
+    if (tile >= end) { break; }
     buffer = ${keySize}u - buffer;
     ${staging.put("buffer")}
     workgroupBarrier();
@@ -140,16 +148,17 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
   rowParts[warp * TILE + lane] = top0;
   rowParts[warp * TILE + lane + 32u] = top1;
   ${staging.fetchRows("start")}
-  buffer = 0u;
-  ${staging.put("0u")}
+  buffer = ${keySize}u - buffer;
+  ${staging.put("buffer")}
   workgroupBarrier();
   ${times(warps, (w) => `top0 = max(top0, rowParts[${w * MATRIX_TILE}u + lane]); top1 = max(top1, rowParts[${w * MATRIX_TILE}u + lane + 32u]);`)}
 
-  var sum0 = vec4f(0.0);
-  var sum1 = vec4f(0.0);
+  var sum0 = 0.0;
+  var sum1 = 0.0;
   ${times(perHalf, (d) => `var acc${d} = subgroup_matrix_result<f32, 16, 16>();`)}
   let rowBlock = (warp % 4u) * 16u;
-  for (var tile = start; tile < end; tile += TILE) {
+  tile = start;
+  loop {
     ${times(
       loads,
       (i) => `var value${i} = vec4u(0u);
@@ -173,8 +182,8 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
       (i) => `{ ${scores(2 * c + i)}
     s0 = exp2(s0 - base0);
     s1 = exp2(s1 - base1);${mask(2 * c + i, "0.0")}
-    sum0 += s0;
-    sum1 += s1;
+    sum0 += sum4(s0);
+    sum1 += sum4(s1);
     ${
       i === 0
         ? "p0 = s0; p1 = s1;"
@@ -208,11 +217,14 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
       .join("\n")} }`,
       ),
     )}
+    tile += TILE;
+    if (tile >= end) { break; }
     workgroupBarrier();
   }
+  workgroupBarrier();
 
-  rowParts[warp * TILE + lane] = sum4(sum0);
-  rowParts[warp * TILE + lane + 32u] = sum4(sum1);
+  rowParts[warp * TILE + lane] = sum0;
+  rowParts[warp * TILE + lane + 32u] = sum1;
   ${perWarp((half) =>
     columns(half)
       .map(
@@ -245,6 +257,7 @@ fn forwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_
     code,
     entryPoint: "forwardMatrix",
     constants: {},
-    workgroups: [Math.ceil(p["rows"]! / MATRIX_TILE), p["nHeads"]!, p["batch"]!],
+    // Late queries see most keys: the longest walks first.
+    workgroups: [p["nHeads"]!, p["batch"]!, queryTiles],
   };
 }

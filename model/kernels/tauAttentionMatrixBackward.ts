@@ -3,10 +3,13 @@
  * them: dOut·Vᵀ and Pᵀ·dOut on matrix units, P and dS = P (dOut·v − dOut·out) in f32 from lse. Sums over queries
  * (dV, dB, dC) stay in the workgroup; sums over keys leave one partial per pair of tiles in `parts`, which the
  * queries' op adds up in a fixed order: every score is computed once, and nothing needs float atomics.
- * Σ dS sign(a − b) = 2 Σ dS s − Σ dS with s = saturate((a − b)·huge + ½): two fused steps per band, 0 at a = b.
+ * Σ dS sign(a − b) = 2 Σ dS s − Σ dS with s = saturate((a − b)·huge + ½): two steps per band, 0 at a = b.
+ * The walk leaves its loop before the loop's last barrier: drivers unroll a loop that ends in its condition (NVIDIA's
+ * eightfold: 220 KB of code with eight bands, which no instruction cache holds, and registers spilled).
  */
 import type { GpuKernel, Params, Stored } from "../graph.ts";
 import { backwardBindings, distancesAt, tilesOf } from "./tauAttentionParts.ts";
+import { sumsOverQueries } from "./tauAttentionMatrixSums.ts";
 import {
   eightLoader,
   eightStorer,
@@ -73,57 +76,45 @@ export function matrixKeysBackward(p: Params, stored: readonly Stored[]): GpuKer
       delta = s.y;
     }`;
   // A thread's 8 keys are quads warp and warp + 8; its queries are lane and lane + 32.
-  const pair = (g: number): string => `{
-      let at = warp + ${8 * g}u;
-      let salience = keys[at + ${m * KEY_STRIDE}u];
-      ${times(m, (k) => `let k${k} = keys[at + ${k * KEY_STRIDE}u];`)}
-      let j = vec4u(firstKey + 4u * at) + vec4u(0u, 1u, 2u, 3u);
-      ${times(
-        2,
-        (q) => `{
+  const lanes = ["x", "y", "z", "w"];
+  const pair = (q: number, g: number): string => `{
         var s = salience - base${q};
         ${times(m, (k) => `let d${k} = x${q}_${k} - k${k}; s -= abs(d${k});`)}
         s = exp2(s);
         if (edge) { s = select(vec4f(0.0), s, (vec4u(tile + lane + ${32 * q}u) - j) < vec4u(reach${q})); }
         p${q}_${g} = s;
         s *= bitcast<vec4f>(pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + at]) - delta${q};
-        sum${q} += s;
+        sum${q} += sum4(s);
         salience${g} += s;
-        ${times(m, (k) => `{ let w = s * saturate(fma(d${k}, vec4f(HUGE), vec4f(0.5))); row${q}_${k} += w; band${g}_${k} += w; }`)}
-      }`,
-      )}
+        ${times(
+          m,
+          (k) => `{ let w = saturate(fma(d${k}, vec4f(HUGE), vec4f(0.5)));
+        ${lanes.map((i) => `row${q}_${k} = fma(s.${i}, w.${i}, row${q}_${k});`).join(" ")}
+        band${g}_${k} = fma(s, w, band${g}_${k}); }`,
+        )}
+      }`;
+  const pairsOf = (g: number): string => `{
+      let at = warp + ${8 * g}u;
+      let salience = keys[at + ${m * KEY_STRIDE}u];
+      ${times(m, (k) => `let k${k} = keys[at + ${k * KEY_STRIDE}u];`)}
+      let j = vec4u(firstKey + 4u * at) + vec4u(0u, 1u, 2u, 3u);
+      ${times(2, (q) => pair(q, g))}
     }`;
-  // Two sums over queries at a time: each key quad's 32 lanes lie side by side.
-  const quantities = m + 1;
-  const round = (r: number): string => `
-  workgroupBarrier();
-  ${[2 * r, 2 * r + 1]
-    .filter((k) => k < quantities)
-    .map((k, i) =>
-      times(
-        2,
-        (g) =>
-          `pairs[(${16 * i + 8 * g}u + warp) * 33u + lane] = bitcast<vec4u>(${k === m ? `salience${g}` : `2.0 * band${g}_${k} - salience${g}`});`,
-      ),
-    )
-    .join("\n")}
-  workgroupBarrier();
-  if (t < ${2 * r + 1 < quantities ? 128 : 64}u) {
-    var sums = vec4f(0.0);
-    for (var l = 0u; l < 32u; l++) { sums += bitcast<vec4f>(pairs[t / 4u * 33u + l]); }
-    let sum = sums[t % 4u];
-    let key = firstKey + t % 64u;
-    if (key < rows) {
-      let at = (batchRow + key) * nHeads + h;
-      ${[2 * r, 2 * r + 1]
-        .filter((k) => k < quantities)
-        .map(
-          (k, i) =>
-            `if (t / 64u == ${i}u) { ${k === m ? "dC[at] = sum;" : `dB[at * bands + ${k}u] = sum;`} }`,
-        )
-        .join("\n")}
-    }
-  }`;
+  const stageQueries = `
+    ${times(
+      loads,
+      (i) =>
+        `${inside(i, chunks)}{ gradients[${u(i)} / ${eights}u * ${S}u + ${u(i)} % ${eights}u] = gradient${i}; }`,
+    )}
+    ${times(
+      scalarLoads,
+      (i) =>
+        `${inside(i, scalars)}{ queries[${u(i)} % bands * ${QUERY_STRIDE}u + ${u(i)} / bands] = scalar${i}; }`,
+    )}
+    if (t < TILE) {
+      queries[${m * QUERY_STRIDE}u + t] = normalizer;
+      queries[${(m + 1) * QUERY_STRIDE}u + t] = delta;
+    }`;
   const code = `${MATRIX_EXTENSIONS}${tilePrelude(p)}
 const HUGE = 1.0e30;
 const TILES = ${tilesOf(p)}u;
@@ -145,14 +136,16 @@ fn keyScalar(u: u32, tile: u32, last: u32, keyBase: u32, h: u32, gamma: f32) -> 
 var<workgroup> keys: array<vec4f, ${(m + 1) * KEY_STRIDE}>;
 var<workgroup> queries: array<f32, ${(m + 2) * QUERY_STRIDE}>;
 var<workgroup> values: array<vec4u, ${MATRIX_TILE * S}>;
-var<workgroup> gradients: array<vec4u, ${MATRIX_TILE * S}>;
+// dOut; in the end sums of four lanes.
+var<workgroup> gradients: array<vec4u, ${Math.max(MATRIX_TILE * S, THREADS)}>;
 // dOut·v [query][key] in f32; a thread puts its 8 weights where it read the first 4 of these, and its sums over
 // keys where it read the others. So column 8w + i of P is key 4w + i, from i = 4 on key 32 + 4w + i − 4.
 var<workgroup> pairs: array<vec4u, ${MATRIX_TILE * PAIR_STRIDE}>;
 ${wide > 1 ? `var<workgroup> moreSums: array<vec4f, ${MATRIX_TILE * WARPS}>;` : ""}
 
 @compute @workgroup_size(${THREADS})
-fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) t: u32) {
+fn keysBackwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invocation_index) t: u32) {
+  let group = place.zxy;
   let h = group.y;
   let warp = t / 32u;
   let lane = t % 32u;
@@ -186,21 +179,9 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
   var distance = 0.0;
   ${times(perHalf, (d) => `var acc${d} = subgroup_matrix_result<f32, 16, 16>();`)}
   let block = (warp % 4u) * 16u;
-  for (var tile = firstKey; tile < end; tile += TILE) {
-    ${times(
-      loads,
-      (i) =>
-        `${inside(i, chunks)}{ gradients[${u(i)} / ${eights}u * ${S}u + ${u(i)} % ${eights}u] = gradient${i}; }`,
-    )}
-    ${times(
-      scalarLoads,
-      (i) =>
-        `${inside(i, scalars)}{ queries[${u(i)} % bands * ${QUERY_STRIDE}u + ${u(i)} / bands] = scalar${i}; }`,
-    )}
-    if (t < TILE) {
-      queries[${m * QUERY_STRIDE}u + t] = normalizer;
-      queries[${(m + 1) * QUERY_STRIDE}u + t] = delta;
-    }
+  var tile = firstKey;
+  ${stageQueries}
+  loop {
     workgroupBarrier();
     {
       let next = min(tile + TILE, last / TILE * TILE);
@@ -231,21 +212,20 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
       (q) => `let reach${q} = select(0u, REACH, tile + lane + ${32 * q}u < rows);
     let base${q} = vec4f(queries[${m * QUERY_STRIDE + 32 * q}u + lane]);
     let delta${q} = vec4f(queries[${(m + 1) * QUERY_STRIDE + 32 * q}u + lane]);
-    var sum${q} = vec4f(0.0);
+    var sum${q} = 0.0;
     var p${q}_0: vec4f;
     var p${q}_1: vec4f;
-    ${times(m, (k) => `let x${q}_${k} = vec4f(queries[${k * QUERY_STRIDE + 32 * q}u + lane]); var row${q}_${k} = vec4f(0.0);`)}`,
+    ${times(m, (k) => `let x${q}_${k} = vec4f(queries[${k * QUERY_STRIDE + 32 * q}u + lane]); var row${q}_${k} = 0.0;`)}`,
     )}
-    ${times(2, pair)}
+    ${times(2, pairsOf)}
     ${times(
       2,
       (q) => `{
-      let rowSum = sum4(sum${q});
-      distance += rowSum * f32(tile + lane + ${32 * q}u - firstKey);
+      distance += sum${q} * f32(tile + lane + ${32 * q}u - firstKey);
       pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + warp] = packed(p${q}_0, p${q}_1);
       ${times(wide, (w) => {
         const four = Array.from({ length: 4 }, (_, i) =>
-          4 * w + i < m ? `2.0 * sum4(row${q}_${4 * w + i}) - rowSum` : "0.0",
+          4 * w + i < m ? `2.0 * row${q}_${4 * w + i} - sum${q}` : "0.0",
         );
         return w === 0
           ? `pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + warp + 8u] = bitcast<vec4u>(vec4f(${four.join(", ")}));`
@@ -270,7 +250,7 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
       }
       let first = t / TILE * 4u;
       let at = (((slot * ${p["batch"]!}u + group.z) * nHeads + h) * bands + first) * (TILES * TILE) + tile + q;
-      for (var k = 0u; k < 4u && first + k < bands; k++) { parts[at + k * (TILES * TILE)] = total[k]; }
+      ${times(4, (k) => `${m % 4 === 0 ? "" : `if (first + ${k}u < bands) `}{ parts[at + ${k}u * (TILES * TILE)] = total[${k}]; }`)}
     }
     // dV += Pᵀ dOut: 16 keys and half of the columns per warp.
     ${byHalf((own) =>
@@ -292,8 +272,12 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
       .join("\n")} }`,
           ),
     )}
+    tile += TILE;
+    if (tile >= end) { break; }
     workgroupBarrier();
+    ${stageQueries}
   }
+  workgroupBarrier();
 
   ${byHalf((own) =>
     own
@@ -316,28 +300,14 @@ fn keysBackwardMatrix(@builtin(workgroup_id) group: vec3u, @builtin(local_invoca
     }
   }`,
   )}
-  ${times(2, (g) => `distance -= dot(salience${g}, vec4f(vec4u(4u * warp + ${32 * g}u) + vec4u(0u, 1u, 2u, 3u)));`)}
-  ${times(Math.ceil(quantities / 2), round)}
-  workgroupBarrier();
-  pairs[t / 4u][t % 4u] = bitcast<u32>(distance);
-  workgroupBarrier();
-  if (t < 16u) {
-    var sum = vec4f(0.0);
-    for (var i = 0u; i < 4u; i++) { sum += bitcast<vec4f>(pairs[t + 16u * i]); }
-    pairs[128u + t / 4u][t % 4u] = bitcast<u32>(sum4(sum));
-  }
-  workgroupBarrier();
-  if (t == 0u) {
-    var sum = vec4f(0.0);
-    for (var i = 0u; i < 4u; i++) { sum += bitcast<vec4f>(pairs[128u + i]); }
-    parts[PARTS + (group.z * TILES + group.x) * nHeads + h] = sum4(sum);
-  }
+  ${sumsOverQueries(m)}
 }
 `;
   return {
     code,
     entryPoint: "keysBackwardMatrix",
     constants: {},
-    workgroups: [tilesOf(p), p["nHeads"]!, p["batch"]!],
+    // Early keys are seen by most queries: the longest walks first.
+    workgroups: [p["nHeads"]!, p["batch"]!, tilesOf(p)],
   };
 }

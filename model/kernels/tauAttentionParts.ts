@@ -3,7 +3,7 @@
  * their layout, and the kernel that adds them up in a fixed order.
  */
 import { gridFor, type GpuKernel, type Params, type Stored } from "../graph.ts";
-import { MATRIX_TILE, slotsOf, tilePrelude, wideType } from "./tauAttentionTiles.ts";
+import { MATRIX_TILE, slotsOf, tilePrelude, times, wideType } from "./tauAttentionTiles.ts";
 
 export const tilesOf = (p: Params): number => Math.ceil(p["rows"]! / MATRIX_TILE);
 
@@ -28,9 +28,12 @@ export const backwardBindings = (stored: readonly Stored[]): string => `
 /** What the keys' kernel left in `parts`: one thread per row and head adds up dA and hands on the distance sums. */
 export function matrixQueriesBackward(p: Params, stored: readonly Stored[]): GpuKernel {
   const n = p["batch"]! * p["rows"]! * p["nHeads"]!;
+  const m = p["bands"]!;
   const code = `${tilePrelude(p)}
 const TILES = ${tilesOf(p)}u;
 const PARTS = ${distancesAt(p)}u;
+const BAND = TILES * TILE;
+const SLOT = ${p["batch"]! * p["nHeads"]! * m}u * BAND;
 ${backwardBindings(stored)}
 @group(0) @binding(5) var<storage, read> parts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dA: array<f32>;
@@ -54,13 +57,14 @@ fn queriesBackwardMatrix(
   let row = i / nHeads % rows;
   let batch = i / nHeads / rows;
   let slots = min(${slotsOf(p)}u, row / TILE + 1u);
-  for (var k = 0u; k < bands; k++) {
-    var sum = 0.0;
-    for (var slot = 0u; slot < slots; slot++) {
-      sum += parts[(((slot * ${p["batch"]!}u + batch) * nHeads + h) * bands + k) * (TILES * TILE) + row];
-    }
-    dA[i * bands + k] = -sum;
+  // All bands of a slot are asked for at once.
+  let first = (batch * nHeads + h) * bands * BAND + row;
+  ${times(m, (k) => `var sum${k} = 0.0;`)}
+  for (var slot = 0u; slot < slots; slot++) {
+    let at = first + slot * SLOT;
+    ${times(m, (k) => `sum${k} += parts[at + ${k}u * BAND];`)}
   }
+  ${times(m, (k) => `dA[i * bands + ${k}u] = -sum${k};`)}
   var partial = 0.0;
   if (row % TILE == 0u) { partial = parts[PARTS + (batch * TILES + row / TILE) * nHeads + h]; }
   slopePartial[i] = partial;
