@@ -1,5 +1,12 @@
 /** The dispatches behind attentionScalars: constants, aliases and grids of its kernels. */
-import { gridFor, type GpuKernel, type OpSpec, type Params, type Stored } from "../graph.ts";
+import {
+  gridFor,
+  type GpuCaps,
+  type GpuKernel,
+  type OpSpec,
+  type Params,
+  type Stored,
+} from "../graph.ts";
 import * as twin from "../cpu/attentionScalars.ts";
 import { flatAliases } from "./halves.ts";
 import forwardCode from "./attentionScalars.wgsl";
@@ -21,18 +28,23 @@ const LANE_OF = {
   1: "fn laneOf(x: Wide, i: u32) -> f32 { return x; }\n",
   4: "fn laneOf(x: Wide, i: u32) -> f32 { return x[i % 4u]; }\n",
 } as const;
-/** name(row, column): a Wide of each(row, column) and its neighbours. The bound is not a constant, or compilers inline
- *  every copy. */
-const tailOf = (name: string, each: string, lanes: 1 | 4): string =>
-  `fn ${name}(row: u32, column: u32) -> Wide {
-  var tail = Wide();
-  for (var i = 0u; i < min(LANES, arrayLength(&dScalars)); i++) { tail${lanes === 1 ? "" : "[i]"} = ${each}(row, column + i); }
+/** name(row, column): a Wide of each(row, column) and its neighbours. Software GPUs get a loop whose bound is not a
+ *  constant, or they compile every copy. */
+function tailOf(name: string, each: string, lanes: 1 | 4, caps: GpuCaps): string {
+  const head = `fn ${name}(row: u32, column: u32) -> Wide {\n`;
+  if (lanes === 1) return `${head}  return ${each}(row, column);\n}\n`;
+  if (!caps.software)
+    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `${each}(row, column + ${i}u)`).join(", ")});\n}\n`;
+  return `${head}  var tail = Wide();
+  for (var i = 0u; i < min(LANES, arrayLength(&dScalars)); i++) { tail[i] = ${each}(row, column + i); }
   return tail;
 }
 `;
+}
 
 function kernel(
   p: Params,
+  caps: GpuCaps,
   stored: readonly Stored[],
   o: {
     code: string;
@@ -50,7 +62,7 @@ function kernel(
   const constants: Record<string, number> = o.side === undefined ? {} : { side: o.side };
   for (const name of CONSTANTS) constants[name] = p[name]!;
   return {
-    code: `${aliases.code}${LANE_OF[lanes]}${o.tails === 1 ? tailOf("dQueryTail", "dFreeAt", lanes) + tailOf("dKeyTail", "dKeyAt", lanes) : ""}const BAND = ${band / lanes}u;\n${o.code}`,
+    code: `${aliases.code}${LANE_OF[lanes]}${o.tails === 1 ? tailOf("dQueryTail", "dFreeAt", lanes, caps) + tailOf("dKeyTail", "dKeyAt", lanes, caps) : ""}const BAND = ${band / lanes}u;\n${o.code}`,
     entryPoint: o.entryPoint,
     constants,
     workgroups: gridFor(o.groups, 1),
@@ -65,8 +77,8 @@ export const attentionScalarsPrepareOp: OpSpec = {
   access: ["read", "read", "read", "read", "write", "write"],
   units: () => 1,
   cpu: (b, p) => twin.prepare(b, p),
-  gpu: (p) =>
-    kernel(p, [], {
+  gpu: (p, caps) =>
+    kernel(p, caps, [], {
       ...FORWARD,
       entryPoint: "prepare",
       groups: Math.ceil(Math.max(p["T"]! * p["E"]!, p["H"]! * p["m"]!) / THREADS),
@@ -79,8 +91,8 @@ export const attentionScalarsForwardOp: OpSpec = {
   units: (p) => p["rows"]!,
   cpu: twin.forward,
   halves: [0, 1],
-  gpu: (p, _caps, stored) =>
-    kernel(p, stored, { ...FORWARD, entryPoint: "forward", groups: 2 * p["chunks"]! }),
+  gpu: (p, caps, stored) =>
+    kernel(p, caps, stored, { ...FORWARD, entryPoint: "forward", groups: 2 * p["chunks"]! }),
 };
 
 /** Writes queries' half of the partial sums. */
@@ -90,8 +102,8 @@ export const attentionScalarsQueriesOp: OpSpec = {
   units: (p) => p["chunks"]!,
   cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 0 }, start, end),
   halves: [0, 3],
-  gpu: (p, _caps, stored) =>
-    kernel(p, stored, { ...BACKWARD, entryPoint: "queries", groups: p["chunks"]!, side: 0 }),
+  gpu: (p, caps, stored) =>
+    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "queries", groups: p["chunks"]!, side: 0 }),
 };
 
 /** Adds keys' half of the partial sums. */
@@ -101,8 +113,8 @@ export const attentionScalarsKeysOp: OpSpec = {
   units: (p) => p["chunks"]!,
   cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 1 }, start, end),
   halves: [0, 3],
-  gpu: (p, _caps, stored) =>
-    kernel(p, stored, { ...BACKWARD, entryPoint: "keys", groups: p["chunks"]!, side: 1 }),
+  gpu: (p, caps, stored) =>
+    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "keys", groups: p["chunks"]!, side: 1 }),
 };
 
 export const attentionScalarsReduceOp: OpSpec = {
@@ -113,8 +125,8 @@ export const attentionScalarsReduceOp: OpSpec = {
   ] as OpSpec["access"],
   units: () => 1,
   cpu: (b, p) => twin.reduce(b, p),
-  gpu: (p) =>
-    kernel(p, [], {
+  gpu: (p, caps) =>
+    kernel(p, caps, [], {
       ...BACKWARD,
       entryPoint: "reduce",
       groups: Math.ceil((p["T"]! * p["E"]! + p["H"]! * (p["m"]! + 1)) / REDUCED),

@@ -34,7 +34,7 @@ import { fitsRows, rowsKernel, SLICED } from "./matmulRows.ts";
 import { tileSource, tileThreads, type Tile, type Vectors } from "./matmulTile.ts";
 
 /** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
-export const tiles: readonly (Tile & { readonly rate: number })[] = [
+export const tiles: readonly (Tile & { readonly rate: number; readonly largeGpu?: 1 })[] = [
   { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 8, rate: 1 },
   { tileM: 128, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.85 },
   { tileM: 64, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.75 },
@@ -43,6 +43,8 @@ export const tiles: readonly (Tile & { readonly rate: number })[] = [
   { tileM: 32, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.4 },
   { tileM: 16, tileN: 64, tileK: 8, perM: 4, perN: 4, rate: 0.3 },
   { tileM: 16, tileN: 16, tileK: 8, perM: 4, perN: 4, rate: 0.1 },
+  // 128 sums in registers: only where there are enough of them, which GPUs with matrix units have.
+  { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 16, lanesM: 8, rate: 1.25, largeGpu: 1 },
 ];
 /** What the tile choice assumes of a large GPU: multiprocessors, and the invocations that keep one busy. */
 const MULTIPROCESSORS = 132;
@@ -54,13 +56,16 @@ const SHORTEST_CHUNK = 256;
 const MOST_PARTS = 64;
 
 /** The tile whose busiest multiprocessor is expected to finish first. */
-function pickTile(m: number, n: number, layers: number): Tile {
+function pickTile(m: number, n: number, layers: number, caps: GpuCaps): Tile {
   let best = tiles[0]!;
   let bestCost = Infinity;
   for (const t of tiles) {
+    if (t.largeGpu === 1 && !caps.subgroupMatrix) continue;
     const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
     const share = Math.ceil(groups / MULTIPROCESSORS);
-    const busy = Math.min(1, (share * tileThreads(t)) / BUSY_INVOCATIONS);
+    // Twice the sums per thread keep a multiprocessor busy with half the threads.
+    const threads = tileThreads(t) * (t.largeGpu === 1 ? 2 : 1);
+    const busy = Math.min(1, (share * threads) / BUSY_INVOCATIONS);
     const cost = (share * t.tileM * t.tileN) / (t.rate * busy);
     if (cost < bestCost) {
       best = t;
@@ -110,7 +115,7 @@ function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
       epilogue: epilogueOf(p),
       singlesA: !readable(stored[0]!, p["transposeA"] === 1 ? m : k),
       singlesB: !readable(stored[1]!, p["transposeB"] === 1 ? k : n),
-      singlesOut: n % 4 !== 0,
+      together: n % 8 === 0 ? 8 : n % 4 === 0 ? 4 : 1,
       wholeM: m % tile.tileM === 0,
       wholeN: n % tile.tileN === 0,
       wholeK: k % tile.tileK === 0 && (splits === 1 || chunk % tile.tileK === 0),
@@ -156,7 +161,7 @@ function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel 
     const workgroups = gridFor(m * n * batch, 32);
     return { code: scalars(fewCode), entryPoint: "few", constants, workgroups };
   }
-  const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits) : tiles[p["tile"]]!;
+  const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits, caps) : tiles[p["tile"]]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
     code: tileSource(tile, { ...output, a, b, vectors: vectors(p) }),

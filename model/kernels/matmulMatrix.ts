@@ -5,10 +5,17 @@
  * A workgroup computes tileM × tileN; each of its subgroups warpM × warpN as 16 × 16 matrices in registers. The next
  * slice of k is loaded to registers while the present one is multiplied out of workgroup memory, 16 bytes at a time;
  * rows there are padded by 16 bytes, which keeps the hardware's matrix loads free of bank conflicts. The result
- * leaves through workgroup memory, so that stores are wide and the epilogue sees rows and columns.
+ * leaves through workgroup memory, so that stores are wide and the epilogue sees rows and columns. A multiprocessor
+ * gives all its workgroups 48 KiB of workgroup memory together: a tile of more than half of that runs alone, at half the speed.
  */
 import type { Stored } from "../graph.ts";
-import { operandSource, outputSource, readsBefore, type MatmulOutput } from "./matmulOutput.ts";
+import {
+  leavesByEights,
+  operandSource,
+  outputSource,
+  readsBefore,
+  type MatmulOutput,
+} from "./matmulOutput.ts";
 
 export interface MatrixTile {
   readonly tileM: number;
@@ -20,10 +27,11 @@ export interface MatrixTile {
 }
 
 export interface MatrixForm extends MatmulOutput {
-  /** Operands whose rows do not start on 16 bytes are read one by one; so is an out of no whole quads written. */
+  /** Operands whose rows do not start on 16 bytes are read one by one. */
   readonly singlesA: boolean;
   readonly singlesB: boolean;
-  readonly singlesOut: boolean;
+  /** What n is a whole multiple of: so many entries of a row leave together. */
+  readonly together: 1 | 4 | 8;
   readonly transposeA: number;
   readonly transposeB: number;
   readonly a: Stored;
@@ -38,6 +46,8 @@ export const SUBGROUP = 32;
 const PAD = 8;
 /** Columns of the result that pass through workgroup memory at a time, at most. */
 const STAGE_COLUMNS = 64;
+/** So many stages ahead is asked for what the epilogue reads. */
+const EARLY_STAGES = 2;
 /** Neighbouring tiles along m that run together, so that they share b in the cache. */
 const GROUP = 8;
 
@@ -123,38 +133,45 @@ ${guard}  let x = ${s.name}[at / 4u];
 }`;
 }
 
-/** beforeIn and write: a quad of the result at (row, column), as the epilogue wants it. */
-function leaveByQuads(outside: string): string {
+/** beforeIn(…) and write(…) of `lanes` neighbours at (row, column), which lie in the stage from `slot` on. Of eight the
+ *  second four are read first where `turn` says so: a quarter of a subgroup then meets every bank once. */
+function leaveTogether(lanes: 4 | 8, outside: string): string {
   const guard = (value: string): string =>
     outside === "" ? "" : `  if (${outside}) { return ${value}; }\n`;
-  return `fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
-${guard("vec4f()")}  return beforeAt(outBase + row * size[0].z + column);
+  return `fn beforeIn(outBase: u32, row: u32, column: u32) -> Before {
+${guard("Before()")}  return beforeAt(outBase + row * size[0].z + column);
 }
-fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
-${guard("")}  finishFrom(outBase + row * size[0].z + column, bitcast<vec4f>(bits), before);
+fn write(slot: u32, turn: bool, outBase: u32, row: u32, column: u32, before: Before) {
+${guard("")}  let at = outBase + row * size[0].z + column;
+${
+  lanes === 4
+    ? "  finishFrom(at, bitcast<vec4f>(tile[slot]), before);"
+    : `  let x = bitcast<vec4f>(tile[slot + select(0u, 1u, turn)]);
+  let y = bitcast<vec4f>(tile[slot + select(1u, 0u, turn)]);
+  finishFrom(at, select(x, y, turn), select(y, x, turn), before);`
+}
 }`;
 }
 
 function leaveSingly(outside: string): string {
   const guard = outside === "" ? "false" : outside;
-  return `fn oneBefore(outBase: u32, row: u32, column: u32) -> f32 {
-  if (${guard}) { return 0.0; }
+  const four = (f: (i: number) => string): string => [0, 1, 2, 3].map(f).join("\n");
+  return `fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4<Before> {
+  var before: vec4<Before>;
+${four((i) => `  before[${i}] = oneBefore(outBase, row, column + ${i}u);`)}
+  return before;
+}
+fn oneBefore(outBase: u32, row: u32, column: u32) -> Before {
+  if (${guard}) { return Before(); }
   return beforeAt(outBase + row * size[0].z + column);
 }
-fn beforeIn(outBase: u32, row: u32, column: u32) -> vec4f {
-  return vec4f(oneBefore(outBase, row, column), oneBefore(outBase, row, column + 1u),
-               oneBefore(outBase, row, column + 2u), oneBefore(outBase, row, column + 3u));
-}
-fn writeOne(x: f32, outBase: u32, row: u32, column: u32, before: f32) {
+fn writeOne(x: f32, outBase: u32, row: u32, column: u32, before: Before) {
   if (${guard}) { return; }
   finishFrom(outBase + row * size[0].z + column, x, before);
 }
-fn write(bits: vec4u, outBase: u32, row: u32, column: u32, before: vec4f) {
-  let x = bitcast<vec4f>(bits);
-  writeOne(x.x, outBase, row, column, before.x);
-  writeOne(x.y, outBase, row, column + 1u, before.y);
-  writeOne(x.z, outBase, row, column + 2u, before.z);
-  writeOne(x.w, outBase, row, column + 3u, before.w);
+fn write(slot: u32, turn: bool, outBase: u32, row: u32, column: u32, before: vec4<Before>) {
+  let x = bitcast<vec4f>(tile[slot]);
+${four((i) => `  writeOne(x[${i}], outBase, row, column + ${i}u, before[${i}]);`)}
 }`;
 }
 
@@ -167,9 +184,9 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
   const blocksN = range(t.warpN / 16);
   const A = side("a", f.a, f.transposeA === 0, t, f);
   const B = side("b", f.b, f.transposeB === 1, t, f);
-  const perStage = Math.min(STAGE_COLUMNS, t.warpN);
-  // Row stride of the stage in 16-byte units.
-  const stageStride = perStage / 4 + 1;
+  const perStage = t.warpN % STAGE_COLUMNS === 0 ? STAGE_COLUMNS : t.warpN;
+  // Row stride of the stage in 16-byte units: rows of a matrix, 32 bytes at a time, then fall into different banks.
+  const stageStride = perStage / 4 + 2;
   const stageUnits = (threads / SUBGROUP) * 16 * stageStride;
   const units = Math.max(A.units + B.units, stageUnits);
 
@@ -180,19 +197,26 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
       const id = `${s.name}${i}`;
       const partial = (i + 1) * threads > s.rows * perRow;
       const piece = `(lane + ${i * threads}u)`;
-      return { s, id, piece, perRow, mine: partial ? `if (${piece} < ${s.rows * perRow}u) ` : "" };
+      return {
+        s,
+        id,
+        row: `${piece} / ${perRow}u`,
+        unit: `${piece} % ${perRow}u`,
+        mine: partial ? `if (${piece} < ${s.rows * perRow}u) ` : "",
+      };
     });
   });
-  // Where piece p of a side lies: `row` and `column` in the matrix in memory.
+  // Where piece p of a side lies: `Row` and `Column` in the matrix in memory at k = 0, and `At`, its element.
   const positions = pieces
-    .map(({ s, id, piece, perRow }) => {
+    .map(({ s, id, row, unit }) => {
       const along = s.name === "a" ? f.transposeA === 0 : f.transposeB === 1;
       const first = s.name === "a" ? "mFirst" : "nFirst";
-      const row = `${piece} / ${perRow}u`;
-      const column = `(${piece} % ${perRow}u) * 8u`;
+      const width = along ? "k" : s.name === "a" ? "m" : "n";
+      const column = `(${unit}) * 8u`;
       return `  let ${id}Row = ${row}${along ? ` + ${first}` : ""};
   let ${id}Column = ${column}${along ? "" : ` + ${first}`};
-  let ${id}Slot = ${s.name === "a" ? 0 : A.units}u + (${row}) * ${s.stride}u + ${piece} % ${perRow}u;
+  let ${id}At = ${s.name}Base + ${id}Row * ${width} + ${id}Column;
+  let ${id}Slot = ${s.name === "a" ? 0 : A.units}u + (${row}) * ${s.stride}u + ${unit};
   var ${id} = vec4u();`;
     })
     .join("\n");
@@ -200,14 +224,11 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
     pieces
       .map(({ s, id, mine }) => {
         const along = s.name === "a" ? f.transposeA === 0 : f.transposeB === 1;
-        const row = along ? `${id}Row` : `${id}Row + ${at}`;
-        const column = along ? `${id}Column + ${at}` : `${id}Column`;
         const across = s.name === "a" ? "m" : "n";
-        const width = along ? "k" : across;
-        const rowEnd = along ? across : "kEnd";
-        const columnEnd = along ? "kEnd" : across;
-        const base = `${s.name}Base`;
-        return `    ${mine}{ ${id} = read_${s.name}(${base} + (${row}) * ${width} + ${column}, ${row}, ${rowEnd}, ${column}, ${columnEnd}); }`;
+        const place = along
+          ? `${id}At + ${at}, ${id}Row, ${across}, ${id}Column + ${at}, kEnd`
+          : `${id}At + ${at} * ${across}, ${id}Row + ${at}, kEnd, ${id}Column, ${across}`;
+        return `    ${mine}{ ${id} = read_${s.name}(${place}); }`;
       })
       .join("\n");
   const store = pieces.map(({ id, mine }) => `    ${mine}{ tile[${id}Slot] = ${id}; }`).join("\n");
@@ -240,15 +261,28 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
     .flatMap((i) => blocksN.map((j) => `  var c${i}_${j} = Result();`))
     .join("\n");
 
-  const quads = perStage / 4;
-  // What the epilogue reads is asked for one stage ahead: a wait in every stage would cost more than the product.
+  const lanes = f.together === 8 && !leavesByEights(f) ? 4 : f.together;
+  const groups = perStage / Math.max(4, lanes);
+  // What the epilogue reads is asked for stages ahead, and for the first ones during the last multiplication, when
+  // nothing else is: a wait in every stage would cost more than the product.
   const early = readsBefore(f.epilogue);
-  const writes = range((16 * quads) / SUBGROUP);
+  const writes = range((16 * groups) / SUBGROUP);
   const stages = blocksM.flatMap((i) => range(t.warpN / perStage).map((part) => ({ i, part })));
-  const place = (s: { i: number; part: number }, w: number): string => {
-    const at = `(thread + ${w * SUBGROUP}u)`;
-    return `warpFirst + ${s.i * 16}u + ${at} / ${quads}u, columnFirst + ${s.part * perStage}u + ${at} % ${quads}u * 4u`;
-  };
+  const unit = (w: number): { row: string; column: string } => ({
+    row: `(thread + ${w * SUBGROUP}u) / ${groups}u`,
+    column: `(thread + ${w * SUBGROUP}u) % ${groups}u`,
+  });
+  const place = (s: { i: number; part: number }, w: number): string =>
+    `warpFirst + ${s.i * 16}u + ${unit(w).row}, columnFirst + ${s.part * perStage}u + ${unit(w).column} * ${Math.max(4, lanes)}u`;
+  const olds = early
+    ? stages.slice(0, EARLY_STAGES).flatMap((stage, n) => writes.map((w) => ({ stage, n, w })))
+    : [];
+  const oldVariables = olds
+    .map(({ n, w }) => `  var old${n}_${w} = ${lanes === 1 ? "vec4<Before>" : "Before"}();`)
+    .join("\n");
+  const oldLoads = olds
+    .map(({ stage, n, w }) => `      old${n}_${w} = beforeIn(outBase, ${place(stage, w)});`)
+    .join("\n");
   const ahead = (n: number): string =>
     early && n < stages.length
       ? writes
@@ -262,15 +296,14 @@ export function matrixSource(t: MatrixTile, f: MatrixForm): string {
           `  subgroupMatrixStore<row_major>(&tile, stage + ${j * 4}u, c${s.i}_${(s.part * perStage) / 16 + j}, ${stageStride}u);`,
       );
       const out = writes.map((w) => {
-        const at = `(thread + ${w * SUBGROUP}u)`;
-        const old = early ? `old${n}_${w}` : "vec4f()";
-        return `  write(tile[stage + ${at} / ${quads}u * ${stageStride}u + ${at} % ${quads}u], outBase, ${place(s, w)}, ${old});`;
+        const old = early ? `old${n}_${w}` : lanes === 1 ? "vec4<Before>()" : "Before()";
+        const slot = `stage + ${unit(w).row} * ${stageStride}u + ${unit(w).column} * ${Math.max(4, lanes) / 4}u`;
+        return `  write(${slot}, thread / 4u % 2u == 1u, outBase, ${place(s, w)}, ${old});`;
       });
       return [
-        n === 0 ? ahead(0) : "",
         "  workgroupBarrier();",
         ...matrices,
-        ahead(n + 1),
+        ahead(n + EARLY_STAGES),
         "  workgroupBarrier();",
         ...out,
       ].join("\n");
@@ -292,7 +325,7 @@ alias Result = subgroup_matrix_result<f32, 16, 16>;
 var<workgroup> tile: array<vec4u, ${units}>;
 ${reader(A, 0)}
 ${reader(B, 1)}
-${outputSource(f, f.singlesOut ? 1 : 4)}${f.singlesOut ? leaveSingly(outside) : leaveByQuads(outside)}
+${outputSource(f, lanes)}${lanes === 1 ? leaveSingly(outside) : leaveTogether(lanes, outside)}
 @compute @workgroup_size(${threads})
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -325,7 +358,11 @@ fn main(
   let thread = lane % ${SUBGROUP}u;
   let warpRow = warp % ${warpsM}u * ${t.warpM}u;
   let warpColumn = warp / ${warpsM}u * ${t.warpN}u;
+  let stage = warp * ${16 * stageStride}u;
+  let warpFirst = mFirst + warpRow;
+  let columnFirst = nFirst + warpColumn;
 ${positions}
+${oldVariables}
 ${accumulators}
   {
 ${load("kFirst")}
@@ -337,12 +374,9 @@ ${store}
     let next = kAt + ${t.tileK}u;
     if (next < kEnd) {
 ${load("next")}
-    }
+    }${olds.length === 0 ? "" : ` else {\n${oldLoads}\n    }`}
 ${multiply}
   }
-  let stage = warp * ${16 * stageStride}u;
-  let warpFirst = mFirst + warpRow;
-  let columnFirst = nFirst + warpColumn;
 ${leave}
 }
 `;

@@ -41,12 +41,22 @@ const BLEND = "override hiddenShare: f32;\noverride productShare: f32;\n";
 export const readsBefore = (epilogue: Epilogue): boolean =>
   epilogue !== "none" && epilogue !== "reluSquared";
 
-/** Declares `out` (and `hidden`); before(at): what the epilogue reads there; finishFrom(at, x, before) stores x at
- *  element `at`, a multiple of `lanes`; finish(at, x) does both. */
-export function outputSource(o: MatmulOutput, lanes: 1 | 4): string {
-  const real = lanes === 4 ? "vec4f" : "f32";
-  const type = element(o.out, lanes);
-  const i = lanes === 4 ? "at / 4u" : "at";
+/** What `before` is read from, if from anything. */
+const beforeOf = (o: MatmulOutput): Stored =>
+  o.epilogue === "accumulate" ? o.out : readsBefore(o.epilogue) ? o.hidden : "f32";
+
+/** Whether eight halves can leave at once: whatever the epilogue reads is held in halves too. */
+export const leavesByEights = (o: MatmulOutput): boolean =>
+  o.out === "f16" && (!readsBefore(o.epilogue) || beforeOf(o) === "f16");
+
+/** Declares `out` (and `hidden`) and `alias Before`, what the epilogue reads as it is held; beforeAt(at) reads it;
+ *  finishFrom(at, x, before) stores x at element `at`, a multiple of `lanes`, or with 8 lanes x and y, four each;
+ *  finish(at, x) does both. */
+export function outputSource(o: MatmulOutput, lanes: 1 | 4 | 8): string {
+  const real = lanes === 1 ? "f32" : "vec4f";
+  const type = lanes === 8 ? "vec4u" : element(o.out, lanes);
+  const held = lanes === 8 ? "vec4u" : element(beforeOf(o), lanes);
+  const i = lanes === 1 ? "at" : `at / ${lanes}u`;
   const value: Record<Epilogue, string> = {
     none: "x",
     accumulate: "before + x",
@@ -55,11 +65,22 @@ export function outputSource(o: MatmulOutput, lanes: 1 | 4): string {
     blend: `hiddenShare * before + productShare * x`,
   };
   const reads = o.epilogue === "reluSquaredBackward" || o.epilogue === "blend";
-  const before =
-    o.epilogue === "accumulate" ? `${real}(out[${i}])` : reads ? `hiddenAt(${i})` : `${real}()`;
-  return `${o.epilogue === "blend" ? BLEND : ""}${reads ? operandSource("hidden", 3, o.hidden, lanes) : ""}@group(0) @binding(2) var<storage, read_write> out: array<${type}>;
-fn beforeAt(at: u32) -> ${real} { return ${before}; }
-fn finishFrom(at: u32, x: ${real}, before: ${real}) { out[${i}] = ${type}(${value[o.epilogue]}); }
+  const before = o.epilogue === "accumulate" ? `out[${i}]` : reads ? `hidden[${i}]` : "Before()";
+  const hidden = `@group(0) @binding(3) var<storage, read> hidden: array<Before>;\n`;
+  const finish =
+    lanes === 8
+      ? `fn eight(x: vec4f, y: vec4f) -> vec4u {
+  return vec4u(pack2x16float(x.xy), pack2x16float(x.zw), pack2x16float(y.xy), pack2x16float(y.zw));
+}
+fn four(low: u32, high: u32) -> vec4f { return vec4f(unpack2x16float(low), unpack2x16float(high)); }
+fn finishFrom(at: u32, x: vec4f, y: vec4f, b: Before) { out[${i}] = eight(finished(x, four(b.x, b.y)), finished(y, four(b.z, b.w))); }
+`
+      : `fn finishFrom(at: u32, x: ${real}, b: Before) { out[${i}] = ${type}(finished(x, ${real}(b))); }
 fn finish(at: u32, x: ${real}) { finishFrom(at, x, beforeAt(at)); }
 `;
+  return `${o.epilogue === "blend" ? BLEND : ""}alias Before = ${held};
+${reads ? hidden : ""}@group(0) @binding(2) var<storage, read_write> out: array<${type}>;
+fn beforeAt(at: u32) -> Before { return ${before}; }
+fn finished(x: ${real}, before: ${real}) -> ${real} { return ${value[o.epilogue]}; }
+${finish}`;
 }

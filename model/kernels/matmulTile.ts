@@ -14,6 +14,9 @@ export interface Tile {
   /** Entries per thread; multiples of 4. */
   readonly perM: number;
   readonly perN: number;
+  /** Of 32 neighbouring threads so many lie along m, the rest along n, as close as can be: they read fewer places of
+   *  workgroup memory at a time. Steps of k are then written out. Without it neighbours lie along n. */
+  readonly lanesM?: number;
 }
 
 export interface TileForm extends MatmulOutput {
@@ -29,6 +32,9 @@ export interface Vectors {
   readonly b: 0 | 1;
   readonly out: 0 | 1;
 }
+
+/** Steps of k that are written out for tiles with lanesM. */
+const UNROLLED = 8;
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
@@ -79,18 +85,34 @@ export function tileSource(tile: Tile, form: TileForm): string {
   const threadsM = tileM / perM;
   const jobsA = (quadsM * tileK) / 4;
   const jobs = jobsA + (quadsN * tileK) / 4;
+  const rounds = Math.ceil(jobs / threads);
   invariant(
-    jobs <= threads,
+    rounds === 1 || jobs % threads === 0,
     `a ${tileM} × ${tileN} tile of depth ${tileK} has ${jobs} blocks to load and ${threads} threads`,
   );
   const blocksM = range(perM / 4);
   const blocksN = range(perN / 4);
   const rows = range(4);
 
-  const fetch = [
-    ...blocksM.map((i) => `      let a${i} = tileA[kk * ${quadsM}u + ${i * threadsM}u + ty];`),
-    ...blocksN.map((j) => `      let b${j} = tileB[kk * ${quadsN}u + ${j * threadsN}u + tx];`),
-  ].join("\n");
+  // A thread's quads along m and n: the first, and from one to the next.
+  const { lanesM } = tile;
+  const lanesN = lanesM === undefined ? 0 : 32 / lanesM;
+  const [stepM, stepN] = lanesM === undefined ? [threadsM, threadsN] : [lanesM, lanesN];
+  const quads =
+    lanesM === undefined
+      ? `  let rowQuad = lane / ${threadsN}u;
+  let columnQuad = lane % ${threadsN}u;`
+      : `  let rowQuad = lane / 32u / ${threadsN / lanesN}u * ${(lanesM * perM) / 4}u + lane % 32u / ${lanesN}u;
+  let columnQuad = lane / 32u % ${threadsN / lanesN}u * ${(lanesN * perN) / 4}u + lane % ${lanesN}u;`;
+  const fetch = (kk: string): string =>
+    [
+      ...blocksM.map(
+        (i) => `      let a${i} = tileA[${kk} * ${quadsM}u + ${i * stepM}u + rowQuad];`,
+      ),
+      ...blocksN.map(
+        (j) => `      let b${j} = tileB[${kk} * ${quadsN}u + ${j * stepN}u + columnQuad];`,
+      ),
+    ].join("\n");
   const multiply = blocksM
     .flatMap((i) =>
       rows.flatMap((r) =>
@@ -100,16 +122,39 @@ export function tileSource(tile: Tile, form: TileForm): string {
       ),
     )
     .join("\n");
+  const walk =
+    lanesM === undefined
+      ? `      for (var kk = 0u; kk < tileK; kk++) {\n${fetch("kk")}\n${multiply}\n      }`
+      : `      for (var kk = 0u; kk < tileK; kk += ${UNROLLED}u) {\n${range(UNROLLED)
+          .map((i) => `      {\n${fetch(`(kk + ${i}u)`)}\n${multiply}\n      }`)
+          .join("\n")}\n      }`;
+  const held = range(rounds);
+  const job = (i: number): string => (i === 0 ? "lane" : `lane + ${i * threads}u`);
+  const sideOf = (i: number): "A" | "B" | "" =>
+    (i + 1) * threads <= jobsA ? "A" : i * threads >= jobsA ? "B" : "";
+  // A thread whose block may be either side's would have to wait for it before it multiplies.
+  const loadOf = (i: number): string => {
+    const at = "kFirst + round * tileK, kEnd";
+    switch (sideOf(i)) {
+      case "A":
+        return `loadOfA(${job(i)}, aBase, mFirst, ${at})`;
+      case "B":
+        return `loadOfB(${job(i)}, bBase, nFirst, ${at})`;
+      default:
+        return `load(${job(i)}, aBase, bBase, mFirst, nFirst, ${at})`;
+    }
+  };
+  const mine = rounds === 1 ? `if (lane < ${jobs}u) ` : "";
   const accumulators = blocksM
     .flatMap((i) => rows.flatMap((r) => blocksN.map((j) => `  var c${i}_${r}_${j} = vec4f();`)))
     .join("\n");
   const put = blocksM
     .flatMap((i) =>
       rows.map((r) => {
-        const row = `mFirst + ${i * threadsM * 4}u + ty * 4u + ${r}u`;
+        const row = `mFirst + ${i * stepM * 4}u + rowQuad * 4u + ${r}u`;
         const columns = blocksN
           .map((j) => {
-            const column = `nFirst + ${j * threadsN * 4}u + tx * 4u`;
+            const column = `nFirst + ${j * stepN * 4}u + columnQuad * 4u`;
             return `put(outBase + (${row}) * n + ${column}, ${column}, c${i}_${r}_${j});`;
           })
           .join(" ");
@@ -126,31 +171,37 @@ ${reader("A", 0, form.a, form.vectors.a)}
 ${reader("B", 1, form.b, form.vectors.b)}
 ${writer(form)}
 
-fn load(job: u32, aBase: u32, bBase: u32, mFirst: u32, nFirst: u32, kAt: u32, kEnd: u32) -> Block {
-  if (job < ${jobsA}u) {
-    let at = jobAt(job, ${quadsM}u, 1u - transposeA);
-    return loadA(aBase, mFirst + at.x * 4u, kAt + at.y * 4u, kEnd);
-  }
+fn loadOfA(job: u32, aBase: u32, mFirst: u32, kAt: u32, kEnd: u32) -> Block {
+  let at = jobAt(job, ${quadsM}u, 1u - transposeA);
+  return loadA(aBase, mFirst + at.x * 4u, kAt + at.y * 4u, kEnd);
+}
+fn loadOfB(job: u32, bBase: u32, nFirst: u32, kAt: u32, kEnd: u32) -> Block {
   let at = jobAt(job - ${jobsA}u, ${quadsN}u, transposeB);
   return loadB(bBase, nFirst + at.x * 4u, kAt + at.y * 4u, kEnd);
 }
+fn load(job: u32, aBase: u32, bBase: u32, mFirst: u32, nFirst: u32, kAt: u32, kEnd: u32) -> Block {
+  if (job < ${jobsA}u) { return loadOfA(job, aBase, mFirst, kAt, kEnd); }
+  return loadOfB(job, bBase, nFirst, kAt, kEnd);
+}
 
-fn store(job: u32, x: Block) {
-  if (job < ${jobsA}u) {
-    let at = jobAt(job, ${quadsM}u, 1u - transposeA);
-    let to = at.y * 4u * ${quadsM}u + at.x;
-    tileA[to] = x.r0;
-    tileA[to + ${quadsM}u] = x.r1;
-    tileA[to + ${2 * quadsM}u] = x.r2;
-    tileA[to + ${3 * quadsM}u] = x.r3;
-    return;
-  }
+fn storeA(job: u32, x: Block) {
+  let at = jobAt(job, ${quadsM}u, 1u - transposeA);
+  let to = at.y * 4u * ${quadsM}u + at.x;
+  tileA[to] = x.r0;
+  tileA[to + ${quadsM}u] = x.r1;
+  tileA[to + ${2 * quadsM}u] = x.r2;
+  tileA[to + ${3 * quadsM}u] = x.r3;
+}
+fn storeB(job: u32, x: Block) {
   let at = jobAt(job - ${jobsA}u, ${quadsN}u, transposeB);
   let to = at.y * 4u * ${quadsN}u + at.x;
   tileB[to] = x.r0;
   tileB[to + ${quadsN}u] = x.r1;
   tileB[to + ${2 * quadsN}u] = x.r2;
   tileB[to + ${3 * quadsN}u] = x.r3;
+}
+fn store(job: u32, x: Block) {
+  if (job < ${jobsA}u) { storeA(job, x); } else { storeB(job, x); }
 }
 
 @compute @workgroup_size(${threads})
@@ -171,23 +222,18 @@ fn main(
   let outBase = z * m * n;
   let kFirst = (z / batch) * chunk;
   let kEnd = min(k, kFirst + chunk);
-  let tx = lane % ${threadsN}u;
-  let ty = lane / ${threadsN}u;
+${quads}
 ${accumulators}
   // Round r loads tile r into registers while tile r − 1 is multiplied out of workgroup memory. One loading site:
   // software GPUs take long to compile two.
   let rounds = (kEnd - kFirst + tileK - 1u) / tileK;
   for (var round = 0u; round <= rounds; round++) {
-    var held: Block;
-    if (lane < ${jobs}u) { held = load(lane, aBase, bBase, mFirst, nFirst, kFirst + round * tileK, kEnd); }
+${held.map((i) => `    var held${i}: Block;\n    ${mine}{ held${i} = ${loadOf(i)}; }`).join("\n")}
     if (round > 0u) {
-      for (var kk = 0u; kk < tileK; kk++) {
-${fetch}
-${multiply}
-      }
+${walk}
     }
     workgroupBarrier();
-    if (lane < ${jobs}u) { store(lane, held); }
+${held.map((i) => `    ${mine}{ store${sideOf(i)}(${job(i)}, held${i}); }`).join("\n")}
     workgroupBarrier();
   }
 ${put}

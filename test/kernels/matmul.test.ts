@@ -82,6 +82,7 @@ describe("matmul", () => {
     { tile: 5, m: 36, k: 50, n: 33, transposeA: 1 },
     { tile: 6, m: 33, k: 29, n: 35, transposeA: 1 },
     { tile: 7, m: 19, k: 26, n: 22, transposeA: 1, transposeB: 1, batch: 2 },
+    { tile: 8, m: 133, k: 37, n: 72, transposeB: 1 },
   ] as const)
     test(`tile ${s.tile} of the table matches the twin`, async () => {
       const batch = "batch" in s ? s.batch : 1;
