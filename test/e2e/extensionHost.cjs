@@ -9,6 +9,7 @@ const commands = [
   "narrowgauge.train",
   "narrowgauge.pauseTraining",
   "narrowgauge.resumeTraining",
+  "narrowgauge.restoreModel",
   "narrowgauge.query",
   "narrowgauge.showTraining",
   "narrowgauge.showLog",
