@@ -167,13 +167,14 @@ function qualityPanel(repository: string, what: "params" | "flop"): Panel {
   };
 }
 const repositories = [...new Set(quality.map((q) => q.repository))];
-writeFileSync(
-  join(media, "attentionKinds.svg"),
-  chart(
-    repositories.flatMap((r) => [qualityPanel(r, "params"), qualityPanel(r, "flop")]),
-    "Held-out bits per byte of attention kinds against parameters and against arithmetic",
-  ),
-);
+if (repositories.length > 0)
+  writeFileSync(
+    join(media, "attentionKinds.svg"),
+    chart(
+      repositories.flatMap((r) => [qualityPanel(r, "params"), qualityPanel(r, "flop")]),
+      "Held-out bits per byte of attention kinds against parameters and against arithmetic",
+    ),
+  );
 
 /** Numbers that a key leaves per head of 64. */
 const KEY_NUMBERS: Readonly<Record<string, number>> = {
