@@ -80,6 +80,12 @@ function matchers(got: unknown, wanted: boolean): Record<string, unknown> {
         `matching ${show(x).slice(0, 300)}`,
       ),
     toBeDefined: () => demand(got !== undefined, "defined"),
+    toBeUndefined: () => demand(got === undefined, "undefined"),
+    toMatch: (x: RegExp | string) =>
+      demand(
+        typeof x === "string" ? (got as string).includes(x) : x.test(got as string),
+        `matching ${String(x)}`,
+      ),
     toHaveLength: (n: number) => demand((got as { length: number }).length === n, `of length ${n}`),
     toContain: (x: unknown) => demand((got as unknown[]).includes(x), `holding ${show(x)}`),
     toThrow: (x?: RegExp | string) => {
