@@ -28,7 +28,7 @@ export interface ConsolidateOptions {
   readonly changed?: ReadonlySet<string>;
   readonly device: DeviceChoice;
   readonly seed: number;
-  /** Of the training rates; default a tenth. */
+  /** Of the training rates; default 0.3. */
   readonly rate?: number;
   /** With fewer new bytes than this, in files to learn from, nothing is done; default 0. */
   readonly worthBytes?: number;

@@ -56,7 +56,7 @@ const REPLAY_BYTES = { gpu: 200_000, cpu: 60_000 } as const;
 const PASSES = 2;
 const STEPS = { least: 4, most: 60 } as const;
 /** Of the training rates. */
-const RATE = 0.1;
+const RATE = 0.3;
 /** Few steps must reach the averages, which are what is used. */
 const EMA_DECAY = 0.9;
 /** What the model finds ordinary: so many other files, so much of each, less its beginning, which is always hard. */

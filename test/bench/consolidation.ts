@@ -4,7 +4,7 @@
  * held-out files, and on the lines of the changed files that were held back.
  *
  * node test/bench/run.mjs consolidation --workspace DIR --heldout DIR --model DIR
- *   [--bytes 500e3] [--preset nano] [--device cpu] [--seeds 3] [--rate 0.1]
+ *   [--bytes 500e3] [--preset nano] [--device cpu] [--seeds 3] [--rate 0.3]
  *
  * A finished model in --model is used again. Prints one line per seed and replay, as JSON, and then the means.
  */
@@ -32,7 +32,7 @@ const { values } = parseArgs({
     preset: { type: "string", default: "nano" },
     device: { type: "string", default: "cpu" },
     seeds: { type: "string", default: "3" },
-    rate: { type: "string", default: "0.1" },
+    rate: { type: "string", default: "0.3" },
   },
 });
 
