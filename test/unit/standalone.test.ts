@@ -1,8 +1,16 @@
 /** The small runner must know what the tests that it carries ask for: on the machine that runs them it is too late. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test, type Assertion } from "vitest";
+import { describe, expect, test } from "vitest";
 import { expect as standalone } from "../support/standalone.ts";
+
+interface Judged {
+  readonly not: Judged;
+  toMatch(x: RegExp | string): void;
+  toBeUndefined(): void;
+  toEqual(x: unknown): void;
+  toBeCloseTo(x: number, digits: number): void;
+}
 
 const folders = ["test/kernels", "test/network", "test/support"];
 const sources = folders.flatMap((folder) =>
@@ -31,8 +39,7 @@ describe("the runner without packages", () => {
         return "fails";
       }
     };
-    type Expect = (got: unknown) => Assertion;
-    for (const e of [expect, standalone as unknown as Expect]) {
+    for (const e of [expect, standalone] as unknown as ((got: unknown) => Judged)[]) {
       expect(judge(() => e("a b").toMatch(/b$/))).toBe("holds");
       expect(judge(() => e("a b").not.toMatch(/^b/))).toBe("holds");
       expect(judge(() => e("a b").toMatch("c"))).toBe("fails");
