@@ -6,14 +6,12 @@
 
 import { WORKSPACE_KINDS } from "./blendWeights.ts";
 import { contextTables, type ContextTable } from "./contextTable.ts";
-import { sortSuffixes } from "./suffixSort.ts";
+import { indexRows, NO_ROW, type RowTask } from "./rowIndex.ts";
 
 export const MAX_ORDER = 200;
 
 /** Ranges of more rows than this get a cached table of followers; smaller ones are scanned. */
 const TABLE_ROWS = 32;
-
-const NO_ROW = -1;
 
 /** Growable table of followers per large context. Entry lists are sorted by falling count. */
 class FollowerTables {
@@ -67,45 +65,15 @@ export class Segment {
   private readonly files: readonly Uint8Array[];
   private tablesOfContexts: readonly ContextTable[] | undefined;
 
-  constructor(files: readonly Uint8Array[]) {
-    let rows = 0;
-    for (const bytes of files) rows += bytes.length + 1;
-    this.rows = rows;
+  /** `join`: lets other threads help, see rowIndex.ts. */
+  constructor(files: readonly Uint8Array[], join?: (task: RowTask) => void) {
+    const { next, follow } = indexRows(files, join);
+    this.next = next;
+    this.follow = follow;
+    this.rows = next.length;
     this.files = files;
     this.fileCount = files.length;
-    // The files from back to front: a suffix of this is a context, nearest byte first. Bytes are 2..257 here, 1 is the
-    // end of a file (seen from the next position: the beginning of one), and the 0 that sorting needs comes last.
-    const reversed = new Uint16Array(rows + 1);
-    const head = new Uint32Array(257);
-    let at = rows;
-    for (const bytes of files) {
-      for (let i = 0; i < bytes.length; i++) {
-        const byte = bytes[i]!;
-        reversed[--at] = byte + 2;
-        head[byte + 1]!++;
-      }
-      reversed[--at] = 1;
-    }
-    head[0] = files.length;
-    for (let byte = 0; byte < 256; byte++) head[byte + 1]! += head[byte]!;
-    const sorted = new Int32Array(rows + 1);
-    sortSuffixes(reversed, sorted, 258);
-    this.next = new Uint8Array(rows);
-    // The sorted positions are not needed any more: their memory becomes `follow`, a row never after its source.
-    this.follow = sorted.subarray(0, rows);
-    let row = 0;
-    for (let i = 0; i <= rows; i++) {
-      const suffix = sorted[i]!;
-      if (suffix === 0) continue; // the position after all files
-      const symbol = reversed[suffix - 1]!;
-      if (symbol === 1) {
-        this.follow[row++] = NO_ROW;
-      } else {
-        this.next[row] = symbol - 2;
-        this.follow[row++] = head[symbol - 2]!++;
-      }
-    }
-    this.rootTable = this.makeTable(0, rows);
+    this.rootTable = this.makeRootTable();
     this.startTable = this.makeTable(0, files.length);
   }
 
@@ -119,9 +87,24 @@ export class Segment {
     return this.rows * 5 + this.tables.sizeBytes + hashed;
   }
 
+  /** Follower table of all rows: what follows a byte is as many rows as there are of it, in the order of bytes. */
+  private makeRootTable(): number {
+    tableCount.fill(0);
+    for (const bytes of this.files) for (let i = 0; i < bytes.length; i++) tableCount[bytes[i]!]!++;
+    let distinct = 0;
+    let row = this.fileCount;
+    for (let byte = 0; byte < 256; byte++) {
+      if (tableCount[byte] === 0) continue;
+      tableByte[distinct++] = byte;
+      tableLow[byte] = row;
+      row += tableCount[byte]!;
+    }
+    return this.addTable(distinct, row - this.fileCount);
+  }
+
   /** Follower table of the rows [low, high). */
   makeTable(low: number, high: number): number {
-    const { next, follow, tables } = this;
+    const { next, follow } = this;
     tableCount.fill(0);
     let distinct = 0;
     let total = 0;
@@ -131,10 +114,16 @@ export class Segment {
       const byte = next[row]!;
       if (tableCount[byte]!++ === 0) {
         tableByte[distinct++] = byte;
-        tableLow[byte] = to; // `follow` rises with the row for one byte: the first is the lowest
-      }
+        tableLow[byte] = to;
+      } else if (to < tableLow[byte]!) tableLow[byte] = to;
       total++;
     }
+    return this.addTable(distinct, total);
+  }
+
+  /** Of the `distinct` bytes in tableByte. */
+  private addTable(distinct: number, total: number): number {
+    const { tables } = this;
     const order = Array.from(tableByte.subarray(0, distinct)).sort(
       (a, b) => tableCount[b]! - tableCount[a]! || a - b,
     );
@@ -226,9 +215,9 @@ export class SegmentWalk {
         }
       } else {
         for (let row = readLow; row < readHigh; row++) {
-          if (next[row] === byte && follow[row] !== NO_ROW) {
-            if (count++ === 0) childLow = follow[row]!;
-          }
+          const to = follow[row]!;
+          if (next[row] === byte && to !== NO_ROW && (count++ === 0 || to < childLow))
+            childLow = to;
         }
       }
       if (count === 0) break;

@@ -2,6 +2,7 @@
  *  add up (the logarithmic method), so one changed file never rebuilds the index of all others. A file that is gone
  *  from a large segment is counted a second time, in a segment of sign −1; counts stay exact throughout. */
 
+import { rowHelpers } from "./rowThreads.ts";
 import { Segment, SegmentWalk } from "./segment.ts";
 
 /** A segment up to this size is rebuilt as soon as one of its files is gone. */
@@ -119,7 +120,10 @@ export class SegmentSet {
   }
 
   private makeMember(files: ReadonlyMap<string, Uint8Array>): void {
-    const member: Member = { segment: new Segment([...files.values()]), files, gone: new Set() };
+    let size = 0;
+    for (const bytes of files.values()) size += bytes.length;
+    const segment = new Segment([...files.values()], rowHelpers(size));
+    const member: Member = { segment, files, gone: new Set() };
     for (const path of files.keys()) this.home.set(path, member);
     this.members.push(member);
   }

@@ -1,5 +1,5 @@
 /**
- * The SIMD kernels of this thread, bound to the CPU device's memory. CPU ops ask `simdFor(view)`: where the
+ * The SIMD kernels of this thread, bound to the CPU device's memory. CPU ops ask `simdOf(views)`: where a
  * view lives in another memory (float64 checks, plain arrays), or where the runtime cannot validate the module,
  * they run their plain loops instead. Growing a shared memory makes a new buffer object over the same bytes, so
  * views are made through `memoryBuffer`, which remembers every one of them.
@@ -47,17 +47,12 @@ export function bindSimd(memory: WebAssembly.Memory, thread: number): void {
   memoryBuffer(memory);
 }
 
-/** The memory's current buffer; views over it are recognised by `simdFor`. */
+/** The memory's current buffer; views over it are recognised by `simdOf`. */
 export function memoryBuffer(memory: WebAssembly.Memory): ArrayBuffer {
   const buffer = memory.buffer;
   const kernels = byMemory.get(memory);
   if (kernels !== undefined) byBuffer.set(buffer, kernels);
   return buffer;
-}
-
-/** The kernels that can work on this view, if any. */
-export function simdFor(view: Buffer): SimdKernels | undefined {
-  return byBuffer.get(view.buffer);
 }
 
 /** The kernels that can work on all of these together, if any. */
