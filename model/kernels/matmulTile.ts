@@ -104,7 +104,7 @@ export function tileSource(tile: Tile, form: TileForm): string {
   let columnQuad = lane % ${threadsN}u;`
       : `  let rowQuad = lane / 32u / ${threadsN / lanesN}u * ${(lanesM * perM) / 4}u + lane % 32u / ${lanesN}u;
   let columnQuad = lane / 32u % ${threadsN / lanesN}u * ${(lanesN * perN) / 4}u + lane % ${lanesN}u;`;
-  const fetch = (kk: string): string =>
+  const fetchRow = (kk: string): string =>
     [
       ...blocksM.map(
         (i) => `      let a${i} = tileA[${kk} * ${quadsM}u + ${i * stepM}u + rowQuad];`,
@@ -124,9 +124,9 @@ export function tileSource(tile: Tile, form: TileForm): string {
     .join("\n");
   const walk =
     lanesM === undefined
-      ? `      for (var kk = 0u; kk < tileK; kk++) {\n${fetch("kk")}\n${multiply}\n      }`
+      ? `      for (var kk = 0u; kk < tileK; kk++) {\n${fetchRow("kk")}\n${multiply}\n      }`
       : `      for (var kk = 0u; kk < tileK; kk += ${UNROLLED}u) {\n${range(UNROLLED)
-          .map((i) => `      {\n${fetch(`(kk + ${i}u)`)}\n${multiply}\n      }`)
+          .map((i) => `      {\n${fetchRow(`(kk + ${i}u)`)}\n${multiply}\n      }`)
           .join("\n")}\n      }`;
   const held = range(rounds);
   const job = (i: number): string => (i === 0 ? "lane" : `lane + ${i * threads}u`);
