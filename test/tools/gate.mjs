@@ -15,7 +15,7 @@ const formatted = [
   "*.{json,md}",
   ".vscode",
   "!model/cpu/simd/assembly/**",
-  "!media/{streamMixing,birkhoffCoverage}.json",
+  "!media/{streamMixing,birkhoffCoverage,attentionKinds,memoryNetwork}.json",
 ];
 
 /** Path of a tool's program inside its package. */
