@@ -161,7 +161,7 @@ class TrainingRun {
       // Compiling and indexing are no training time: rates and the clock start here.
       clock.start();
       const stopped = await this.#loop(device, trainer, { sampler, dependencies });
-      this.#memory?.enough();
+      this.#memory?.networkEndsIn(0);
       return await this.#finish(device, reason, trainer, stopped);
     } finally {
       this.#memory?.stop();
@@ -286,6 +286,7 @@ class TrainingRun {
       if (performance.now() - lastReport > REPORT_SECONDS * 1000) {
         this.#loss = await watch.look(clock.step);
         lastReport = performance.now();
+        this.#memory?.networkEndsIn(clock.secondsLeft);
         if (curve.due) this.#heldoutBpb = await curve.measure();
         this.#report("training", device.name);
         appendMetrics(this.#o.out, {

@@ -60,16 +60,21 @@ export class TrainingClock {
     return Math.min(1, Math.max(byClock, byBytes));
   }
 
+  /** By how the run has gone so far; undefined in its first moments. */
+  get secondsLeft(): number | undefined {
+    const done = this.done();
+    return done > 0.002 ? (this.seconds * (1 - done)) / done : undefined;
+  }
+
   progress(): Omit<TrainProgress, "phase" | "loss" | "heldoutBpb" | "device"> {
     const { seconds } = this;
-    const done = this.done();
     return {
       step: this.step,
       steps: this.steps,
       bytes: this.bytes,
       totalBytes: this.target,
       seconds,
-      secondsLeft: done > 0.002 ? (seconds * (1 - done)) / done : 0,
+      secondsLeft: this.secondsLeft ?? 0,
       bytesPerSecond: seconds > 0 ? this.bytes / seconds : 0,
     };
   }

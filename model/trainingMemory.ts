@@ -9,6 +9,8 @@ const CALIBRATION_BYTES = 400_000;
 const CALIBRATION_LEAST_BYTES = 100_000;
 const CALIBRATION_MS = 20_000;
 const CALIBRATION_SHARE = 0.1;
+/** What the memory takes to read a held-out byte. */
+const SECONDS_PER_BYTE = 28e-6;
 
 export interface TrainingMemoryOptions {
   readonly files: readonly CorpusFile[];
@@ -30,9 +32,11 @@ export class TrainingMemory {
   error: Error | undefined;
   readonly #stop = new AbortController();
   readonly #enough = new AbortController();
+  readonly #readSeconds: number;
 
   constructor(o: TrainingMemoryOptions) {
     const started = performance.now();
+    this.#readSeconds = SECONDS_PER_BYTE * o.sample.reduce((sum, f) => sum + f.bytes.length, 0);
     this.built = buildMemory(
       {
         files: o.files,
@@ -65,9 +69,9 @@ export class TrainingMemory {
     );
   }
 
-  /** The network is done: no calibration beyond the least one. */
-  enough(): void {
-    this.#enough.abort();
+  /** No calibration beyond the least one, once the network will be done before the held-out files are read. */
+  networkEndsIn(seconds: number | undefined): void {
+    if (seconds !== undefined && seconds <= this.#readSeconds) this.#enough.abort();
   }
 
   /** Nobody wants it any more. */
