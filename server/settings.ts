@@ -69,12 +69,6 @@ export const SETTINGS = {
     description:
       "How long one training run may take, in minutes. With the model preset `auto` it takes three at most.",
   }),
-  "training.pauseWhileTyping": setting({
-    schema: z.boolean(),
-    default: true,
-    scope: "machine",
-    description: "When training runs on the CPU, pause it while you type. The status bar says so.",
-  }),
   "training.idleMinutes": setting({
     schema: z.number().min(0).max(1440),
     default: 5,

@@ -305,8 +305,6 @@ export class TrainScheduler {
   }
 
   private async stepAside(): Promise<void> {
-    const settings = await this.parts.settings();
-    if (!settings["training.pauseWhileTyping"] || !this.inHost) return;
     clearTimeout(this.typingTimer);
     this.typingTimer = setTimeout(() => {
       this.pausedByTyping = false;

@@ -82,7 +82,6 @@ describe.skipIf(!entry)("Narrowgauge in the editor", () => {
       folder: join(scratch, "editor"),
       settings: {
         "narrowgauge.training.budgetMinutes": trainingMinutes,
-        "narrowgauge.training.pauseWhileTyping": false,
         "narrowgauge.completion.deadlineMs": 5000,
         "narrowgauge.completion.minConfidence": 0,
         "narrowgauge.model.preset": "nano",

@@ -216,14 +216,11 @@ describe("pausing", () => {
     expect(states.at(-1)).toMatchObject({ kind: "training" });
   });
 
-  test.each<[string, Record<string, unknown>, string]>([
-    ["on a GPU", {}, "Some GPU"],
-    ["when it is switched off", { training: { pauseWhileTyping: false } }, "CPU, 2 threads"],
-  ])("for keys does not happen %s", async (_, settings, device) => {
-    const { host, scheduler, started } = schedule(settings);
+  test("for keys does not happen on a GPU", async () => {
+    const { host, scheduler, started } = schedule();
     await scheduler.start({ resume: false });
     await started();
-    scheduler.onProgress(point({ device }));
+    scheduler.onProgress(point({ device: "Some GPU" }));
     scheduler.typed();
     await sleep(30);
     expect(host.methods()).not.toContain("pause");
