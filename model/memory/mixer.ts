@@ -57,17 +57,18 @@ export class Mixer {
   }
 
   bucketOf(o: MixInput): number {
-    const memorySure = classOf(largest(o.memory), SURE_BOUNDS);
-    const networkSure = classOf(largest(o.network), SURE_BOUNDS);
-    return (classOf(o.matchLength, MATCH_BOUNDS) * SURES + memorySure) * SURES + networkSure;
+    return lookAt(o).bucket;
   }
 
-  /** Writes 256 probabilities that sum to 1 into `out`, which may be `memory`. */
-  mix(o: MixInput, out: Float64Array): void {
-    const lambda = this.lambda[this.bucketOf(o)]!;
-    const scale = (1 - lambda) / checkedSum(o.network);
+  /** Writes 256 probabilities that sum to 1 into `out`, which may be `memory`; returns what it saw of both sides. */
+  mix(o: MixInput, out: Float64Array): SideBySide {
+    const { memory, network } = o;
+    const seen = lookAt(o);
+    const lambda = this.lambda[seen.bucket]!;
+    const scale = (1 - lambda) / checkedSum(seen.networkSum);
     for (let byte = 0; byte < 256; byte++)
-      out[byte] = lambda * o.memory[byte]! + scale * o.network[byte]!;
+      out[byte] = lambda * memory[byte]! + scale * network[byte]!;
+    return seen;
   }
 
   /** Maximizes the likelihood of the samples by expectation maximization; buckets with few samples stay near the λ
@@ -184,16 +185,42 @@ function classOf(value: number, bounds: readonly number[]): number {
   return at;
 }
 
-function largest(probabilities: Float32Array | Float64Array): number {
-  let best = 0;
-  for (let byte = 0; byte < 256; byte++)
-    if (probabilities[byte]! > best) best = probabilities[byte]!;
-  return best;
+/** What one pass over both distributions tells. */
+export interface SideBySide {
+  /** The situation, one of MIX_BUCKETS. */
+  readonly bucket: number;
+  /** The first of each side's most probable bytes. */
+  readonly memoryChoice: number;
+  readonly networkChoice: number;
+  readonly networkSum: number;
 }
 
-function checkedSum(network: Float32Array | Float64Array): number {
-  let sum = 0;
-  for (let byte = 0; byte < 256; byte++) sum += network[byte]!;
+function lookAt({ memory, network, matchLength }: MixInput): SideBySide {
+  let memoryChoice = 0;
+  let networkChoice = 0;
+  let memoryMost = memory[0]!;
+  let networkMost = network[0]!;
+  let networkSum = networkMost;
+  for (let byte = 1; byte < 256; byte++) {
+    const ofMemory = memory[byte]!;
+    const ofNetwork = network[byte]!;
+    networkSum += ofNetwork;
+    if (ofMemory > memoryMost) {
+      memoryMost = ofMemory;
+      memoryChoice = byte;
+    }
+    if (ofNetwork > networkMost) {
+      networkMost = ofNetwork;
+      networkChoice = byte;
+    }
+  }
+  const memorySure = classOf(memoryMost, SURE_BOUNDS);
+  const networkSure = classOf(networkMost, SURE_BOUNDS);
+  const bucket = (classOf(matchLength, MATCH_BOUNDS) * SURES + memorySure) * SURES + networkSure;
+  return { bucket, memoryChoice, networkChoice, networkSum };
+}
+
+function checkedSum(sum: number): number {
   if (!(sum > 0 && sum < Infinity)) {
     throw new ShapeError(
       "NG_MIX_INPUT",

@@ -75,7 +75,7 @@ export class RankedMixer {
   fittedOn = 0;
   private readonly even = new Float64Array(256);
   private readonly candidate = new Uint8Array(CANDIDATES);
-  private readonly isAsked = new Uint8Array(256);
+  private readonly answer = new Float64Array(CANDIDATES);
   private asked = 0;
   private readonly input = new Float64Array(CANDIDATES * INPUTS);
   private readonly row = new Int32Array(CANDIDATES * SETS);
@@ -104,20 +104,13 @@ export class RankedMixer {
 
   /** Writes 256 probabilities that sum to 1 into `out`, which must not be `memory` or `network`. */
   mix(o: MixInput, out: Float64Array): void {
-    const { even, candidate, input, situation, isAsked } = this;
-    this.linear.mix(o, even);
+    const { even, candidate, answer, input, situation } = this;
+    const { bucket, memoryChoice, networkChoice, networkSum } = this.linear.mix(o, even);
     const candidates = this.rank();
-    let memoryChoice = 0;
-    let networkChoice = 0;
-    let networkLeft = 0;
-    for (let byte = 0; byte < 256; byte++) {
-      if (o.memory[byte]! > o.memory[memoryChoice]!) memoryChoice = byte;
-      if (o.network[byte]! > o.network[networkChoice]!) networkChoice = byte;
-      networkLeft += o.network[byte]!;
-    }
+    let networkLeft = networkSum;
     let match = 0;
     while (match < LONGER_MATCH.length && o.matchLength >= LONGER_MATCH[match]!) match++;
-    const sure = this.linear.bucketOf(o) % SURES;
+    const sure = bucket % SURES;
     const lastClass = byteClass[o.last]!;
     situation[0] = match;
     situation[1] = SET_STARTS[1]! + sure;
@@ -139,19 +132,19 @@ export class RankedMixer {
       situation[4] = SET_STARTS[4]! + match * LEANINGS + leaning;
       const table = (lastClass * REFINE_RANKS + Math.min(rank, REFINE_RANKS - 1)) * CHOOSERS;
       const yes = this.refined(rank, this.mixSets(rank), table + chooser);
-      out[byte] = mass * yes;
-      isAsked[byte] = 1;
+      answer[rank] = mass * yes;
       mass *= 1 - yes;
       memoryLeft -= o.memory[byte]!;
       networkLeft -= o.network[byte]!;
       evenLeft -= even[byte]!;
     }
     this.asked = rank;
+    for (let i = 0; i < rank; i++) even[candidate[i]!] = 0;
     let rest = 0;
-    for (let byte = 0; byte < 256; byte++) if (isAsked[byte] === 0) rest += even[byte]!;
+    for (let byte = 0; byte < 256; byte++) rest += even[byte]!;
     const scale = mass / rest;
-    for (let byte = 0; byte < 256; byte++) if (isAsked[byte] === 0) out[byte] = even[byte]! * scale;
-    for (let i = 0; i < rank; i++) isAsked[candidate[i]!] = 0;
+    for (let byte = 0; byte < 256; byte++) out[byte] = even[byte]! * scale;
+    for (let i = 0; i < rank; i++) out[candidate[i]!] = answer[i]!;
   }
 
   /** Mean of the sets' logits. */
@@ -244,9 +237,11 @@ export class RankedMixer {
   private rank(): number {
     const { even, candidate } = this;
     let candidates = 0;
+    // Of as many candidates as there may be, the last one.
+    let floor = CANDIDATE_FLOOR;
     for (let byte = 0; byte < 256; byte++) {
       const probability = even[byte]!;
-      if (probability < CANDIDATE_FLOOR) continue;
+      if (probability < floor) continue;
       let at: number;
       if (candidates < CANDIDATES) at = candidates++;
       else if (probability > even[candidate[CANDIDATES - 1]!]!) at = CANDIDATES - 1;
@@ -256,6 +251,7 @@ export class RankedMixer {
         at--;
       }
       candidate[at] = byte;
+      if (candidates === CANDIDATES) floor = even[candidate[CANDIDATES - 1]!]!;
     }
     return candidates;
   }
