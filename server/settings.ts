@@ -104,7 +104,7 @@ export const SETTINGS = {
   }),
   "corpus.maxFileKiB": setting({
     schema: z.int().min(1).max(16384),
-    default: 256,
+    default: 1024,
     scope: "resource",
     description: "Files larger than this, in KiB, are left out.",
   }),

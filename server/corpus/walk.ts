@@ -13,7 +13,7 @@ import { judgeBytes, judgeFolder, judgeName, judgeText, REPOSITORY_FOLDERS } fro
 import { IgnoreRules } from "./ignoreRules.ts";
 import { secretByContent, secretByName } from "./secrets.ts";
 
-export const DEFAULT_MAX_FILE_KIB = 256;
+export const DEFAULT_MAX_FILE_KIB = 1024;
 /** Beyond it, indices in memory would no longer fit beside an editor. */
 export const DEFAULT_MAX_TOTAL_MIB = 64;
 

@@ -229,8 +229,7 @@ function startServer(
   return undefined;
 }
 
-/** Asks one source about files until its time is over. Returns what went wrong, for people. */
-async function askFiles(o: {
+interface AskFiles {
   readonly source: FactSource;
   readonly files: readonly SourceFile[];
   readonly until: number;
@@ -241,12 +240,24 @@ async function askFiles(o: {
   readonly answers: Answers;
   readonly logger: Logger;
   readonly step: (file: SourceFile) => void;
-}): Promise<string[]> {
-  const { source, files, until, signal } = o;
+}
+
+/** Asks one source about files until its time is over. Returns what went wrong, for people. */
+async function askFiles(o: AskFiles): Promise<string[]> {
   // Whoever stops the work does not wait for a request that is under way.
+  const over = new AbortController();
   const stopped = new Promise<undefined>((resolve) => {
-    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+    o.signal.addEventListener("abort", () => resolve(undefined), { signal: over.signal });
   });
+  try {
+    return await askInTurn(o, stopped);
+  } finally {
+    over.abort();
+  }
+}
+
+async function askInTurn(o: AskFiles, stopped: Promise<undefined>): Promise<string[]> {
+  const { source, files, until, signal } = o;
   const start = performance.now();
   let hasAnswered = false;
   let prepared = 0;

@@ -172,7 +172,7 @@ describe("the walk", () => {
       {
         path: "big.csv",
         reason: "tooLarge",
-        detail: "51,200 KiB, the limit is 256 KiB",
+        detail: "51,200 KiB, the limit is 1,024 KiB",
         bytes: 50 * 2 ** 20,
       },
     ]);
