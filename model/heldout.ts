@@ -10,8 +10,9 @@ import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer, Recorded } from "./fitMixer.ts";
 import { crossFit } from "./fitThreads.ts";
 import { invariant } from "./errors.ts";
+import type { Logger } from "./logger.ts";
 import type { MemoryRecord } from "./memory/record.ts";
-import type { Predictor } from "./model.ts";
+import type { Predictor, Score } from "./model.ts";
 
 export const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
 /** No file fills the sample alone. */
@@ -87,37 +88,60 @@ export function sampleOf(files: readonly CorpusFile[], bytes: number): CorpusFil
 }
 
 export interface EvaluateOptions {
-  /** The files of the sample, and what the memory says of each. */
+  /** The files of the sample, and what the memory says of each; the network reads them before that has to be known. */
   readonly files: readonly CorpusFile[];
-  readonly recalled: readonly MemoryRecord[];
+  readonly recalled: Promise<readonly MemoryRecord[]>;
   readonly lexicon: FactLexicon;
+  readonly logger?: Logger;
 }
 
 export async function evaluateHeldout(
   predictor: Predictor,
-  { files, recalled, lexicon }: EvaluateOptions,
+  { files, recalled, lexicon, logger }: EvaluateOptions,
 ): Promise<
   HeldoutScores & { readonly mixer: AnyMixer; readonly candidates: CandidateWeights | undefined }
 > {
-  invariant(files.length === recalled.length, "the memory recorded other files");
-  const records: Recorded[] = [];
-  const network: Float32Array[] = [];
-  for (const [i, f] of files.entries()) {
-    const s = await predictor.score({ ...f, memory: "off", network: "on", record: 1 });
-    records.push({ ...recalled[i]!, bytes: f.bytes, network: s.distributions! });
-    network.push(s.bitsNetwork);
-  }
+  // It is waited for only when the network is done.
+  recalled.catch(() => undefined);
+  const lap = laps();
+  const read: Score[] = [];
+  for (const f of files)
+    read.push(await predictor.score({ ...f, memory: "off", network: "on", record: 1 }));
+  const network = read.map((s) => s.bitsNetwork);
+  const ofNetwork = lap();
+  const memory = await recalled;
+  invariant(files.length === memory.length, "the memory recorded other files");
+  const records = files.map(({ bytes }, i): Recorded => ({
+    ...memory[i]!,
+    bytes,
+    network: read[i]!.distributions!,
+  }));
+  const waited = lap();
   const { mixer, scored } = await crossFit(records);
+  const ofMixtures = lap();
   const candidates = fitCandidates({
     lexicon,
     files: files.map((f, i) => ({ path: f.path, bytes: f.bytes, mixed: scored[i]!.mixed })),
   });
+  logger?.info(
+    `held-out files: read by the network in ${ofNetwork} s, by the memory ${waited} s later; mixtures fitted in ${ofMixtures} s, names in ${lap()} s`,
+  );
   return {
     bpb: meanBits(scored.map((s) => s.bits)),
     network: meanBits(network),
     memory: meanBits(records.map(memoryBits)),
     mixer,
     candidates,
+  };
+}
+
+/** Seconds since the last call. */
+function laps(): () => string {
+  let from = performance.now();
+  return () => {
+    const passed = performance.now() - from;
+    from += passed;
+    return (passed / 1000).toFixed(1);
   };
 }
 

@@ -264,7 +264,8 @@ class TrainingRun {
       sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]),
     );
     const clock = this.#clock;
-    const watch = new LossWatch(trainer, clock.step);
+    const first = clock.step;
+    const watch = new LossWatch(trainer, first);
     let lastReport = 0;
     let lastSave = performance.now();
     while (clock.done() < 1) {
@@ -283,10 +284,11 @@ class TrainingRun {
       await trainer.step({ step: clock.step, factor, windows });
       clock.step++;
       clock.bytes += batch * this.#config.context;
+      if (clock.step === first + 1) clock.warmedUp();
+      this.#memory?.networkEndsIn(clock.secondsLeft);
       if (performance.now() - lastReport > REPORT_SECONDS * 1000) {
         this.#loss = await watch.look(clock.step);
         lastReport = performance.now();
-        this.#memory?.networkEndsIn(clock.secondsLeft);
         if (curve.due) this.#heldoutBpb = await curve.measure();
         this.#report("training", device.name);
         appendMetrics(this.#o.out, {
@@ -395,8 +397,9 @@ class TrainingRun {
       this.#predictor(device, trainer),
       {
         files: this.#sample,
-        recalled: (await this.#memory!.built).records,
+        recalled: this.#memory!.built.then((built) => built.records),
         lexicon: this.#lexicon,
+        logger: this.#logger,
       },
     );
     this.#mixer = mixer;

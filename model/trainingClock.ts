@@ -16,6 +16,7 @@ export class TrainingClock {
   readonly #secondsBefore: number = 0;
   #started = performance.now();
   #pausedMs = 0;
+  #slow = { seconds: 0, done: 0 };
 
   constructor(o: Pick<TrainOptions, "minutes" | "bytes">, before: Manifest | undefined) {
     const asked = o.minutes === undefined || o.bytes !== undefined ? undefined : o.minutes * 60;
@@ -60,10 +61,17 @@ export class TrainingClock {
     return Math.min(1, Math.max(byClock, byBytes));
   }
 
-  /** By how the run has gone so far; undefined in its first moments. */
+  /** What was done up to now says nothing of the pace: the first step of a process is slow. */
+  warmedUp(): void {
+    this.#slow = { seconds: this.seconds, done: this.done() };
+  }
+
+  /** By how the run has gone since it was warm; undefined in its first moments. */
   get secondsLeft(): number | undefined {
     const done = this.done();
-    return done > 0.002 ? (this.seconds * (1 - done)) / done : undefined;
+    const since = done - this.#slow.done;
+    if (since <= 0.002) return done < 1 ? undefined : 0;
+    return ((this.seconds - this.#slow.seconds) * (1 - done)) / since;
   }
 
   progress(): Omit<TrainProgress, "phase" | "loss" | "heldoutBpb" | "device"> {

@@ -102,7 +102,7 @@ async function runIndexTask(
   if (trained === undefined) return undefined;
   const { trainer, config, steps, seconds } = trained;
   const predictor = new Predictor({ ...parts, config, params: trainer.optimizer.ema });
-  const recalled = files.map((f) => recordMemory(memory, f));
+  const recalled = Promise.resolve(files.map((f) => recordMemory(memory, f)));
   const scores = await evaluateHeldout(predictor, { files, recalled, lexicon });
   await predictor.dispose();
   trainer.dispose();

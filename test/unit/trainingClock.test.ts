@@ -20,6 +20,19 @@ describe("the clock of a training", () => {
     expect(clock.progress().secondsLeft).toBe(0);
   });
 
+  test("leaves a slow first step out of the pace", () => {
+    const clock = new TrainingClock({ bytes: 4000 }, undefined);
+    clock.target = 4000;
+    clock.start();
+    vi.advanceTimersByTime(30_000);
+    clock.bytes = 1000;
+    clock.warmedUp();
+    expect(clock.secondsLeft).toBeUndefined();
+    vi.advanceTimersByTime(1000);
+    clock.bytes = 2000;
+    expect(clock.secondsLeft).toBeCloseTo(2);
+  });
+
   test("tells by minutes what is left", () => {
     const clock = new TrainingClock({ minutes: 1 }, undefined);
     clock.start();
