@@ -106,19 +106,15 @@ export function forward(buffers: readonly Buffer[], p: Params, start: number, en
   }
 }
 
-/** Units are chunks of rows; side 1 (keys) has the salience as well. */
+/** Units are chunks of rows, queries' before keys'; keys have the salience as well. */
 export function backward(buffers: readonly Buffer[], p: Params, start: number, end: number): void {
-  const [x, prepared, dScalars, dX, partial, dC] = buffers as [
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats,
-    Floats | undefined,
+  const [queries, keys, prepared, dA, dB, dC, dQueries, dKeys, partial] = buffers as [
+    ...[Floats, Floats, Floats, Floats, Floats, Floats],
+    ...[Floats, Floats, Floats],
   ];
   const s = sizes(p);
   const { T, H, m, E, S, tau, cap } = s;
-  const W = p["side"] === 0 ? p["widthQ"]! : p["widthK"]!;
+  const chunks = p["chunks"]!;
   const F = S - T * m;
   const gains = T * E;
   const bandWidth = E / m;
@@ -126,7 +122,13 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
   const e = new Float64Array(m);
   const dE = new Float64Array(m);
   const sums = new Float64Array(width);
-  for (let chunk = start; chunk < end; chunk++) {
+  for (let unit = start; unit < end; unit++) {
+    const isKey = unit >= chunks;
+    const chunk = unit % chunks;
+    const x = isKey ? keys : queries;
+    const dX = isKey ? dKeys : dQueries;
+    const dScalars = isKey ? dB : dA;
+    const W = isKey ? p["widthK"]! : p["widthQ"]!;
     sums.fill(0);
     const last = Math.min(p["rows"]!, (chunk + 1) * p["chunk"]!);
     for (let row = chunk * p["chunk"]!; row < last; row++) {
@@ -158,13 +160,13 @@ export function backward(buffers: readonly Buffer[], p: Params, start: number, e
         dX[free + j] = d * prepared[at]!;
       }
       dX.fill(0, free + F, (row + 1) * W);
-      if (p["side"] === 0) continue;
+      if (!isKey) continue;
       for (let h = 0; h < H; h++) {
         const t = Math.tanh(x[free + F + h]! / cap);
-        dX[free + F + h] = dC![row * H + h]! * (1 - t * t);
+        dX[free + F + h] = dC[row * H + h]! * (1 - t * t);
       }
     }
-    partial.set(sums, (p["side"]! * p["chunks"]! + chunk) * width);
+    partial.set(sums, unit * width);
   }
 }
 

@@ -6,10 +6,9 @@
 import { expectSize, type Graph, type Params, type Tensor } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import {
+  attentionScalarsBackwardOp,
   attentionScalarsForwardOp,
-  attentionScalarsKeysOp,
   attentionScalarsPrepareOp,
-  attentionScalarsQueriesOp,
   attentionScalarsReduceOp,
   PASSES,
   STRIDE,
@@ -161,8 +160,11 @@ export function attentionScalarsBackward(
   expectSize(op, "dC", o.dC, o.rows * p["H"]!);
   expectSize(op, "dSlope", o.dSlope, p["H"]!);
   const partial = g.temp("scalar partials", [2, p["chunks"]!, preparedSize(o)]);
-  g.add(attentionScalarsQueriesOp, [x.queries, o.prepared, o.dA, dx.queries, partial], p);
-  g.add(attentionScalarsKeysOp, [x.keys, o.prepared, o.dB, dx.keys, partial, o.dC], p);
+  g.add(
+    attentionScalarsBackwardOp,
+    [x.queries, x.keys, o.prepared, o.dA, o.dB, o.dC, dx.queries, dx.keys, partial],
+    p,
+  );
   const unwanted = (t: Tensor | undefined, size: number): Tensor =>
     t ?? g.temp("unwanted", [Math.max(1, size)]);
   g.add(

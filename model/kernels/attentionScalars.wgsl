@@ -2,9 +2,9 @@
 // keys [rows, widthK], the same and [H] of salience → a, b [rows, H, m], c [rows, H]; H = T + F, tied heads first. A tied head's scalars are gain·λ, λ = e / (e + tau),
 // e_b = Σ_{d in band b} mu_d y_d² / (Σ_d y_d² + eps); a free head's are gain·y. c = cap·tanh(salience / cap).
 // prepare: prepared = mu [T, E], then a gain per head and band, four apart so that it is wide as mu is; slope [H].
-// forward: one thread per (row, head, band), PASSES rows each, queries then keys; a head's bands meet in 4 KiB of
-// workgroup memory, two buffers in turn, one barrier per pass. The launcher says how wide Wide is, and how many of
-// them a band has (BAND).
+// forward: one thread per (row, head, band), PASSES rows each, queries then keys. The launcher says how wide Wide is,
+// how many of them a band has (BAND) and all its rows (OWN), and how a head's bands are summed: bandSum, with the
+// barrier that it needs.
 override rows: u32;
 // T: tied heads; H: all; m: bands; E: coordinates of a tied head.
 override T: u32;
@@ -20,7 +20,6 @@ override widthK: u32;
 override S: u32 = H * m;
 // Rows per pass of a workgroup.
 override abreast: u32 = 256u / S;
-const PASSES = 4u;
 override chunk: u32 = abreast * PASSES;
 override chunks: u32 = (rows + chunk - 1u) / chunk;
 const EPS = 1e-6;
@@ -57,9 +56,6 @@ fn prepare(@builtin(global_invocation_id) id: vec3u) {
 @group(0) @binding(4) var<storage, read_write> b: array<f32>;
 @group(0) @binding(5) var<storage, read_write> c: array<f32>;
 
-// Power and energy of each thread's band.
-var<workgroup> shares: array<vec2f, 512>;
-
 fn oneQuery(i: u32) -> f32 { return laneOf(Wide(queries[i / LANES]), i); }
 fn oneKey(i: u32) -> f32 { return laneOf(Wide(keys[i / LANES]), i); }
 
@@ -78,50 +74,49 @@ fn forward(
   let head = scalar / m;
   let band = scalar % m;
   let isTied = head < T;
+  let first = tile % chunks * chunk + thread / S;
+  // All rows are asked for before anything is made of one: of a tied head the band, of a free one the coordinate.
+  var bands: array<Wide, OWN>;
+  var lone: array<f32, PASSES>;
+  var salience: array<f32, PASSES>;
+  /* unroll */ for (var r = 0u; r < PASSES; r++) {
+    let rowAt = min(first + r * abreast, rows - 1u) * select(widthQ, widthK, isKey);
+    if (isTied) {
+      let start = (rowAt + head * E) / LANES + band * BAND;
+      /* unroll */ for (var k = 0u; k < BAND; k++) {
+        if (isKey) { bands[r * BAND + k] = Wide(keys[start + k]); } else { bands[r * BAND + k] = Wide(queries[start + k]); }
+      }
+    } else {
+      let at = rowAt + T * E + scalar - T * m;
+      if (isKey) { lone[r] = oneKey(at); } else { lone[r] = oneQuery(at); }
+    }
+    if (isKey && band == 0u) { salience[r] = oneKey(rowAt + T * E + S - T * m + head); }
+  }
   let gain = across(ready[(T * E + 4u * scalar) / LANES]);
   var mu: array<Wide, BAND>;
   if (isTied) {
-    for (var k = 0u; k < BAND; k++) { mu[k] = ready[head * E / LANES + band * BAND + k]; }
+    /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[head * E / LANES + band * BAND + k]; }
   }
-  let first = tile % chunks * chunk;
-  let end = min(rows, first + chunk);
-  var buffer = 0u;
-  for (var base = first; base < end; base += abreast) {
-    let row = base + thread / S;
-    let at = min(row, rows - 1u);
-    let rowAt = at * select(widthQ, widthK, isKey);
+  /* unroll */ for (var r = 0u; r < PASSES; r++) {
+    let row = first + r * abreast;
     var power = Wide();
     var energy = Wide();
-    if (isTied) {
-      let start = (rowAt + head * E) / LANES + band * BAND;
-      for (var k = 0u; k < BAND; k++) {
-        var v: Wide;
-        if (isKey) { v = Wide(keys[start + k]); } else { v = Wide(queries[start + k]); }
-        power += v * v;
-        energy += mu[k] * v * v;
-      }
+    /* unroll */ for (var k = 0u; k < BAND; k++) {
+      let v = bands[r * BAND + k];
+      power += v * v;
+      energy += mu[k] * v * v;
     }
-    buffer = 256u - buffer;
-    shares[buffer + local] = vec2f(across(power), across(energy));
-    workgroupBarrier();
-    var value: f32;
+    let whole = EPS + bandSum(local, thread, r, across(power));
+    var value = lone[r];
     if (isTied) {
-      var whole = EPS;
-      for (var k = 0u; k < m; k++) { whole += shares[buffer + thread - band + k].x; }
       let e = across(energy) / whole;
       value = e / (e + tau);
-    } else {
-      let source = rowAt + T * E + scalar - T * m;
-      if (isKey) { value = oneKey(source); } else { value = oneQuery(source); }
     }
     if (local == thread && row < rows) {
       if (isKey) {
         b[row * S + scalar] = gain * value;
         // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
-        if (band == 0u) {
-          let raw = oneKey(rowAt + T * E + S - T * m + head);
-          c[row * H + head] = cap * tanh(clamp(raw / cap, -15.0, 15.0));
-        }
+        if (band == 0u) { c[row * H + head] = cap * tanh(clamp(salience[r] / cap, -15.0, 15.0)); }
       } else {
         a[row * S + scalar] = gain * value;
       }

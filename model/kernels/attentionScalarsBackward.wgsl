@@ -1,9 +1,8 @@
-// Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. queries and keys: one side's inputs
-// (x, laid out as there) and the gradient of its scalars → dX, the gradient of x, and partial [2, chunks,
-// T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of four), queries' half before keys'. reduce:
-// partial → the parameters' gradients, four columns × 64 parts per workgroup. Threads are laid out as in the forward
-// pass. Of dX they write the tied columns; the launcher's dQueryTail and dKeyTail make the ones behind, a Wide each.
-// Workgroup memory: 14 KiB. One barrier per pass, and one per Wide of a band at the end of a chunk.
+// Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. backward: queries, then keys; dA, dB
+// and dC → dQueries, dKeys and partial [2, chunks, T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of
+// four), queries' half before keys'. reduce: partial → the parameters' gradients, four columns × 64 parts per
+// workgroup. Threads are laid out as in the forward pass. The launcher's dTail makes a Wide of columns behind the tied
+// ones. Workgroup memory: 8 KiB and bandSum's. One barrier per Wide of a band at the end of a chunk, and bandSum's.
 override rows: u32;
 override T: u32;
 override H: u32;
@@ -14,28 +13,23 @@ override cap: f32;
 override tiedScale: f32;
 override widthQ: u32;
 override widthK: u32;
-// 0: queries, 1: keys.
-override side: u32 = 0u;
-override W: u32 = select(widthQ, widthK, side == 1u);
-
 override S: u32 = H * m;
 override abreast: u32 = 256u / S;
-const PASSES = 4u;
 override chunk: u32 = abreast * PASSES;
 override chunks: u32 = (rows + chunk - 1u) / chunk;
-override width: u32 = T * E + 4u * S;
+override partWidth: u32 = T * E + 4u * S;
 const EPS = 1e-6;
 
-@group(0) @binding(0) var<storage, read> x: array<X>;
-@group(0) @binding(1) var<storage, read> ready: array<Wide>;
-@group(0) @binding(2) var<storage, read> dScalars: array<f32>;
-@group(0) @binding(3) var<storage, read_write> dX: array<DX>;
-@group(0) @binding(4) var<storage, read_write> partial: array<Wide>;
+@group(0) @binding(0) var<storage, read> queries: array<Queries>;
+@group(0) @binding(1) var<storage, read> keys: array<Keys>;
+@group(0) @binding(2) var<storage, read> ready: array<Wide>;
+@group(0) @binding(3) var<storage, read> dA: array<f32>;
+@group(0) @binding(4) var<storage, read> dB: array<f32>;
+@group(0) @binding(5) var<storage, read> dC: array<f32>;
+@group(0) @binding(6) var<storage, read_write> dQueries: array<DQueries>;
+@group(0) @binding(7) var<storage, read_write> dKeys: array<DKeys>;
+@group(0) @binding(8) var<storage, read_write> partial: array<Wide>;
 
-// Of each thread's band, two buffers in turn.
-var<workgroup> powers: array<f32, 512>;
-var<workgroup> energies: array<f32, 512>;
-var<workgroup> dLambdas: array<f32, 512>;
 var<workgroup> sums: array<Wide, 512>;
 
 // The bound is not a constant, or compilers unroll every copy of the loop.
@@ -50,120 +44,111 @@ fn sumRows(local: u32, turn: u32, count: u32, own: Wide, to: u32, isWanted: bool
   }
 }
 
-fn oneOf(i: u32) -> f32 { return laneOf(Wide(x[i / LANES]), i); }
-
-// Columns behind the tied ones in Wides, and the gradient of a free one.
-override tail: u32 = (W - T * E) / LANES;
-override perRow: u32 = max(tail, 1u);
-fn dFreeAt(row: u32, column: u32) -> f32 {
-  if (column >= S - T * m) { return 0.0; }
-  let scalar = T * m + column;
-  return dScalars[row * S + scalar] * across(ready[(T * E + 4u * scalar) / LANES]);
+fn oneOf(isKey: bool, i: u32) -> f32 {
+  if (isKey) { return laneOf(Wide(keys[i / LANES]), i); }
+  return laneOf(Wide(queries[i / LANES]), i);
+}
+fn dScalarAt(isKey: bool, i: u32) -> f32 {
+  if (isKey) { return dB[i]; }
+  return dA[i];
 }
 
-fn backward(tile: u32, local: u32) {
+// The gradient of a column behind the tied ones: a free coordinate's, a salience's, or nothing.
+fn dColumn(isKey: bool, row: u32, column: u32) -> f32 {
+  if (column < S - T * m) {
+    let scalar = T * m + column;
+    return dScalarAt(isKey, row * S + scalar) * across(ready[(T * E + 4u * scalar) / LANES]);
+  }
+  let head = column - (S - T * m);
+  if (!isKey || head >= H) { return 0.0; }
+  let t = tanh(clamp(oneOf(true, row * widthK + T * E + column) / cap, -15.0, 15.0));
+  return dC[row * H + head] * (1.0 - t * t);
+}
+
+@compute @workgroup_size(256)
+fn backward(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let tile = group.y * groups.x + group.x;
+  if (tile >= 2u * chunks) { return; }
+  let isKey = tile >= chunks;
+  let width = select(widthQ, widthK, isKey);
   let thread = min(local, abreast * S - 1u);
   let scalar = thread % S;
   let head = scalar / m;
   let band = scalar % m;
   let isTied = head < T;
+  let start = tile % chunks * chunk;
+  let first = start + thread / S;
+  let end = min(rows, start + chunk);
+  // All rows are asked for before anything is made of one.
+  var bands: array<Wide, OWN>;
+  var lone: array<f32, PASSES>;
+  var given: array<f32, PASSES>;
+  /* unroll */ for (var r = 0u; r < PASSES; r++) {
+    let row = first + r * abreast;
+    let at = min(row, rows - 1u);
+    given[r] = select(0.0, dScalarAt(isKey, at * S + scalar), local == thread && row < rows);
+    if (isTied) {
+      let from0 = (at * width + head * E) / LANES + band * BAND;
+      /* unroll */ for (var k = 0u; k < BAND; k++) {
+        if (isKey) { bands[r * BAND + k] = Wide(keys[from0 + k]); } else { bands[r * BAND + k] = Wide(queries[from0 + k]); }
+      }
+    } else {
+      lone[r] = oneOf(isKey, at * width + T * E + scalar - T * m);
+    }
+  }
+  let tail = (width - T * E) / LANES;
+  for (var i = local; i < (end - start) * tail; i += 256u) {
+    let row = start + i / tail;
+    let value = dTail(isKey, row, i % tail * LANES);
+    let to = (row * width + T * E) / LANES + i % tail;
+    if (isKey) { dKeys[to] = DKeys(value); } else { dQueries[to] = DQueries(value); }
+  }
   let gain = across(ready[(T * E + 4u * scalar) / LANES]);
   let muAt = head * E / LANES + band * BAND;
   var mu: array<Wide, BAND>;
   var dMu: array<Wide, BAND>;
   var dGain = 0.0;
   if (isTied) {
-    for (var k = 0u; k < BAND; k++) { mu[k] = ready[muAt + k]; }
+    /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[muAt + k]; }
   }
-  let end = min(rows, (tile + 1u) * chunk);
-  var buffer = 0u;
-  for (var base = tile * chunk; base < end; base += abreast) {
-    let row = base + thread / S;
-    let at = min(row, rows - 1u);
-    let isOwn = local == thread && row < rows;
-    let d = select(0.0, dScalars[at * S + scalar], isOwn);
-    let first = (at * W + head * E) / LANES + band * BAND;
-    var y: array<Wide, BAND>;
+  /* unroll */ for (var r = 0u; r < PASSES; r++) {
+    let row = first + r * abreast;
+    let d = given[r];
     var power = Wide();
     var energy = Wide();
-    if (isTied) {
-      for (var k = 0u; k < BAND; k++) { y[k] = Wide(x[first + k]); }
-      for (var k = 0u; k < BAND; k++) {
-        power += y[k] * y[k];
-        energy += mu[k] * y[k] * y[k];
-      }
+    /* unroll */ for (var k = 0u; k < BAND; k++) {
+      let y = bands[r * BAND + k];
+      power += y * y;
+      energy += mu[k] * y * y;
     }
-    buffer = 256u - buffer;
-    powers[buffer + local] = across(power);
-    energies[buffer + local] = across(energy);
-    dLambdas[buffer + local] = d * gain;
-    workgroupBarrier();
+    let whole = EPS + bandSum(local, thread, 2u * r, across(power));
+    let e = across(energy) / whole;
+    let dE = select(0.0, d * gain * tau / ((e + tau) * (e + tau)) / whole, isTied);
+    // What the power, which all bands share, pulls on every coordinate.
+    let pull = bandSum(local, thread, 2u * r + 1u, dE * e);
     if (isTied) {
-      let bands = buffer + thread - band;
-      var whole = EPS;
-      for (var k = 0u; k < m; k++) { whole += powers[bands + k]; }
-      // What the power, which all bands share, pulls on every coordinate.
-      var pull = 0.0;
-      for (var k = 0u; k < m; k++) {
-        let e = energies[bands + k] / whole;
-        pull += dLambdas[bands + k] * tau / ((e + tau) * (e + tau)) / whole * e;
-      }
-      let e = across(energy) / whole;
-      let dE = d * gain * tau / ((e + tau) * (e + tau)) / whole;
       dGain += d * e / (e + tau);
-      for (var k = 0u; k < BAND; k++) {
-        dMu[k] += dE * y[k] * y[k];
-        if (isOwn) { dX[first + k] = DX(2.0 * y[k] * (dE * mu[k] - Wide(pull))); }
+      let to = (min(row, rows - 1u) * width + head * E) / LANES + band * BAND;
+      /* unroll */ for (var k = 0u; k < BAND; k++) {
+        let y = bands[r * BAND + k];
+        dMu[k] += dE * y * y;
+        let value = 2.0 * y * (dE * mu[k] - Wide(pull));
+        if (local == thread && row < rows) {
+          if (isKey) { dKeys[to + k] = DKeys(value); } else { dQueries[to + k] = DQueries(value); }
+        }
       }
     } else {
-      dGain += d * oneOf(at * W + T * E + scalar - T * m);
+      dGain += d * lone[r];
     }
   }
-  let to = (side * chunks + tile) * width;
-  let count = min(abreast, end - tile * chunk);
-  for (var k = 0u; k < BAND; k++) { sumRows(local, k, count, dMu[k], to / LANES + muAt + k, isTied); }
+  let to = tile * partWidth;
+  let count = min(abreast, end - start);
+  /* unroll */ for (var k = 0u; k < BAND; k++) { sumRows(local, k, count, dMu[k], to / LANES + muAt + k, isTied); }
   sumRows(local, BAND, count, Wide(dGain), (to + T * E + 4u * scalar) / LANES, true);
-}
-
-@compute @workgroup_size(256)
-fn queries(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= chunks) { return; }
-  let first = tile * chunk;
-  for (var i = local; i < (min(rows, first + chunk) - first) * tail; i += 256u) {
-    let row = first + i / perRow;
-    dX[(row * W + T * E) / LANES + i % perRow] = DX(dQueryTail(row, i % perRow * LANES));
-  }
-  backward(tile, local);
-}
-
-@group(0) @binding(5) var<storage, read> dC: array<f32>;
-
-fn dKeyAt(row: u32, column: u32) -> f32 {
-  let head = column - (S - T * m);
-  if (column < S - T * m || head >= H) { return dFreeAt(row, column); }
-  let t = tanh(clamp(oneOf(row * W + T * E + column) / cap, -15.0, 15.0));
-  return dC[row * H + head] * (1.0 - t * t);
-}
-
-@compute @workgroup_size(256)
-fn keys(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= chunks) { return; }
-  let first = tile * chunk;
-  for (var i = local; i < (min(rows, first + chunk) - first) * tail; i += 256u) {
-    let row = first + i / perRow;
-    dX[(row * W + T * E) / LANES + i % perRow] = DX(dKeyTail(row, i % perRow * LANES));
-  }
-  backward(tile, local);
 }
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;
@@ -192,7 +177,7 @@ fn reduce(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) 
   var sum = 0.0;
   if (j < mus + S) {
     let column = select(mus + 4u * (j - mus), j, j < mus);
-    for (var k = thread / 4u; k < 2u * chunks; k += 64u) { sum += partials[k * width + column]; }
+    for (var k = thread / 4u; k < 2u * chunks; k += 64u) { sum += partials[k * partWidth + column]; }
   }
   parts[thread] = sum;
   workgroupBarrier();

@@ -9,6 +9,7 @@ import {
 } from "../graph.ts";
 import * as twin from "../cpu/attentionScalars.ts";
 import { flatAliases } from "./halves.ts";
+import { unroll } from "./unroll.ts";
 import forwardCode from "./attentionScalars.wgsl";
 import backwardCode from "./attentionScalarsBackward.wgsl";
 
@@ -28,18 +29,44 @@ const LANE_OF = {
   1: "fn laneOf(x: Wide, i: u32) -> f32 { return x; }\n",
   4: "fn laneOf(x: Wide, i: u32) -> f32 { return x[i % 4u]; }\n",
 } as const;
-/** name(row, column): a Wide of each(row, column) and its neighbours. Software GPUs get a loop whose bound is not a
+/** dTail(isKey, row, column): a Wide of dColumn and its neighbours. Software GPUs get a loop whose bound is not a
  *  constant, or they compile every copy. */
-function tailOf(name: string, each: string, lanes: 1 | 4, caps: GpuCaps): string {
-  const head = `fn ${name}(row: u32, column: u32) -> Wide {\n`;
-  if (lanes === 1) return `${head}  return ${each}(row, column);\n}\n`;
+function tailOf(lanes: 1 | 4, caps: GpuCaps): string {
+  const head = "fn dTail(isKey: bool, row: u32, column: u32) -> Wide {\n";
+  if (lanes === 1) return `${head}  return dColumn(isKey, row, column);\n}\n`;
   if (!caps.software)
-    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `${each}(row, column + ${i}u)`).join(", ")});\n}\n`;
+    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `dColumn(isKey, row, column + ${i}u)`).join(", ")});\n}\n`;
   return `${head}  var tail = Wide();
-  for (var i = 0u; i < min(LANES, arrayLength(&dScalars)); i++) { tail[i] = ${each}(row, column + i); }
+  for (var i = 0u; i < min(LANES, arrayLength(&dA)); i++) { tail[i] = dColumn(isKey, row, column + i); }
   return tail;
 }
 `;
+}
+
+/** bandSum(local, thread, turn, own): over the bands of a thread's head. By shuffles where subgroups have 32 and bands
+ *  are a power of two, so that a head lies within one; else in workgroup memory, two buffers in turn. */
+function bandSumOf(
+  m: number,
+  caps: GpuCaps,
+): { readonly shuffles: boolean; readonly code: string } {
+  const head = "fn bandSum(local: u32, thread: u32, turn: u32, own: f32) -> f32 {\n";
+  if (!caps.subgroupMatrix || m > 32 || (m & (m - 1)) !== 0)
+    return {
+      shuffles: false,
+      code: `var<workgroup> shares: array<f32, 512>;
+${head}  let buffer = turn % 2u * 256u;
+  shares[buffer + local] = own;
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var k = 0u; k < m; k++) { sum += shares[buffer + thread - thread % S % m + k]; }
+  return sum;
+}
+`,
+    };
+  let steps = "";
+  for (let step = m / 2; step >= 1; step /= 2)
+    steps += `  sum += subgroupShuffleXor(sum, ${step}u);\n`;
+  return { shuffles: true, code: `${head}  var sum = own;\n${steps}  return sum;\n}\n` };
 }
 
 function kernel(
@@ -52,17 +79,27 @@ function kernel(
     names: Readonly<Record<string, number>>;
     tails?: 1;
     groups: number;
-    side?: number;
   },
 ): GpuKernel {
   // Widths are whole eights; without tied heads nothing else has to be a multiple of anything.
   const band = p["T"]! > 0 ? p["E"]! / p["m"]! : 4;
   const aliases = flatAliases(stored, o.names, band);
   const { lanes } = aliases;
-  const constants: Record<string, number> = o.side === undefined ? {} : { side: o.side };
+  const constants: Record<string, number> = {};
   for (const name of CONSTANTS) constants[name] = p[name]!;
+  const sum = bandSumOf(p["m"]!, caps);
+  const own = band / lanes;
+  const bounds = { BAND: own, PASSES };
   return {
-    code: `${aliases.code}${LANE_OF[lanes]}${o.tails === 1 ? tailOf("dQueryTail", "dFreeAt", lanes, caps) + tailOf("dKeyTail", "dKeyAt", lanes, caps) : ""}const BAND = ${band / lanes}u;\n${o.code}`,
+    code: [
+      sum.shuffles ? "enable subgroups;\n" : "",
+      aliases.code,
+      LANE_OF[lanes],
+      `const BAND = ${own}u;\nconst PASSES = ${PASSES}u;\nconst OWN = ${own * PASSES}u;\n`,
+      o.tails === 1 ? tailOf(lanes, caps) : "",
+      sum.code,
+      caps.software ? o.code : unroll(o.code, bounds),
+    ].join(""),
     entryPoint: o.entryPoint,
     constants,
     workgroups: gridFor(o.groups, 1),
@@ -70,7 +107,11 @@ function kernel(
 }
 
 const FORWARD = { names: { Queries: 0, Keys: 1 }, code: forwardCode };
-const BACKWARD = { names: { X: 0, DX: 3 }, code: backwardCode, tails: 1 } as const;
+const BACKWARD = {
+  names: { Queries: 0, Keys: 1, DQueries: 6, DKeys: 7 },
+  code: backwardCode,
+  tails: 1,
+} as const;
 
 export const attentionScalarsPrepareOp: OpSpec = {
   name: "attentionScalarsPrepare",
@@ -95,26 +136,18 @@ export const attentionScalarsForwardOp: OpSpec = {
     kernel(p, caps, stored, { ...FORWARD, entryPoint: "forward", groups: 2 * p["chunks"]! }),
 };
 
-/** Writes queries' half of the partial sums. */
-export const attentionScalarsQueriesOp: OpSpec = {
-  name: "attentionScalarsQueries",
-  access: ["read", "read", "read", "write", "write"],
-  units: (p) => p["chunks"]!,
-  cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 0 }, start, end),
-  halves: [0, 3],
+/** Gradients of queries and keys, and partial sums of the parameters'. */
+export const attentionScalarsBackwardOp: OpSpec = {
+  name: "attentionScalarsBackward",
+  access: [
+    ...["read", "read", "read", "read", "read", "read"],
+    ...["write", "write", "write"],
+  ] as OpSpec["access"],
+  units: (p) => 2 * p["chunks"]!,
+  cpu: twin.backward,
+  halves: [0, 1, 6, 7],
   gpu: (p, caps, stored) =>
-    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "queries", groups: p["chunks"]!, side: 0 }),
-};
-
-/** Adds keys' half of the partial sums. */
-export const attentionScalarsKeysOp: OpSpec = {
-  name: "attentionScalarsKeys",
-  access: ["read", "read", "read", "write", "readWrite", "read"],
-  units: (p) => p["chunks"]!,
-  cpu: (b, p, start, end) => twin.backward(b, { ...p, side: 1 }, start, end),
-  halves: [0, 3],
-  gpu: (p, caps, stored) =>
-    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "keys", groups: p["chunks"]!, side: 1 }),
+    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "backward", groups: 2 * p["chunks"]! }),
 };
 
 export const attentionScalarsReduceOp: OpSpec = {

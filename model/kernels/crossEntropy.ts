@@ -9,12 +9,14 @@ import {
   gridFor,
   type Floats,
   type Graph,
+  type GpuCaps,
   type OpSpec,
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { crossEntropy as twin } from "../cpu/crossEntropy.ts";
 import { flatAliases } from "./halves.ts";
+import { unroll } from "./unroll.ts";
 import code from "./crossEntropy.wgsl";
 
 /** A target that is not scored. */
@@ -31,6 +33,29 @@ const INDEX = {
   1: "alias Index = u32;\nconst OFFSETS = 0u;\n",
   4: "alias Index = vec4u;\nconst OFFSETS = vec4u(0u, 1u, 2u, 3u);\n",
 } as const;
+
+/** Sums over the `lanes` lanes of a row: by shuffles where subgroups have 32 and that is enough, else in workgroup
+ *  memory, in lane order. */
+function rowSum(lanes: number, caps: GpuCaps): string {
+  if (!caps.subgroupMatrix || lanes > 32)
+    return `var<workgroup> sums: array<vec2f, 256>;
+fn rowSum(thread: u32, own: vec2f) -> vec2f {
+  sums[thread] = own;
+  workgroupBarrier();
+  var total = vec2f();
+  for (var i = 0u; i < ROW_LANES; i++) { total += sums[thread / ROW_LANES * ROW_LANES + i]; }
+  return total;
+}
+`;
+  let steps = "";
+  for (let step = lanes / 2; step >= 1; step /= 2)
+    steps += `  total += subgroupShuffleXor(total, ${step}u);\n`;
+  return `fn rowSum(thread: u32, own: vec2f) -> vec2f {
+  var total = own;
+${steps}  return total;
+}
+`;
+}
 
 export const crossEntropyOp: OpSpec = {
   name: "crossEntropy",
@@ -51,13 +76,22 @@ export const crossEntropyOp: OpSpec = {
       end,
     ),
   halves: [0, 4],
-  gpu: (p, _caps, stored) => {
+  gpu: (p, caps, stored) => {
     const aliases = flatAliases(stored, { Logits: 0, DLogits: 4 }, p["V"]!);
-    const lanes = lanesFor(p["V"]! / aliases.lanes);
+    const count = p["V"]! / aliases.lanes;
+    const lanes = lanesFor(count);
+    const each = Math.ceil(count / lanes);
+    const sum = rowSum(lanes, caps);
     return {
-      code: aliases.code + INDEX[aliases.lanes] + code,
+      code:
+        (sum.includes("subgroup") ? "enable subgroups;\n" : "") +
+        aliases.code +
+        INDEX[aliases.lanes] +
+        `const ROW_LANES = ${lanes}u;\nconst EACH = ${each}u;\n` +
+        sum +
+        (caps.software ? code : unroll(code, { EACH: each })),
       entryPoint: "both",
-      constants: { rows: p["rows"]!, V: p["V"]!, cap: p["cap"]!, lanes },
+      constants: { rows: p["rows"]!, V: p["V"]!, cap: p["cap"]! },
       workgroups: gridFor(p["rows"]!, 256 / lanes),
     };
   },

@@ -12,7 +12,7 @@ override C4: u32 = C / 4u;
 
 const NO_ROW = 0xffffffffu;
 const CHUNK = 64u;
-const AHEAD = 8u;
+const AHEAD = 16u;
 
 @group(0) @binding(0) var<storage, read> table: array<vec4f>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
