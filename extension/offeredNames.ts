@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import {
   OfferedNamesRequest,
+  type OfferedItem,
   type OfferedNamesParams,
   type OfferedNamesResult,
 } from "../server/protocol.ts";
@@ -40,7 +41,17 @@ async function offered(params: OfferedNamesParams): Promise<OfferedNamesResult |
   const items = list.items.slice(0, MAX_ITEMS).map((item) => ({
     label: typeof item.label === "string" ? item.label : item.label.label,
     ...(item.filterText === undefined ? {} : { filterText: item.filterText }),
+    ...written(item.insertText),
+    ...(item.sortText === undefined ? {} : { sortText: item.sortText }),
+    ...(item.preselect === true ? { preselect: 1 as const } : {}),
     kind: item.kind === undefined ? 0 : item.kind + 1,
   }));
   return { items, isIncomplete: list.isIncomplete === true || list.items.length > MAX_ITEMS };
+}
+
+function written(
+  text: string | vscode.SnippetString | undefined,
+): Partial<Pick<OfferedItem, "insertText" | "isSnippet">> {
+  if (text === undefined) return {};
+  return typeof text === "string" ? { insertText: text } : { insertText: text.value, isSnippet: 1 };
 }

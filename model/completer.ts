@@ -4,13 +4,14 @@
  * what was written so stands against copies of what stood behind similar places (lineChoice.ts).
  */
 import { headerSymbols, PRE, SUF } from "./bytes.ts";
-import type { Candidates, NameList } from "./candidates/candidates.ts";
+import type { Candidates } from "./candidates/candidates.ts";
 import {
   searchNames,
   type NameSearch,
   type NextByte,
   type RankedName,
 } from "./candidates/nameSearch.ts";
+import type { NameList } from "./candidates/offer.ts";
 import { Continuation, verify, type ContinuationParts } from "./continuation.ts";
 import type { Decoder } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
@@ -238,8 +239,10 @@ export class Completer {
   async names(o: NamesOptions & { nameBytes: Uint8Array }): Promise<NamesResult> {
     const started = performance.now();
     const names =
-      o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
-    const mixture = this.#mixtureBehind(o);
+      o.candidates === "off"
+        ? undefined
+        : this.#candidates?.after(o.path, o.before, o.list, o.typed);
+    const mixture = this.mixtureBehind(o);
     const adjusted = new Float64Array(256);
     const next = async (bytes: readonly number[]): Promise<Float64Array> => {
       adjusted.set(await mixture(bytes));
@@ -252,8 +255,9 @@ export class Completer {
     return { names: found, ms, without: isCompared ? await searchNames(mixture, o) : undefined };
   }
 
-  /** The mixture behind the text before a name and any first bytes of it; each is worked out once. */
-  #mixtureBehind(o: {
+  /** The mixture behind the text before a name and any first bytes of it; each is worked out once. It holds until
+   *  anything else is asked for. */
+  mixtureBehind(o: {
     readonly path: string;
     readonly before: Uint8Array;
     readonly nameBytes: Uint8Array;

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { CorpusFile } from "./bytes.ts";
-import type { NameList } from "./candidates/candidates.ts";
+import type { NameList } from "./candidates/offer.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import type { Preset } from "./config.ts";
 import {

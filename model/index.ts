@@ -2,7 +2,7 @@
 export { AUTO_SECONDS, type AutoChoice } from "./autoPreset.ts";
 export { BOS, EOF, EOM, PATH_END, PRE, SUF, VOCAB, type CorpusFile } from "./bytes.ts";
 export { readManifest, type Manifest } from "./checkpoint.ts";
-export type { NameList } from "./candidates/candidates.ts";
+export type { NameList } from "./candidates/offer.ts";
 export type { RankedName } from "./candidates/nameSearch.ts";
 export {
   compareReplays,

@@ -6,6 +6,7 @@ import { gunzipSync } from "node:zlib";
 import { readConfig, readManifest, readModelFile, type Manifest } from "./checkpoint.ts";
 import { Candidates } from "./candidates/candidates.ts";
 import { CandidateWeights } from "./candidates/candidateWeights.ts";
+import type { NextByte } from "./candidates/nameSearch.ts";
 import {
   Completer,
   type CompleteOptions,
@@ -126,6 +127,13 @@ export class Predictor {
   names(o: NamesOptions): Promise<NamesResult> {
     const search = { ...o, nameBytes: nameBytes(o.path) };
     return this.#completing.run(async () => (await this.#completion()).names(search));
+  }
+
+  /** What is expected behind `before` and any first bytes of a name, without names in scope: for fits. It holds until
+   *  anything else is asked for. */
+  mixture(o: { readonly path: string; readonly before: Uint8Array }): Promise<NextByte> {
+    const text = { ...o, nameBytes: nameBytes(o.path) };
+    return this.#completing.run(async () => (await this.#completion()).mixtureBehind(text));
   }
 
   embed(texts: readonly Uint8Array[]): Promise<Float32Array[]> {
@@ -313,6 +321,11 @@ export class Model {
 
   names(o: NamesOptions): Promise<NamesResult> {
     return this.#predictor.names(o);
+  }
+
+  /** Of the fit of what a language server's list is worth. */
+  mixture(o: { readonly path: string; readonly before: Uint8Array }): Promise<NextByte> {
+    return this.#predictor.mixture(o);
   }
 
   score(o: ScoreOptions): Promise<Score> {

@@ -1,6 +1,7 @@
 /**
  * Names that the editor's language servers offer at a cursor, asked while typing rests, for the model to prefer. Asked
- * only where a name is being written; an editor that does not know the question is not asked again.
+ * only where a name is being written; an editor that does not know the question is not asked again. An answer that
+ * comes too late for its keystroke serves the next ones, as long as the same name is being written.
  */
 import {
   CompletionItemKind,
@@ -9,16 +10,21 @@ import {
   type Position,
 } from "vscode-languageserver";
 import type { NameList } from "../model/index.ts";
-import { OfferedNamesRequest, type OfferedNamesResult } from "./facts/editorProtocol.ts";
+import {
+  OfferedNamesRequest,
+  type OfferedItem,
+  type OfferedNamesResult,
+} from "./facts/editorProtocol.ts";
 
-/** As long as typing rests by default: what takes longer is done without. */
-const BUDGET_MS = 60;
-/** The editor's own clock ends first. */
-const GRACE_MS = 20;
+/** As long as typing rests by default, and a little: what takes longer is done without. */
+export const OFFER_WAIT_MS = 80;
+/** A later answer is of no use to any keystroke. */
+const LATEST_MS = 2000;
 
 const NAME = /^[\p{L}_$][\p{L}\p{N}\p{M}_$]*/u;
-const WRITING = /[\p{L}\p{N}\p{M}_$]$|\.\s*$/u;
-const MEMBER = /\.\s*[\p{L}\p{N}\p{M}_$]*$/u;
+const WORD = /[\p{L}\p{N}\p{M}_$]*$/u;
+/** Behind these a member follows, or the name of something inside something. */
+const MEMBER = /(?:\.|->|::)\s*$/;
 
 /** Kinds that are no names of the language: they say nothing about what else may stand here. */
 const NO_NAMES: ReadonlySet<number> = new Set([
@@ -30,17 +36,58 @@ const NO_NAMES: ReadonlySet<number> = new Set([
   CompletionItemKind.Color,
 ]);
 
+/** A tab stop, a placeholder with a text or a choice, a variable. Innermost first. */
+const PLACEHOLDER =
+  /\$(?:\d+|\{\d+(?:\|[^{}]*\||:([^{}$]*))?\}|[A-Za-z_]\w*|\{[A-Za-z_]\w*[^{}$]*\})/g;
+/** Stand for `$`, `}` and `\` that are escaped, while placeholders are taken out. */
+const ESCAPED = ["$", "}", "\\"];
+const STAND_IN = 0xe000;
+
+/** What a snippet writes before anything is filled in. */
+export function withoutPlaceholders(snippet: string): string {
+  let text = snippet.replace(/\\([$}\\])/g, (_, escaped: string) =>
+    String.fromCharCode(STAND_IN + ESCAPED.indexOf(escaped)),
+  );
+  for (let before = ""; before !== text;) {
+    before = text;
+    text = text.replace(PLACEHOLDER, (_, inner: string | undefined) => inner ?? "");
+  }
+  return text.replace(/[\uE000-\uE002]/g, (one) => ESCAPED[one.charCodeAt(0) - STAND_IN]!);
+}
+
+/** The name an item would write. */
+function nameOf(item: OfferedItem): string | undefined {
+  const { insertText } = item;
+  const written =
+    insertText === undefined
+      ? (item.filterText ?? item.label)
+      : item.isSnippet === 1
+        ? withoutPlaceholders(insertText)
+        : insertText;
+  return NAME.exec(written.replace(/^[?.]+/, ""))?.[0];
+}
+
+/** In the order of the editor's list: what the server would have selected, then by the text to sort by. */
+function inOrder(items: readonly OfferedItem[]): OfferedItem[] {
+  const key = (item: OfferedItem): string => (item.sortText ?? item.label).toLowerCase();
+  return items
+    .map((item) => ({ item, key: key(item), selected: item.preselect ?? 0 }))
+    .sort((a, b) => b.selected - a.selected || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ item }) => item);
+}
+
 /** The names of a list. Complete is a list of members alone: elsewhere a name may be new. */
 export function nameList(offered: OfferedNamesResult, linePrefix: string): NameList | undefined {
   const names = new Set<string>();
   let others = 0;
-  for (const item of offered.items) {
-    const name = NAME.exec((item.filterText ?? item.label).replace(/^[?.]+/, ""))?.[0];
+  for (const item of inOrder(offered.items)) {
+    const name = nameOf(item);
     if (name === undefined || NO_NAMES.has(item.kind)) others++;
     else names.add(name);
   }
   if (names.size === 0) return undefined;
-  const isComplete = !offered.isIncomplete && others === 0 && MEMBER.test(linePrefix);
+  const isMember = MEMBER.test(linePrefix.replace(WORD, ""));
+  const isComplete = !offered.isIncomplete && others === 0 && isMember;
   return { names: [...names], complete: isComplete ? 1 : 0 };
 }
 
@@ -48,30 +95,80 @@ export interface OfferedNamesConnection {
   sendRequest(method: string, params: object): Promise<OfferedNamesResult | null>;
 }
 
+/** A question, and its answer once there is one. */
+interface Asked {
+  readonly uri: string;
+  readonly line: number;
+  /** The line up to the name. */
+  readonly before: string;
+  /** What was typed of the name when it was asked. */
+  readonly typed: string;
+  readonly answered: Promise<OfferedNamesResult | null>;
+  answer?: OfferedNamesResult | null;
+}
+
 export class OfferedNames {
   private readonly connection: OfferedNamesConnection;
+  private readonly waitMs: number;
   private isKnown = true;
+  /** The last question, and the last one with an answer. */
+  private last: Asked | undefined;
+  private known: Asked | undefined;
 
-  constructor(connection: OfferedNamesConnection) {
+  constructor(connection: OfferedNamesConnection, o: { readonly waitMs?: number } = {}) {
     this.connection = connection;
+    this.waitMs = o.waitMs ?? OFFER_WAIT_MS;
   }
 
   /** Undefined where nothing is offered in time. Never fails. */
   async at(uri: string, position: Position, linePrefix: string): Promise<NameList | undefined> {
-    if (!this.isKnown || !WRITING.test(linePrefix)) return undefined;
+    const typed = WORD.exec(linePrefix)![0];
+    const before = linePrefix.slice(0, linePrefix.length - typed.length);
+    const isName = typed === "" ? MEMBER.test(before) : NAME.test(typed);
+    if (!this.isKnown || !isName) return undefined;
+    const serves = (asked: Asked | undefined): asked is Asked =>
+      asked?.uri === uri &&
+      asked.line === position.line &&
+      asked.before === before &&
+      typed.startsWith(asked.typed);
+    const isWhole = (asked: Asked): boolean =>
+      asked.answer === undefined || (asked.answer !== null && !asked.answer.isIncomplete);
+    // More typing brings nothing new to a whole list, and one that is on its way may be one.
+    let asked = this.last;
+    if (!serves(asked) || !isWhole(asked)) asked = this.ask({ uri, position, before, typed });
+    const answer = await this.inTime(asked);
+    if (answer !== undefined && answer !== null) return nameList(answer, linePrefix);
+    const { known } = this;
+    if (!serves(known) || known.answer === undefined || known.answer === null) return undefined;
+    return nameList({ ...known.answer, isIncomplete: true }, linePrefix);
+  }
+
+  private ask(o: { uri: string; position: Position; before: string; typed: string }): Asked {
+    const { uri, position, before, typed } = o;
+    const params = { uri, position, budgetMs: LATEST_MS };
+    const answered = this.connection
+      .sendRequest(OfferedNamesRequest.method, params)
+      .catch((error: unknown) => {
+        if (error instanceof ResponseError && error.code === ErrorCodes.MethodNotFound)
+          this.isKnown = false;
+        return null;
+      });
+    const asked: Asked = { uri, line: position.line, before, typed, answered };
+    this.last = asked;
+    void answered.then((answer) => {
+      asked.answer = answer;
+      if (answer !== null) this.known = asked;
+    });
+    return asked;
+  }
+
+  private async inTime(asked: Asked): Promise<OfferedNamesResult | null | undefined> {
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<null>((resolve) => {
-      timer = setTimeout(resolve, BUDGET_MS + GRACE_MS, null);
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(resolve, this.waitMs, undefined);
     });
     try {
-      const params = { uri, position, budgetMs: BUDGET_MS };
-      const asked = this.connection.sendRequest(OfferedNamesRequest.method, params);
-      const offered = await Promise.race([asked, late]);
-      return offered === null ? undefined : nameList(offered, linePrefix);
-    } catch (error) {
-      if (error instanceof ResponseError && error.code === ErrorCodes.MethodNotFound)
-        this.isKnown = false;
-      return undefined;
+      return await Promise.race([asked.answered, late]);
     } finally {
       clearTimeout(timer);
     }

@@ -15,6 +15,7 @@ export {
   type DocumentFactsResult,
   type DocumentFactsSymbol,
   OfferedNamesRequest,
+  type OfferedItem,
   type OfferedNamesParams,
   type OfferedNamesResult,
 } from "./facts/editorProtocol.ts";

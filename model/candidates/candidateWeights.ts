@@ -6,38 +6,50 @@ import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
 
 /** Sources: this file's names as they stood in places of this class, remembered for long and for short, and in other
- *  places; the lexicon's names of this class and of others; a language server's list where one is offered. */
-const SOURCES = 6;
+ *  places; the lexicon's names of this class and of others. */
+const SOURCES = 5;
 /** Exponents: of the mixture itself (minus 1), then of every source. */
 export const INPUTS = SOURCES + 1;
+/** Where a language server offers a list, four more: its names alike, by their rank, by how often they stood in scope,
+ *  and whether it has a name at all that goes on so. */
+export const OFFERED_INPUTS = INPUTS + 4;
 /** Where a name stands: after a dot, elsewhere in code, in a string or comment. */
 export const PLACES = 3;
 /** Bytes typed of the name: 0, 1, 2, 3, 4 or 5, more. */
 export const TYPED = 5;
-const WEIGHTS = PLACES * TYPED * INPUTS;
+const SITUATIONS = PLACES * TYPED;
+const WEIGHTS = SITUATIONS * INPUTS;
+/** Exponents that were stored per situation when a list's own weight was among them, unfitted, as the last one. */
+const STORED_BEFORE = 7;
 /** Where a fit starts: four fifths of the mean of fits, on memory alone, on two Python packages and one of TypeScript
- *  that no figure here is measured on, one row per situation; a list's own weight cannot be fitted and stays. */
+ *  that no figure here is measured on, one row per situation. */
 // prettier-ignore
 const START: readonly (readonly number[])[] = [
-  [0, 0, 0.5, 0.1, 0.1, 0, 0.5],
-  [0, 0.1, 0.6, 0, 0, 0, 0.5],
-  [0.1, 0.3, 0.5, 0.2, 0, 0, 0.5],
-  [0.1, 0.5, 0.4, 0.1, 0, -0.1, 0.5],
-  [0, 0.6, 0.2, 0.1, 0, 0, 0.5],
-  [0, 0, 0.2, 0.3, 0.1, 0.2, 0.5],
-  [0, 0, 0.4, 0.3, 0, 0.1, 0.5],
-  [0, 0.2, 0.2, 0.4, 0, 0.1, 0.5],
-  [0, 0.3, 0.1, 0.3, 0, 0.2, 0.5],
-  [0, 0.5, 0.4, 0.4, 0.1, 0.1, 0.5],
-  [-0.1, 0.1, 0, 0, 0.1, 0.2, 0.5],
-  [-0.1, -0.1, 0.3, 0.1, 0, 0.1, 0.5],
-  [-0.1, 0, 0.3, 0.2, 0, 0.2, 0.5],
-  [0, 0.1, 0.2, 0.1, 0, 0.1, 0.5],
-  [0, -0.1, 0.3, -0.1, -0.1, 0.1, 0.5],
+  [0, 0, 0.5, 0.1, 0.1, 0],
+  [0, 0.1, 0.6, 0, 0, 0],
+  [0.1, 0.3, 0.5, 0.2, 0, 0],
+  [0.1, 0.5, 0.4, 0.1, 0, -0.1],
+  [0, 0.6, 0.2, 0.1, 0, 0],
+  [0, 0, 0.2, 0.3, 0.1, 0.2],
+  [0, 0, 0.4, 0.3, 0, 0.1],
+  [0, 0.2, 0.2, 0.4, 0, 0.1],
+  [0, 0.3, 0.1, 0.3, 0, 0.2],
+  [0, 0.5, 0.4, 0.4, 0.1, 0.1],
+  [-0.1, 0.1, 0, 0, 0.1, 0.2],
+  [-0.1, -0.1, 0.3, 0.1, 0, 0.1],
+  [-0.1, 0, 0.3, 0.2, 0, 0.2],
+  [0, 0.1, 0.2, 0.1, 0, 0.1],
+  [0, -0.1, 0.3, -0.1, -0.1, 0.1],
 ];
+/** What is added to these, and to nothing, where a list is offered. */
+// prettier-ignore
+const OFFERED: readonly (readonly number[])[] = Array.from({ length: SITUATIONS }, () => [0, 0, 0, 0, 0, 0, 0.5, 0, 0, 0]);
 
 const jsonSchema = z.object({
-  weight: z.array(z.number().min(-100).max(100)).length(WEIGHTS),
+  weight: z
+    .array(z.number().min(-100).max(100))
+    .transform(withoutList)
+    .refine((weights) => weights.length === WEIGHTS, `expected ${WEIGHTS} numbers`),
   fittedOn: z.number().int().nonnegative(),
 });
 
@@ -45,12 +57,19 @@ export type CandidateWeightsJson = z.infer<typeof jsonSchema>;
 
 export class CandidateWeights {
   readonly weight = Float64Array.from(START.flat());
+  /** Fitted on lists of language servers, not in training: no workspace has lists to fit them on. */
+  readonly offered = Float64Array.from(OFFERED.flat());
   /** Bytes learned from. */
   fittedOn = 0;
 
   /** Index of the first weight of a situation. */
   at(place: number, typed: number): number {
-    return (place * TYPED + Math.min(TYPED - 1, typed < 4 ? typed : 4)) * INPUTS;
+    return situation(place, typed) * INPUTS;
+  }
+
+  /** The same among those that count where a list is offered. */
+  offeredAt(place: number, typed: number): number {
+    return situation(place, typed) * OFFERED_INPUTS;
   }
 
   toJSON(): CandidateWeightsJson {
@@ -74,4 +93,13 @@ export class CandidateWeights {
     weights.fittedOn = parsed.data.fittedOn;
     return weights;
   }
+}
+
+const situation = (place: number, typed: number): number =>
+  place * TYPED + Math.min(TYPED - 1, typed);
+
+/** What was stored when a list's weight stood in every row. */
+function withoutList(weights: number[]): number[] {
+  if (weights.length !== SITUATIONS * STORED_BEFORE) return weights;
+  return weights.filter((_, i) => i % STORED_BEFORE < INPUTS);
 }

@@ -5,21 +5,15 @@
 import type { FactLexicon } from "../facts/lexicon.ts";
 import type { CandidateWeights } from "./candidateWeights.ts";
 import { lexiconTrie } from "./lexiconTrie.ts";
-import { NameReader, type NameSources } from "./nameReader.ts";
-import { NameTrie } from "./nameTrie.ts";
+import { NameReader } from "./nameReader.ts";
+import type { NameTrie } from "./nameTrie.ts";
+import type { NameList } from "./offer.ts";
 
 /** Bytes before the cursor that names are taken from. */
 const READ_BYTES = 1 << 16;
 /** The reader is kept from a start in steps and up to an end in steps. */
 const START_STEP = 1 << 14;
 const END_STEP = 256;
-
-/** What a language server offers at the cursor: whole names, without what is typed of them being taken off. */
-export interface NameList {
-  readonly names: readonly string[];
-  /** 1: nothing else can stand here. */
-  readonly complete: 0 | 1;
-}
 
 interface Kept {
   readonly path: string;
@@ -28,8 +22,6 @@ interface Kept {
   readonly read: Uint8Array;
   readonly reader: NameReader;
 }
-
-const encoder = new TextEncoder();
 
 export class Candidates {
   readonly #lexicon: FactLexicon;
@@ -44,11 +36,21 @@ export class Candidates {
 
   /** A reader at the beginning of a file; nothing that the lexicon has from this file is in it. */
   reader(path: string): NameReader {
-    return new NameReader({ path, weights: this.#weights, sources: this.#sources(path) });
+    return new NameReader({
+      path,
+      weights: this.#weights,
+      sources: { lexicon: this.#lexiconWithout(path) },
+    });
   }
 
-  /** A reader behind the text before the cursor. */
-  after(path: string, before: Uint8Array, list?: NameList): NameReader {
+  /** A reader behind the text before the cursor, with what a language server offers there; `typed` are bytes of the
+   *  name behind that text. */
+  after(
+    path: string,
+    before: Uint8Array,
+    list?: NameList,
+    typed: ArrayLike<number> = [],
+  ): NameReader {
     const missing = Math.max(0, before.length - READ_BYTES);
     const start = Math.ceil(missing / START_STEP) * START_STEP;
     const text = before.subarray(start);
@@ -64,18 +66,16 @@ export class Candidates {
     const reader = holds ? kept.reader : this.reader(path);
     for (const byte of read.subarray(holds ? kept.read.length : 0)) reader.push(byte);
     this.#kept = { path, version: this.#lexicon.version, start, read, reader };
-    const fork = reader.fork(list === undefined ? undefined : this.#sources(path, list));
+    const fork = reader.fork();
     for (const byte of text.subarray(read.length)) fork.push(byte);
+    fork.offer(list, Array.from(typed));
     return fork;
   }
 
-  #sources(path: string, list?: NameList): NameSources {
+  #lexiconWithout(path: string): NameTrie {
     const { version } = this.#lexicon;
     if (this.#trie?.path !== path || this.#trie.version !== version)
       this.#trie = { path, version, trie: lexiconTrie(this.#lexicon, path) };
-    if (list === undefined) return { lexicon: this.#trie.trie };
-    const names = new NameTrie(1);
-    for (const name of list.names) names.add(encoder.encode(name), 0, 1);
-    return { lexicon: this.#trie.trie, list: { names, complete: list.complete } };
+    return this.#trie.trie;
   }
 }

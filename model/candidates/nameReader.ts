@@ -8,8 +8,9 @@
 import { nameBytes } from "../facts/byteKinds.ts";
 import { isCommentMode, isStringMode } from "../facts/lexerState.ts";
 import { FactScanner, type ScannerSnapshot } from "../facts/scanner.ts";
-import { INPUTS, type CandidateWeights } from "./candidateWeights.ts";
+import { INPUTS, OFFERED_INPUTS, type CandidateWeights } from "./candidateWeights.ts";
 import { NameTrie, NOWHERE, ROOT } from "./nameTrie.ts";
+import { ALIKE, BY_RANK, IN_SCOPE, offerOf, type NameList, type Offer } from "./offer.ts";
 
 /** Places, in the order of the weights. */
 export const CODE = 0;
@@ -21,7 +22,10 @@ const GROWTH = HALF_LIVES.map((names) => 2 ** (1 / names));
 const SPEEDS = HALF_LIVES.length;
 const RESCALE_AT = 1e200;
 /** Weight of the mixture within each source's opinion: so many occurrences speak as loud as it does. */
-const PRIOR = [1, 1, 1, 2, 4, 1] as const;
+const PRIOR = [1, 1, 1, 2, 4, 0, 0, 1] as const;
+/** Inputs of an offer, behind those of the other sources; the last is 1 for what some name of it goes on with. */
+const OFFERED = INPUTS;
+const SUPPORT = OFFERED + 3;
 const SHORTEST_NAME = 2;
 const LONGEST_NAME = 64;
 const LOWEST = 1e-9;
@@ -37,8 +41,6 @@ const NOTHING: readonly number[] = [];
 /** Names of the workspace's other files, [plain, member] counts. */
 export interface NameSources {
   readonly lexicon: NameTrie;
-  /** Names that a language server offers here. With `complete` nothing else may follow. */
-  readonly list?: { readonly names: NameTrie; readonly complete: 0 | 1 } | undefined;
 }
 
 export class NameReader {
@@ -55,15 +57,19 @@ export class NameReader {
   #afterDot: 0 | 1 = 0;
   #last = 0;
   #isNumber: 0 | 1 = 0;
+  /** What is offered for the name at hand or the next one, and for no later one. */
+  #offer: Offer | undefined;
   // Of the last adjust, for learn.
   #events: readonly number[] = NOTHING;
   readonly #first: readonly number[];
   readonly #inside: readonly number[];
-  readonly #input = new Float64Array(EVENTS * INPUTS);
+  readonly #input = new Float64Array(EVENTS * OFFERED_INPUTS);
   readonly #before = new Float64Array(EVENTS);
   readonly #after = new Float64Array(EVENTS);
   #mass = 0;
   #at = 0;
+  /** Where the weights of an offer stand that has a say. */
+  #offeredAt: number | undefined;
 
   constructor(o: { path: string; weights: CandidateWeights; sources: NameSources }) {
     this.#path = o.path;
@@ -78,8 +84,12 @@ export class NameReader {
   }
 
   /** A second reader at the same place; neither sees what the other is shown from here on. */
-  fork(sources = this.#sources): NameReader {
-    const fork = new NameReader({ path: this.#path, weights: this.#weights, sources });
+  fork(): NameReader {
+    const fork = new NameReader({
+      path: this.#path,
+      weights: this.#weights,
+      sources: this.#sources,
+    });
     const snapshot: ScannerSnapshot = this.#scanner.snapshot();
     fork.#scanner.restore(snapshot);
     fork.#local = this.#local.copy();
@@ -88,7 +98,32 @@ export class NameReader {
     fork.#afterDot = this.#afterDot;
     fork.#last = this.#last;
     fork.#isNumber = this.#isNumber;
+    fork.#offer = this.#offer;
     return fork;
+  }
+
+  /** Takes in what a language server offers behind the bytes pushed and `more` of the name. With a complete list nothing
+   *  else may follow. It holds for one name. */
+  offer(list: NameList | undefined, more: readonly number[] = []): void {
+    this.#offer = undefined;
+    if (list === undefined) return;
+    const own = this.#place() === MEMBER ? MEMBER : CODE;
+    const other = own === MEMBER ? CODE : MEMBER;
+    const { lexicon } = this.#sources;
+    const slow = 1 / this.#now[0]!;
+    this.#offer = offerOf(list, [...this.#word, ...more], (name) => {
+      const here = walk(this.#local, name);
+      const there = walk(lexicon, name);
+      return (
+        this.#local.end(here, own * SPEEDS) * slow +
+        (this.#local.end(here, other * SPEEDS) * slow + lexicon.end(there, own)) / 4
+      );
+    });
+  }
+
+  #place(): number {
+    const isMember = this.#word.length > 0 ? this.#afterDot === 1 : this.#last === DOT;
+    return this.#isText() ? TEXT : isMember ? MEMBER : CODE;
   }
 
   push(byte: number): void {
@@ -101,10 +136,12 @@ export class NameReader {
       this.#scanner.push(byte);
       return;
     }
+    const isBlank = byte === 32 || byte === 9 || byte === 10 || byte === 13;
+    if (this.#word.length > 0 || !isBlank) this.#offer = undefined;
     if (this.#word.length > 0) this.#keep();
     this.#word.length = 0;
     this.#scanner.push(byte);
-    if (byte !== 32 && byte !== 9 && byte !== 10 && byte !== 13) this.#last = byte;
+    if (!isBlank) this.#last = byte;
   }
 
   /** The name that has just ended is known from here on. */
@@ -151,10 +188,11 @@ export class NameReader {
     if (mass < LOWEST) return;
     this.#events = events;
     this.#mass = mass;
-    const isMember = this.#word.length > 0 ? this.#afterDot === 1 : this.#last === DOT;
-    const place = this.#isText() ? TEXT : isMember ? MEMBER : CODE;
+    const place = this.#place();
     this.#at = this.#weights.at(place, word.length);
     this.#gather(word, place);
+    const offered = this.#gatherOffer(word);
+    this.#offeredAt = offered ? this.#weights.offeredAt(place, word.length) : undefined;
     this.#pool();
     this.#constrain(word);
     const after = this.#after;
@@ -172,14 +210,14 @@ export class NameReader {
   #gather(word: readonly number[], place: number): void {
     const input = this.#input;
     for (const event of this.#events) {
-      const at = event * INPUTS;
+      const at = event * OFFERED_INPUTS;
       input[at] = Math.log(Math.max(LOWEST, this.#before[event]! / this.#mass));
-      for (let i = 1; i < INPUTS; i++) input[at + i] = 0;
+      input.fill(0, at + 1, at + OFFERED_INPUTS);
     }
     const own = place === MEMBER ? MEMBER : CODE;
     const other = own === MEMBER ? CODE : MEMBER;
     const local = this.#local;
-    const { lexicon, list } = this.#sources;
+    const { lexicon } = this.#sources;
     const here = walk(local, word);
     const there = walk(lexicon, word);
     const [slow, fast] = this.#now as unknown as readonly [number, number];
@@ -188,7 +226,20 @@ export class NameReader {
     this.#say(3, local, here, other * SPEEDS, 1 / slow);
     this.#say(4, lexicon, there, own, 1);
     this.#say(5, lexicon, there, other, 1);
-    if (list !== undefined) this.#say(6, list.names, walk(list.names, word), 0, 1);
+  }
+
+  /** The inputs of what is offered; false where that has nothing to say. */
+  #gatherOffer(word: readonly number[]): boolean {
+    if (this.#offer === undefined) return false;
+    const { names } = this.#offer;
+    const node = walk(names, word);
+    if (names.sum(node, ALIKE) === 0) return false;
+    for (const channel of [ALIKE, BY_RANK, IN_SCOPE])
+      this.#say(OFFERED + channel, names, node, channel, 1);
+    const input = this.#input;
+    for (const event of this.#events)
+      input[event * OFFERED_INPUTS + SUPPORT] = input[event * OFFERED_INPUTS + OFFERED]! > 0 ? 1 : 0; // prettier-ignore
+    return true;
   }
 
   /** One source's inputs: ln(1 + share ⁄ p), the share being that of its names that go on with the event. */
@@ -199,7 +250,7 @@ export class NameReader {
     const before = this.#before;
     const scale = (unit * this.#mass) / (total + PRIOR[source - 1]!);
     const raise = (event: number, weight: number): void => {
-      input[event * INPUTS + source] = Math.log1p(
+      input[event * OFFERED_INPUTS + source] = Math.log1p(
         (weight * scale) / Math.max(LOWEST, before[event]!),
       );
     };
@@ -214,15 +265,19 @@ export class NameReader {
   }
 
   #pool(): void {
-    const { weight } = this.#weights;
+    const { weight, offered } = this.#weights;
     const input = this.#input;
     const after = this.#after;
     const at = this.#at;
+    const offeredAt = this.#offeredAt;
     let highest = -Infinity;
     for (const event of this.#events) {
-      const from = event * INPUTS;
+      const from = event * OFFERED_INPUTS;
       let score = input[from]!;
       for (let i = 0; i < INPUTS; i++) score += weight[at + i]! * input[from + i]!;
+      if (offeredAt !== undefined)
+        for (let i = 0; i < OFFERED_INPUTS; i++)
+          score += offered[offeredAt + i]! * input[from + i]!;
       after[event] = score;
       if (score > highest) highest = score;
     }
@@ -233,21 +288,21 @@ export class NameReader {
 
   /** With a complete list only its names may be written, unless the bytes so far are the beginning of none. */
   #constrain(word: readonly number[]): void {
-    const { list } = this.#sources;
-    if (list?.complete !== 1) return;
-    const node = walk(list.names, word);
+    if (this.#offer?.complete !== 1) return;
+    const { names } = this.#offer;
+    const node = walk(names, word);
     if (node === NOWHERE) return;
     const after = this.#after;
     let hasHigh = false;
-    list.names.spread(node, 0, (byte) => (hasHigh ||= byte >= FIRST_HIGH));
+    names.spread(node, ALIKE, (byte) => (hasHigh ||= byte >= FIRST_HIGH));
     let sum = 0;
     for (const event of this.#events) {
       const may =
         event === END
-          ? list.names.end(node, 0) > 0
+          ? names.end(node, ALIKE) > 0
           : event === HIGH
             ? hasHigh
-            : list.names.step(node, event) !== NOWHERE;
+            : names.step(node, event) !== NOWHERE;
       if (!may) after[event] = 0;
       sum += after[event]!;
     }
@@ -261,18 +316,22 @@ export class NameReader {
     const events = this.#events;
     this.#events = NOTHING;
     if (!events.includes(came)) return;
-    const { weight } = this.#weights;
+    const { weight, offered } = this.#weights;
     const input = this.#input;
-    for (let i = 0; i < INPUTS; i++) {
+    // Where a list is offered its own weights learn, and the others stay what they are without one.
+    const isOffered = this.#offeredAt !== undefined;
+    const [learning, at] = isOffered ? [offered, this.#offeredAt!] : [weight, this.#at];
+    for (let i = 0; i < (isOffered ? OFFERED_INPUTS : INPUTS); i++) {
       let expected = 0;
-      for (const event of events) expected += this.#after[event]! * input[event * INPUTS + i]!;
-      weight[this.#at + i]! += o.rate * (input[came * INPUTS + i]! - expected / this.#mass);
+      for (const event of events)
+        expected += this.#after[event]! * input[event * OFFERED_INPUTS + i]!;
+      learning[at + i]! += o.rate * (input[came * OFFERED_INPUTS + i]! - expected / this.#mass);
     }
     this.#weights.fittedOn++;
   }
 }
 
-function walk(trie: NameTrie, word: readonly number[]): number {
+function walk(trie: NameTrie, word: ArrayLike<number> & Iterable<number>): number {
   let node = ROOT;
   for (const byte of word) node = trie.step(node, byte);
   return node;

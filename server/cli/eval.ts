@@ -7,6 +7,7 @@ import { resolve } from "node:path";
 import { CorpusError, Model } from "../../model/index.ts";
 import type { CorpusFile } from "../../model/index.ts";
 import { walkCorpus } from "../corpus/walk.ts";
+import { CompletionServer } from "../facts/completionServer.ts";
 import { DEVICE_FLAG, JSON_FLAG, MODEL_FLAG, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { Baselines } from "./baselines.ts";
@@ -16,6 +17,8 @@ import { evalSummary } from "./evalReport.ts";
 import type { EvalResult } from "./evalReport.ts";
 import { IdentifierFigures, identifierSpots } from "./identifierFigures.ts";
 import { LineFigures } from "./lineFigures.ts";
+import { checkUnknown, commandWords, ServerLists, type OfferedLists } from "./offeredLists.ts";
+import { RecordedLists, RecordingLists } from "./recordedLists.ts";
 import { PerByteFile } from "./perByteFile.ts";
 import { byFile, cutLines, identifierHits, sample, sum } from "./scoring.ts";
 import type { CutLine } from "./scoring.ts";
@@ -26,6 +29,7 @@ import { TypingFigures } from "./typing.ts";
 const DEFAULT_LINES = 100;
 const DEFAULT_IDENTIFIERS = 50;
 const DEFAULT_TYPED_LINES = 5;
+const DEFAULT_LIST_MS = 2000;
 const MAX_LINE_BYTES = 200;
 /** Larger files are data; they are named and skipped. */
 const MAX_FILE_KIB = 4_096;
@@ -58,6 +62,18 @@ export const EVAL: CommandSpec = {
       help: "how many lines to type key by key",
     },
     candidates: { ...ON_OFF, help: "let names in scope change the mixture" },
+    "language-server": {
+      value: "COMMAND",
+      help: "also guess with what this server offers, spoken to over stdio; needs --workspace",
+    },
+    workspace: { value: "DIR", help: "folder that the server opens, without the scored files" },
+    "list-ms": {
+      value: "N",
+      fallback: String(DEFAULT_LIST_MS),
+      help: "how long the server's answer is waited for",
+    },
+    "names-to": { value: "FILE", help: "write what the server offers" },
+    "names-from": { value: "FILE", help: "take what was written so instead of a server" },
     baselines: { help: "measure copying, counting and compressors on the same lines and files" },
     bytegpt: { value: "FILE", help: "with --baselines: what test/bench/bytegpt.py printed" },
     seed: { value: "S", fallback: "1", help: "seed of the choice of lines" },
@@ -101,6 +117,10 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
     device: flags.need("device") as "auto" | "gpu" | "cpu",
     logger,
   });
+  const lists = await openLists(flags, {
+    paths: walk.files.map(({ path }) => path),
+    say: (message) => terminal.err(message),
+  });
   const perByte =
     flags.text("per-byte") === undefined
       ? undefined
@@ -119,6 +139,7 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
       baselines: flags.has("baselines") ? { bytegpt } : undefined,
       seed,
       perByte,
+      lists,
       terminal,
       progress,
       skipped: walk.excluded.map(({ path, reason }) => ({ path, reason })),
@@ -129,8 +150,44 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
   } finally {
     progress.close();
     await perByte?.close();
+    await lists?.dispose();
     await model.dispose();
   }
+}
+
+async function openLists(
+  flags: ParsedFlags,
+  o: { readonly paths: readonly string[]; readonly say: (message: string) => void },
+): Promise<OfferedLists | undefined> {
+  const command = flags.text("language-server");
+  const workspace = flags.text("workspace");
+  const record = flags.text("names-to");
+  const recorded = flags.text("names-from");
+  if (command !== undefined && recorded !== undefined)
+    throw new UsageError("lists come from a server or from a file", "leave one of them out");
+  if ((command === undefined) !== (workspace === undefined))
+    throw new UsageError(
+      "a language server and the workspace that it opens belong together",
+      "give --language-server COMMAND and --workspace DIR",
+    );
+  if (record !== undefined && command === undefined)
+    throw new UsageError(
+      "there is nothing to write down",
+      "give --language-server with --names-to",
+    );
+  if (recorded !== undefined) return RecordedLists.read(recorded);
+  if (command === undefined) return undefined;
+  const root = resolve(workspace!);
+  await checkUnknown(root, o.paths);
+  const words = commandWords(command);
+  if (words.length === 0)
+    throw new UsageError("--language-server names no command", 'give one, such as "gopls"');
+  const lists = new ServerLists({
+    server: await CompletionServer.start({ command: words, root }),
+    waitMs: flags.number("list-ms", { min: 1, max: 1e6, integer: true })!,
+    say: o.say,
+  });
+  return record === undefined ? lists : RecordingLists.create(lists, record);
 }
 
 interface Evaluation {
@@ -146,6 +203,7 @@ interface Evaluation {
   readonly baselines: { readonly bytegpt: string | undefined } | undefined;
   readonly seed: number;
   readonly perByte: PerByteFile | undefined;
+  readonly lists: OfferedLists | undefined;
   readonly terminal: Terminal;
   readonly progress: ProgressLine;
   readonly skipped: EvalResult["skipped"];
@@ -178,7 +236,9 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
   let identifiersRight = 0;
   const classes = new ClassFigures(o);
   const lines = new LineFigures();
-  const guessed = new IdentifierFigures(model, { candidates, signal });
+  const listedLines = new LineFigures();
+  const lists = candidates === "on" ? o.lists : undefined;
+  const guessed = new IdentifierFigures(model, { candidates, lists, signal });
   const typing = new TypingFigures((ask) => model.complete({ ...ask, candidates, signal }), signal);
   const baselines = o.baselines === undefined ? undefined : new Baselines(model);
   for (const [fileIdx, file] of o.files.entries()) {
@@ -199,7 +259,7 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
     const ofFile = linesOf.get(fileIdx) ?? [];
     for (const line of ofFile) {
       signal.throwIfAborted();
-      const completed = await model.complete({
+      const ask = {
         path,
         before: bytes.subarray(0, line.offset),
         after: new Uint8Array(0),
@@ -207,8 +267,13 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
         singleLine: 1,
         candidates,
         signal,
-      });
+      } as const;
+      const completed = await model.complete(ask);
       lines.add(completed.bytes, line.rest, completed.ms);
+      if (lists === undefined) continue;
+      const { list } = await lists.at(path, ask.before);
+      const listed = list === undefined ? completed : await model.complete({ ...ask, list });
+      listedLines.add(listed.bytes, line.rest, listed.ms);
     }
     await guessed.guessIn(file, spotsOf.get(fileIdx) ?? []);
     for (const line of typedOf.get(fileIdx) ?? [])
@@ -242,13 +307,14 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
     skipped: o.skipped,
     bpb_by_class: classes.result(),
     line_completion: whole ? line_completion : null,
+    line_completion_with_list: lists === undefined ? null : listedLines.result(),
     identifier_completion: whole ? guessed.result() : null,
     typing: whole ? typing.result() : null,
     candidates: {
       used: candidates === "on",
       lexicon_names: model.lexicon.nameCount,
       names_before_cursor: true,
-      completion_list: false,
+      completion_list: lists !== undefined,
     },
     baselines:
       baselines === undefined

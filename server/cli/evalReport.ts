@@ -5,6 +5,7 @@ import type { ClassResult } from "./classFigures.ts";
 import type { Primed } from "./compressors.ts";
 import type { IdentifierResult } from "./identifierFigures.ts";
 import type { LineResult } from "./lineFigures.ts";
+import type { LanguageServerResult } from "./offeredFigures.ts";
 import { clock, plural, size } from "./terminal.ts";
 import type { TypingResult } from "./typing.ts";
 
@@ -26,6 +27,8 @@ export interface EvalResult {
   readonly bpb_by_class: Partial<Record<ByteKind, ClassResult>>;
   /** Null where a part of the model is off: completions always use both. */
   readonly line_completion: LineResult | null;
+  /** The same lines with what a language server offers; null where none is asked. */
+  readonly line_completion_with_list: LineResult | null;
   readonly identifier_completion: IdentifierResult | null;
   readonly typing: TypingResult | null;
   /** Names in scope: whether they were used, and where they came from. */
@@ -38,8 +41,8 @@ export interface CandidateSources {
   /** Names of other files that language servers or tree-sitter gave in training. */
   readonly lexicon_names: number;
   readonly names_before_cursor: true;
-  /** A language server's own list is offered in the editor only. */
-  readonly completion_list: false;
+  /** Whether a language server's own list was among them in a further column. */
+  readonly completion_list: boolean;
 }
 
 const number = (value: number | null): string => (value === null ? "off" : value.toFixed(4));
@@ -62,6 +65,11 @@ export function evalSummary(r: EvalResult): string {
     ),
     `lines completed    ${percent(r.line_exact_match)} of ${r.lines} exactly`,
     ...(r.line_completion === null ? [] : [`  ${lineWords(r.line_completion)}`]),
+    ...(r.line_completion_with_list === null
+      ? []
+      : [
+          `  with the server's list ${percent(r.line_completion_with_list.exact)} exactly; ${lineWords(r.line_completion_with_list)}`,
+        ]),
     `identifiers        ${percent(r.identifier_top1)} of ${r.identifiers} first choice throughout`,
     ...identifierWords(r),
     ...typingWords(r.typing),
@@ -76,13 +84,21 @@ function lineWords(r: LineResult): string {
 
 function identifierWords({ identifier_completion: r, candidates: c }: EvalResult): string[] {
   if (r === null || r.sampled === 0) return [];
-  const sources = `names in scope ${c.used ? "used" : "not used"}: ${plural(c.lexicon_names, "name")} of the lexicon and the names before the cursor, no language server's list`;
+  const sources = `names in scope ${c.used ? "used" : "not used"}: ${plural(c.lexicon_names, "name")} of the lexicon and the names before the cursor${c.completion_list ? "" : ", no language server's list"}`;
   return [
     `  ${plural(r.sampled, "identifier")} in code, ${percent(r.in_scope)} of them in scope; ${sources}`,
     ...r.typed.map(
       (t) =>
-        `  ${plural(t.typed, "byte")} typed    first ${percent(t.top1)}, among five ${percent(t.top5)}${t.top1_without_candidates === null ? "" : ` (without candidates ${percent(t.top1_without_candidates)}, ${percent(t.top5_without_candidates)})`}${latency(t)}`,
+        `  ${plural(t.typed, "byte")} typed    first ${percent(t.top1)}, among five ${percent(t.top5)}${t.top1_without_candidates === null ? "" : ` (without candidates ${percent(t.top1_without_candidates)}, ${percent(t.top5_without_candidates)})`}${t.top1_with_list === null ? "" : ` (with the server's list ${percent(t.top1_with_list)}, ${percent(t.top5_with_list)})`}${latency(t)}`,
     ),
+    ...serverWords(r.language_server),
+  ];
+}
+
+function serverWords(s: LanguageServerResult | null): string[] {
+  if (s === null) return [];
+  return [
+    `  ${s.name}: asked ${s.asked} times${latency(s)}, ${percent(s.in_time)} while the editor waits, ${s.late} too late; ${plural(s.lists, "list")}, the name in ${percent(s.lists_with_name)}; ${s.complete} complete, the name in ${percent(s.complete_with_name)}`,
   ];
 }
 

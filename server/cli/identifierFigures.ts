@@ -6,6 +6,8 @@
  */
 import { byteKinds, isCode, KIND } from "../../model/index.ts";
 import type { Model, RankedName } from "../../model/index.ts";
+import { OfferedFigures, type LanguageServerResult } from "./offeredFigures.ts";
+import type { OfferedLists } from "./offeredLists.ts";
 import { quantile } from "./scoring.ts";
 
 export interface IdentifierSpot {
@@ -15,7 +17,7 @@ export interface IdentifierSpot {
 }
 
 export const SHORTEST_IDENTIFIER = 3;
-const TYPED = [0, 1, 2] as const;
+export const TYPED = [0, 1, 2] as const;
 const MOST = 5;
 
 const isAscii = (byte: number): boolean =>
@@ -54,6 +56,9 @@ export interface TypedResult {
   /** Without names in scope as candidates; null where the model has no weights for them. */
   readonly top1_without_candidates: number | null;
   readonly top5_without_candidates: number | null;
+  /** With what a language server offers as well; null where none is asked. */
+  readonly top1_with_list: number | null;
+  readonly top5_with_list: number | null;
   readonly ms_median: number | null;
   readonly ms_p95: number | null;
 }
@@ -63,6 +68,7 @@ export interface IdentifierResult {
   /** Share that stood before in the file or stands in the lexicon of other files: what candidates can know. */
   readonly in_scope: number | null;
   readonly typed: readonly TypedResult[];
+  readonly language_server: LanguageServerResult | null;
 }
 
 type Namer = Pick<Model, "names" | "lexicon" | "hasCandidates">;
@@ -88,10 +94,17 @@ export class IdentifierFigures {
   #inScope = 0;
   readonly #whole = TYPED.map(() => new Hits());
   readonly #without = TYPED.map(() => new Hits());
+  readonly #listed = TYPED.map(() => new Hits());
+  readonly #lists: OfferedLists | undefined;
+  readonly #offered = new OfferedFigures();
   readonly #ms = TYPED.map((): number[] => []);
 
-  constructor(model: Namer, o: { candidates: "on" | "off"; signal: AbortSignal }) {
+  constructor(
+    model: Namer,
+    o: { candidates: "on" | "off"; lists?: OfferedLists | undefined; signal: AbortSignal },
+  ) {
     this.#model = model;
+    this.#lists = o.lists;
     this.#candidates = o.candidates === "on" && model.hasCandidates ? "on" : "off";
     this.#signal = o.signal;
   }
@@ -126,26 +139,33 @@ export class IdentifierFigures {
     )
       this.#inScope++;
     for (const [i, typed] of TYPED.entries()) {
-      const { names, without, ms } = await this.#model.names({
+      const search = {
         path: file.path,
         before: file.bytes.subarray(0, spot.start),
         typed: wanted.subarray(0, typed),
         most: MOST,
         candidates: this.#candidates,
-        compare: 1,
         signal: this.#signal,
-      });
+      } as const;
+      const { names, without, ms } = await this.#model.names({ ...search, compare: 1 });
       const rankIn = (ranked: readonly RankedName[]): number =>
         ranked.findIndex(({ bytes }) => Buffer.compare(bytes, wanted) === 0);
       this.#whole[i]!.add(rankIn(names));
       if (without !== undefined) this.#without[i]!.add(rankIn(without));
       this.#ms[i]!.push(ms);
+      if (this.#lists === undefined) continue;
+      const offered = await this.#lists.at(file.path, file.bytes.subarray(0, spot.start + typed));
+      this.#offered.add(offered, text);
+      const { list } = offered;
+      const listed = list === undefined ? names : (await this.#model.names({ ...search, list })).names; // prettier-ignore
+      this.#listed[i]!.add(rankIn(listed));
     }
   }
 
   result(): IdentifierResult {
     const share = (n: number): number | null => (this.#sampled === 0 ? null : n / this.#sampled);
     const without = (n: number): number | null => (this.#candidates === "on" ? share(n) : null);
+    const listed = (n: number): number | null => (this.#lists === undefined ? null : share(n));
     return {
       sampled: this.#sampled,
       in_scope: share(this.#inScope),
@@ -155,9 +175,12 @@ export class IdentifierFigures {
         top5: share(this.#whole[i]!.top5),
         top1_without_candidates: without(this.#without[i]!.top1),
         top5_without_candidates: without(this.#without[i]!.top5),
+        top1_with_list: listed(this.#listed[i]!.top1),
+        top5_with_list: listed(this.#listed[i]!.top5),
         ms_median: quantile(this.#ms[i]!, 0.5),
         ms_p95: quantile(this.#ms[i]!, 0.95),
       })),
+      language_server: this.#lists === undefined ? null : this.#offered.result(this.#lists.name),
     };
   }
 }

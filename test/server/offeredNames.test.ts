@@ -12,7 +12,7 @@ import { silentLogger } from "../../model/index.ts";
 import { DocumentBytes } from "../../server/documents.ts";
 import type { OfferedNamesResult } from "../../server/facts/editorProtocol.ts";
 import { InlineCompletions, type EngineRequest } from "../../server/inlineCompletion.ts";
-import { nameList, OfferedNames } from "../../server/offeredNames.ts";
+import { nameList, OfferedNames, withoutPlaceholders } from "../../server/offeredNames.ts";
 import { settingsFrom } from "../../server/settings.ts";
 
 const { Method, Property, Snippet, Text } = CompletionItemKind;
@@ -21,6 +21,7 @@ const item = (label: string, kind: number = Property, filterText?: string) => ({
   kind,
   ...(filterText === undefined ? {} : { filterText }),
 });
+type OfferedResultItems = OfferedNamesResult["items"];
 const offers = (items: OfferedNamesResult["items"], isIncomplete = false): OfferedNamesResult => ({
   items,
   isIncomplete,
@@ -29,8 +30,23 @@ const offers = (items: OfferedNamesResult["items"], isIncomplete = false): Offer
 describe("a list of names", () => {
   test("has the names of its items, each once, without what stands around them", () => {
     const items = [item("open(path)", Method), item("open"), item("close", Method, ".close"), item("größe"), item("?.x")]; // prettier-ignore
-    expect(nameList(offers(items), "file.")?.names).toEqual(["open", "close", "größe", "x"]);
+    expect(nameList(offers(items), "file.")?.names).toEqual(["x", "close", "größe", "open"]);
     expect(nameList(offers([item("12"), item("", Text)]), "file.")).toBeUndefined();
+  });
+
+  test("has what would be written, without placeholders, in the order of the editor's list", () => {
+    const items: OfferedResultItems = [
+      { label: "zeta", sortText: "1", kind: Property },
+      { label: "alpha", sortText: "2", kind: Property },
+      { label: " open(path)", filterText: "open", insertText: "open(${1:path})$0", isSnippet: 1, sortText: "3", kind: Method }, // prettier-ignore
+      { label: "timeout=", insertText: "timeout=", sortText: "4", kind: Property },
+      { label: "shut", filterText: ".shut", insertText: "?.shut", sortText: "5", kind: Method },
+      { label: "chosen", sortText: "9", preselect: 1, kind: Property },
+      // Written so it is no name.
+      { label: "with-dash", filterText: ".with-dash", insertText: '["with-dash"]', sortText: "0", kind: Property }, // prettier-ignore
+    ];
+    expect(nameList(offers(items), "file.")?.names).toEqual(["chosen", "zeta", "alpha", "open", "timeout", "shut"]); // prettier-ignore
+    expect(withoutPlaceholders("$1name(${2:a ${3:deep}}, ${4|x,y|}) ${TM_FILENAME} \\$5\\}")).toBe("name(a deep, )  $5}"); // prettier-ignore
   });
 
   test("is complete for members that a server knows, and for nothing else", () => {
@@ -39,6 +55,8 @@ describe("a list of names", () => {
     const items = [item("open"), item("close")];
     expect(complete("  file.", offers(items))).toBe(1);
     expect(complete("  file.op", offers(items))).toBe(1);
+    expect(complete("  file->op", offers(items))).toBe(1);
+    expect(complete("  File::", offers(items))).toBe(1);
     expect(complete("  op", offers(items))).toBe(0);
     expect(complete("  file.", offers(items, true))).toBe(0);
     expect(complete("  file.", offers([...items, item("words", Text)]))).toBe(0);
@@ -69,6 +87,54 @@ describe("the editor", () => {
     for (let i = 0; i < 3; i++)
       expect(await never.at("file:///a.ts", here, "file.")).toBeUndefined();
     expect(asked).toBe(1);
+  });
+
+  test("is asked once for a name, while its list is whole", async () => {
+    const asked: number[] = [];
+    let isIncomplete = false;
+    const names = new OfferedNames({
+      sendRequest: async (_, params) => {
+        asked.push((params as { position: { character: number } }).position.character);
+        return offers([item("open"), item("other")], isIncomplete);
+      },
+    });
+    const at = (linePrefix: string, line = 0) =>
+      names.at("file:///a.ts", { line, character: linePrefix.length }, linePrefix);
+    for (const typed of ["file.", "file.o", "file.op"])
+      expect(await at(typed)).toEqual({ names: ["open", "other"], complete: 1 });
+    expect(asked).toEqual([5]);
+    // Another line, other text before the name, and what was typed taken back.
+    await at("file.op", 1);
+    await at("files.op", 1);
+    await at("files.o", 1);
+    expect(asked).toEqual([5, 7, 8, 7]);
+    isIncomplete = true;
+    await at("x.");
+    await at("x.o");
+    expect(asked).toEqual([5, 7, 8, 7, 2, 3]);
+    await at("x = 12");
+    expect(asked.length).toBe(6);
+  });
+
+  test("may answer too late for one keystroke and in time for the next", async () => {
+    const waiting: ((result: OfferedNamesResult | null) => void)[] = [];
+    const names = new OfferedNames(
+      { sendRequest: () => new Promise((resolve) => waiting.push(resolve)) },
+      { waitMs: 5 },
+    );
+    const at = (linePrefix: string) =>
+      names.at("file:///a.ts", { line: 0, character: linePrefix.length }, linePrefix);
+    expect(await at("file.")).toBeUndefined();
+    // Still on its way: it is waited for, and not asked again.
+    expect(await at("file.o")).toBeUndefined();
+    expect(waiting.length).toBe(1);
+    waiting[0]!(offers([item("open")], true));
+    await new Promise((resolve) => setImmediate(resolve));
+    // More typing may bring more, but until that comes the list known so far has its say, and does not rule.
+    expect(await at("file.op")).toEqual({ names: ["open"], complete: 0 });
+    expect(waiting.length).toBe(2);
+    // Of another name it says nothing.
+    expect(await at("file.open().")).toBeUndefined();
   });
 
   test("is not waited for when it is slow", async () => {

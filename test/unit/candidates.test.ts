@@ -225,6 +225,54 @@ describe("names in scope", () => {
     const p = ask("file.op", 0);
     expect(p.indexOf(Math.max(...p))).toBe("e".charCodeAt(0));
   });
+
+  test("are those of a list for the name at the cursor, and for no later one", () => {
+    const candidates = new Candidates({ lexicon: lexicon(), weights: believing() });
+    const list = { names: ["open", "opened"], complete: 1 } as const;
+    const piece = fc.constantFrom("open", "x", "(", ".", ";", "\n", "al", " ");
+    const later = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(""));
+    fc.assert(
+      fc.property(fc.constantFrom("file.", "file.op", "file. "), later, (before, rest) => {
+        const offered = candidates.after("c.ts", bytes(before), list);
+        const fork = offered.fork();
+        const plain = candidates.after("c.ts", bytes(before));
+        const then = `open(${rest}`.slice(before.endsWith("op") ? 2 : 0);
+        for (const byte of bytes(then))
+          for (const reader of [offered, fork, plain]) reader.push(byte);
+        const [a, b, c] = [offered, fork, plain].map((reader) => {
+          const p = uniform();
+          reader.adjust(p);
+          return [...p];
+        });
+        expect(a).toEqual(c);
+        expect(b).toEqual(c);
+      }),
+      { numRuns: 40 },
+    );
+    // In front of the name it waits.
+    const p = uniform();
+    const reader = candidates.after("c.ts", bytes("file."), list);
+    reader.push(32);
+    reader.adjust(p);
+    expect([...p.keys()].filter((byte) => p[byte] === 0 && byte === "x".charCodeAt(0))).toEqual([120]); // prettier-ignore
+  });
+
+  test("keep every distribution's sum and sign with any list", () => {
+    const weights = believing();
+    weights.offered.fill(0.7);
+    const candidates = new Candidates({ lexicon: lexicon(), weights });
+    const name = fc.constantFrom("retry", "read", "payload", "größe", "x1", "zebra");
+    const before = fc.constantFrom("let zebra = 1; ", "x.", "x.re", "re", "zebra.gr", '"re', "pay");
+    fc.assert(
+      fc.property(before, fc.array(name, { maxLength: 6 }), fc.constantFrom(0, 1), (text, names, complete) => {
+        const reader = candidates.after("c.ts", bytes(text), { names, complete });
+        const p = uniform();
+        reader.adjust(p);
+        expect(sum(p)).toBeCloseTo(1, 9);
+        expect(p.every((value) => value >= 0 && Number.isFinite(value))).toBe(true);
+      }),
+    ); // prettier-ignore
+  });
 });
 
 describe("the fit", () => {
@@ -262,7 +310,13 @@ describe("the fit", () => {
     expect(fitCandidates({ lexicon: lexicon(), files: [] })).toBeUndefined();
     const stored = CandidateWeights.fromJSON(JSON.parse(JSON.stringify(once)));
     expect([...stored.weight]).toEqual([...once.weight]);
-    expect(() => CandidateWeights.fromJSON({ weight: [1] })).toThrow(/names in scope are damaged/);
+    expect(() => CandidateWeights.fromJSON({ weight: [1], fittedOn: 0 })).toThrow(/names in scope are damaged/); // prettier-ignore
+    // Models of before hold a list's own weight, which was never fitted, as the last of each row.
+    const rows = PLACES * TYPED;
+    const before = Array.from({ length: rows * (INPUTS + 1) }, (_, i) => i % (INPUTS + 1) === INPUTS ? 9 : once.weight[i - Math.floor(i / (INPUTS + 1))]!); // prettier-ignore
+    expect([...CandidateWeights.fromJSON({ weight: before, fittedOn: 1 }).weight]).toEqual([
+      ...once.weight,
+    ]);
   });
 });
 
