@@ -18,7 +18,7 @@ import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
-import { copyOf, lineScore, promising } from "./lineChoice.ts";
+import { lineScore, promising, wayOf } from "./lineChoice.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 import { MemoryView } from "./memoryView.ts";
 import { weighLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
@@ -206,22 +206,26 @@ export class Completer {
         canEnd: o.after.length === 0 ? 0 : 1,
         ...parts,
       });
-    const copies = o.singleLine === 1 ? cursor.lines(o.maxBytes) : [];
-    const own = copies.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
+    const sources =
+      o.singleLine === 1
+        ? { copies: cursor.lines(o.maxBytes), renamed: cursor.renamedLines(o.maxBytes) }
+        : { copies: [], renamed: [] };
+    const ways = promising(sources);
+    const own = ways.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
     const { best: greedy, bound } = await writeGreedily(begin(own), o);
     let best: Written = greedy;
-    if (greedy.finished === "line" || greedy.finished === "end") {
-      let score = lineScore(greedy.logProbability, copyOf(greedy.bytes, copies));
-      for (const copy of promising(copies)) {
-        const mayWin = (logProbability: number): boolean => lineScore(logProbability, copy) > score;
-        if (!mayWin(bound(copy.bytes))) continue;
+    if (greedy.finished !== "aborted") {
+      let score = lineScore(greedy.logProbability, wayOf(greedy.bytes, sources));
+      for (const line of ways) {
+        const mayWin = (logProbability: number): boolean => lineScore(logProbability, line) > score;
+        if (!mayWin(bound(line.bytes))) continue;
         stream.restore(here);
         const way = begin({ cursor: cursor.fork(), names: names?.fork() });
-        const weighed = await weighLine(way, copy.bytes, mayWin);
+        const weighed = await weighLine(way, line.bytes, mayWin);
         if (givenUp()) return aborted();
         if (weighed === undefined) continue;
         best = weighed;
-        score = lineScore(weighed.logProbability, copy);
+        score = lineScore(weighed.logProbability, line);
       }
     }
     const { bytes, perByte, finished } = best;

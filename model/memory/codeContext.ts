@@ -11,7 +11,7 @@ const MAX_DEPTH = 64;
 const LINE_END = 10;
 const MAX_ARGUMENT = 3;
 
-const isWordByte = Uint8Array.from({ length: 256 }, (_, b) =>
+export const isWordByte = Uint8Array.from({ length: 256 }, (_, b) =>
   (b >= 97 && b <= 122) ||
   (b >= 65 && b <= 90) ||
   (b >= 48 && b <= 57) ||

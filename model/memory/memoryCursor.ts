@@ -9,7 +9,9 @@ import { lineCopies, type LineCopy } from "./lineCopies.ts";
 import { OwnContexts } from "./ownContexts.ts";
 import { OwnIndex } from "./ownIndex.ts";
 import { RankedBlend, type Lesson } from "./rankedBlend.ts";
+import { renamedLines, type RenamedLine } from "./renamedLines.ts";
 import { SegmentWalk } from "./segment.ts";
+import type { TokenReader } from "./tokenReader.ts";
 
 export interface MemoryPrediction {
   /** Longest context that was seen before, in bytes. */
@@ -26,6 +28,8 @@ export interface MemoryCursor {
   draft(maxBytes: number): Uint8Array;
   /** What stood behind earlier places like this one up to the end of their lines, of at most `maxBytes`. */
   lines(maxBytes: number): LineCopy[];
+  /** The same with the names of this place, behind places that are alike but for names; best first. */
+  renamedLines(maxBytes: number): RenamedLine[];
   /** A second reader at the same place; neither sees what the other is shown from here on. Not between a prediction
    *  and the byte it was about. */
   fork(): MemoryCursor;
@@ -44,6 +48,8 @@ export interface CursorParts {
   readonly weights: BlendWeights;
   readonly absorbOwn: 0 | 1;
   readonly adapt: 0 | 1;
+  /** For lines by analogy; only with `absorbOwn`. */
+  readonly tokens?: TokenReader;
   /** What was read before, where this goes on from another cursor. */
   readonly own?: { readonly index: OwnIndex; readonly contexts: OwnContexts };
 }
@@ -52,6 +58,7 @@ export class WalkCursor implements MemoryCursor {
   private readonly walks: readonly SegmentWalk[];
   private readonly drafts: readonly SegmentWalk[];
   private readonly own: OwnIndex | undefined;
+  private readonly tokens: TokenReader | undefined;
   private readonly workspaceLevels = new Levels();
   private readonly ownLevels: Levels | undefined;
   private readonly blend: RankedBlend;
@@ -73,12 +80,14 @@ export class WalkCursor implements MemoryCursor {
     this.blend = new RankedBlend(parts.weights);
     this.sharedWeights = parts.weights;
     this.adapt = parts.adapt;
+    this.tokens = parts.tokens;
   }
 
   push(byte: number): void {
     if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
     this.own?.push(byte);
+    this.tokens?.push(byte);
     if (this.ownContexts !== undefined)
       for (const kind of OWN_KINDS) this.ownContexts.add(this.context.hash[kind]!, byte);
     this.context.push(byte);
@@ -130,6 +139,7 @@ export class WalkCursor implements MemoryCursor {
       ...(this.own === undefined
         ? {}
         : { own: { index: this.own.copy(), contexts: this.ownContexts!.copy() } }),
+      ...(this.tokens === undefined ? {} : { tokens: this.tokens.copy() }),
     });
     if (this.blend.weights !== this.sharedWeights)
       fork.blend.weights = this.blend.weights.copy({ seenLimit: Infinity });
@@ -151,6 +161,10 @@ export class WalkCursor implements MemoryCursor {
 
   lines(maxBytes: number): LineCopy[] {
     return lineCopies(this.walks, this.own, maxBytes);
+  }
+
+  renamedLines(maxBytes: number): RenamedLine[] {
+    return this.tokens === undefined ? [] : renamedLines(this.tokens, maxBytes);
   }
 
   private copyFromWorkspace(maxBytes: number): Uint8Array {

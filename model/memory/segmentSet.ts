@@ -4,6 +4,8 @@
 
 import { rowHelpers } from "./rowThreads.ts";
 import { Segment, SegmentWalk } from "./segment.ts";
+import type { TokenSource } from "./tokenReader.ts";
+import { TokenSegment } from "./tokenSegment.ts";
 
 /** A segment up to this size is rebuilt as soon as one of its files is gone. */
 const SMALL_BYTES = 256 * 1024;
@@ -11,7 +13,8 @@ const SMALL_BYTES = 256 * 1024;
 const GONE_SHARE = 0.25;
 /** Files from this size have a segment of their own, so that leaving one out costs nothing. */
 const LARGE_FILE_BYTES = 2 * 1024 * 1024;
-/** A workspace of more bytes than this is asked at its orders only: tables of hashed contexts would take too long. */
+/** A workspace of more bytes than this is asked at its orders only: tables of hashed contexts, and an index of tokens,
+ *  would take too long. */
 const HASHED_BYTES = 16 * 1024 * 1024;
 /** Indexes of files to leave out that are kept for the next reader. */
 const KEPT_EXCLUSIONS = 4;
@@ -20,6 +23,8 @@ interface Member {
   readonly segment: Segment;
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly gone: Set<string>;
+  /** Made when it is first asked for. */
+  tokens?: TokenSegment;
 }
 
 export class SegmentSet {
@@ -63,6 +68,19 @@ export class SegmentSet {
     return walks;
   }
 
+  /** Where rows of tokens are looked up; `exclude` and files that are gone are hidden. */
+  tokenSources(exclude: string | undefined): TokenSource[] {
+    this.settle();
+    const excluded = exclude === undefined ? undefined : this.home.get(exclude);
+    if (this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0) > HASHED_BYTES) return [];
+    return this.members.map((member) => {
+      const hidden = new Set<number>();
+      for (const [i, path] of [...member.files.keys()].entries())
+        if (member.gone.has(path) || (member === excluded && path === exclude)) hidden.add(i);
+      return { tokens: tokensOf(member), hidden };
+    });
+  }
+
   /** Bytes of all files that are in segments and not gone. */
   private get countedBytes(): number {
     let bytes = 0;
@@ -73,7 +91,8 @@ export class SegmentSet {
 
   get sizeBytes(): number {
     let size = this.negative?.sizeBytes ?? 0;
-    for (const member of this.members) size += member.segment.sizeBytes;
+    for (const { segment, tokens } of this.members)
+      size += segment.sizeBytes + (tokens?.sizeBytes ?? 0);
     for (const segment of this.exclusions.values()) size += segment.sizeBytes;
     return size;
   }
@@ -116,7 +135,10 @@ export class SegmentSet {
     }
     // Now, and not when the first reader waits for its first byte.
     if (this.countedBytes <= HASHED_BYTES)
-      for (const member of this.members) member.segment.contexts();
+      for (const member of this.members) {
+        member.segment.contexts();
+        tokensOf(member);
+      }
   }
 
   private makeMember(files: ReadonlyMap<string, Uint8Array>): void {
@@ -148,6 +170,10 @@ export class SegmentSet {
     }
     return segment;
   }
+}
+
+function tokensOf(member: Member): TokenSegment {
+  return (member.tokens ??= new TokenSegment([...member.files.values()]));
 }
 
 function goneBytes(member: Member): number {

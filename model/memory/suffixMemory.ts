@@ -7,6 +7,7 @@ import { calibrateWeights, type CalibrationOptions, type CalibrationReport } fro
 import { WalkCursor, type MemoryCursor } from "./memoryCursor.ts";
 import { decodeMemory, encodeMemory } from "./memoryFile.ts";
 import { SegmentSet } from "./segmentSet.ts";
+import { TokenReader } from "./tokenReader.ts";
 
 export interface CursorOptions {
   /** Path of a file whose bytes must not be counted; unknown paths are allowed. */
@@ -56,11 +57,15 @@ export class SuffixMemory {
 
   /** A reader at the beginning of a file. Indexes what has changed since the last call. */
   cursor(o: CursorOptions = {}): MemoryCursor {
+    const absorbOwn = o.absorbOwn ?? 1;
     return new WalkCursor({
       walks: this.segments.walks(o.exclude),
       weights: this.weights,
-      absorbOwn: o.absorbOwn ?? 1,
+      absorbOwn,
       adapt: o.adapt ?? 1,
+      ...(absorbOwn === 0
+        ? {}
+        : { tokens: new TokenReader(this.segments.tokenSources(o.exclude)) }),
     });
   }
 

@@ -25,6 +25,7 @@ class Undrafted extends SuffixMemory {
       predict: (out) => cursor.predict(out),
       draft: () => new Uint8Array(0),
       lines: (maxBytes) => cursor.lines(maxBytes),
+      renamedLines: (maxBytes) => cursor.renamedLines(maxBytes),
       fork: () => undrafted(cursor.fork()),
     });
     return undrafted(super.cursor(o));

@@ -1,8 +1,9 @@
 /** Copies of lines are those that a search by hand finds, without the file that is read, and nothing else. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { copyOf, lineScore, promising } from "../../model/lineChoice.ts";
+import { lineScore, promising, wayOf, type LineWay } from "../../model/lineChoice.ts";
 import type { LineCopy } from "../../model/memory/lineCopies.ts";
+import type { RenamedLine } from "../../model/memory/renamedLines.ts";
 import { MAX_ORDER } from "../../model/memory/segment.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 
@@ -90,28 +91,56 @@ describe("the choice of a line", () => {
     own: 0,
   });
 
-  test("looks at the longest matches, and at the likeliest of equally long ones", () => {
+  const renamed = (text: string, sameNames = 1): RenamedLine => ({
+    bytes: encode(text),
+    tokens: 6,
+    sameNames,
+    replaced: 1,
+    places: 1,
+  });
+  const way = (
+    matchLength: number | undefined,
+    sameNames?: number,
+  ): Pick<LineWay, "bytes" | "copy" | "renamed"> => ({
+    bytes: encode("a"),
+    copy: matchLength === undefined ? undefined : copy("a", matchLength),
+    renamed: sameNames === undefined ? undefined : renamed("a", sameNames),
+  });
+
+  test("looks at the longest matches, at the likeliest of equally long ones, and at the best analogy", () => {
     const lengths = [5, 9, 7, 8, 6];
     const copies = lengths.map((length) => copy(`at ${length}`, length));
     const twice = { ...copy("twice", 8), best: 2 };
-    expect(promising([...copies, twice]).map(({ bytes }) => decode(bytes))).toEqual([
+    const sources = { copies: [...copies, twice], renamed: [renamed("new"), renamed("worse")] };
+    expect(promising(sources).map(({ bytes }) => decode(bytes))).toEqual([
       "at 9",
       "twice",
       "at 8",
+      "new",
     ]);
   });
 
-  test("rises with a line's probability and the length of its match, and falls with its places", () => {
-    expect(lineScore(-1, copy("a", 9))).toBeGreaterThan(lineScore(-2, copy("a", 9)));
-    expect(lineScore(-1, copy("a", 60))).toBeGreaterThan(lineScore(-1, copy("b", 5)));
-    expect(lineScore(-1, copy("a", 9, 2))).toBeGreaterThan(lineScore(-1, copy("b", 9, 3)));
-    expect(lineScore(-1, undefined)).toBeGreaterThan(lineScore(-20, copy("a", 60)));
-    expect(lineScore(-Infinity, undefined)).toBe(-Infinity);
+  test("weighs a line that is both copy and analogy once, as both", () => {
+    const both = promising({ copies: [copy("same", 9)], renamed: [renamed("same")] });
+    expect(both).toHaveLength(1);
+    expect(both[0]).toMatchObject({ copy: { matchLength: 9 }, renamed: { tokens: 6 } });
   });
 
-  test("knows the copy that a line is", () => {
-    const copies = [copy("one", 5), copy("one more", 9)];
-    expect(copyOf([...encode("one more")], copies)).toBe(copies[1]);
-    expect(copyOf(encode("on"), copies)).toBeUndefined();
+  test("rises with a line's probability, the length of its match, and the names it shares", () => {
+    expect(lineScore(-1, way(9))).toBeGreaterThan(lineScore(-2, way(9)));
+    expect(lineScore(-1, way(60))).toBeGreaterThan(lineScore(-1, way(5)));
+    expect(lineScore(-1, way(9, 8))).toBeGreaterThan(lineScore(-1, way(9, 2)));
+    expect(lineScore(-1, way(undefined))).toBeGreaterThan(lineScore(-40, way(60)));
+    expect(lineScore(-Infinity, way(undefined))).toBe(-Infinity);
+  });
+
+  test("knows what the sources say of a line", () => {
+    const sources = { copies: [copy("one", 5), copy("one more", 9)], renamed: [renamed("one")] };
+    expect(wayOf([...encode("one more")], sources)).toMatchObject({
+      copy: sources.copies[1],
+      renamed: undefined,
+    });
+    expect(wayOf(encode("one"), sources).renamed).toBe(sources.renamed[0]);
+    expect(wayOf(encode("on"), sources)).toMatchObject({ copy: undefined, renamed: undefined });
   });
 });

@@ -21,6 +21,7 @@ const content = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
   fc.uint8Array({ minLength: 1, maxLength: 1 }),
   fc.constant(new TextEncoder().encode("function f(a) { return a + 1; }\n".repeat(8))),
+  fc.constant(new TextEncoder().encode("function g(bee) { return bee; }\nx = g(x1);\n".repeat(3))),
 );
 const corpus = fc
   .dictionary(fc.constantFrom("a.ts", "b.ts", "c/d.ts", "e", "f"), content)
@@ -39,6 +40,8 @@ function trace(cursor: MemoryCursor, text: Uint8Array): number[] {
   for (let i = 0; i <= text.length; i++) {
     const { matchLength, total } = cursor.predict(out);
     values.push(matchLength, total, ...out, ...cursor.draft(8), -1);
+    for (const { bytes, tokens, sameNames, replaced, places } of cursor.renamedLines(20))
+      values.push(...bytes, tokens, sameNames, replaced, places, -1);
     if (i < text.length) cursor.push(text[i]!);
   }
   return values;
