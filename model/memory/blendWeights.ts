@@ -3,6 +3,7 @@
  *  an answer was right (refinement). Fresh weights believe the escape blend alone. */
 
 import { CheckpointError } from "../errors.ts";
+import { ANALOGY_GRADES } from "./analogies.ts";
 import { EVIDENCE_STATES, logistic, logit, priorProbability } from "./evidence.ts";
 
 /** Orders at which the workspace is asked, besides its two longest levels. */
@@ -17,14 +18,18 @@ export const OWN_INPUTS = OWN_ORDERS.length + 1;
 /** First input of the hashed contexts of the workspace, and of the file. */
 export const WORKSPACE_CONTEXTS = WORKSPACE_INPUTS + OWN_INPUTS;
 export const OWN_CONTEXTS = WORKSPACE_CONTEXTS + WORKSPACE_KINDS.length;
-export const COUNT_INPUTS = OWN_CONTEXTS + OWN_KINDS.length;
+/** What analogies expect: votes, then the best place of the workspace, and of the file, by their classes. */
+export const ANALOGY_VOTES = OWN_CONTEXTS + OWN_KINDS.length;
+export const ANALOGY_WORKSPACE = ANALOGY_VOTES + 1;
+export const ANALOGY_OWN = ANALOGY_VOTES + 2;
+export const COUNT_INPUTS = ANALOGY_VOTES + 3;
 /** Counts, then the escape blend, then a constant. */
 export const INPUTS = COUNT_INPUTS + 2;
 
 export const RANKS = 9;
 /** Situations of each set of weights: longest match in the workspace and in the file, kind of the last byte, certainty
- *  and length of the word, place in the line, the last byte but one and the word. */
-export const SET_SIZES: readonly number[] = [11, 11, 34, 64, 128, 170];
+ *  and length of the word, place in the line, the last byte but one and the word, grades of analogies. */
+export const SET_SIZES: readonly number[] = [11, 11, 34, 64, 128, 170, ANALOGY_GRADES ** 2];
 export const SETS = SET_SIZES.length;
 /** First situation of each set in the common numbering. */
 export const SET_STARTS: readonly number[] = SET_SIZES.map((_, set) =>
@@ -46,6 +51,10 @@ export const REFINE_HASHED_AT = REFINE_BY_BYTE * (REFINE_STEPS + 1);
 
 /** Weight of the prior when a state is new. */
 const PRIOR_SEEN = 4;
+/** How often the byte that an analogy expects comes next, and any other, before anything was learned. States of such
+ *  inputs are twice the class, and one more for the byte expected. */
+const EXPECTED = 0.6;
+const UNEXPECTED = 0.05;
 
 const EVIDENCE_COUNT = COUNT_INPUTS * EVIDENCE_STATES;
 const WEIGHT_COUNT = SITUATIONS * RANKS * INPUTS;
@@ -138,8 +147,9 @@ export function unrefinedAt(step: number): number {
 function freshValues(): Float32Array {
   const values = new Float32Array(VALUES);
   for (let state = 0; state < EVIDENCE_STATES; state++) {
-    const prior = priorProbability(state);
+    const counted = priorProbability(state);
     for (let input = 0; input < COUNT_INPUTS; input++) {
+      const prior = input < ANALOGY_WORKSPACE ? counted : state % 2 === 1 ? EXPECTED : UNEXPECTED;
       values[input * EVIDENCE_STATES + state] = prior * PRIOR_SEEN;
       values[EVIDENCE_COUNT + input * EVIDENCE_STATES + state] = PRIOR_SEEN;
     }

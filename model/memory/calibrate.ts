@@ -4,6 +4,7 @@
 
 import { BlendWeights } from "./blendWeights.ts";
 import { WalkCursor } from "./memoryCursor.ts";
+import { TokenReader, type TokenSource } from "./tokenReader.ts";
 import type { SegmentWalk } from "./segment.ts";
 
 export interface CalibrationOptions {
@@ -28,6 +29,7 @@ export interface CalibrationReport {
 export interface CalibrationSource {
   readonly files: ReadonlyMap<string, Uint8Array>;
   readonly walks: (exclude: string) => SegmentWalk[];
+  readonly tokenSources: (exclude: string) => TokenSource[];
 }
 
 /** A longer file gives its first bytes only, so that many files are seen. */
@@ -56,7 +58,13 @@ export async function calibrateWeights(
   for (const path of paths) {
     if (done() >= 1 || o.signal?.aborted === true) break;
     if (o.enough?.aborted === true && bytesSeen >= (o.leastBytes ?? 0)) break;
-    const cursor = new WalkCursor({ walks: source.walks(path), weights, absorbOwn: 1, adapt: 0 });
+    const cursor = new WalkCursor({
+      walks: source.walks(path),
+      weights,
+      absorbOwn: 1,
+      adapt: 0,
+      tokens: new TokenReader(source.tokenSources(path)),
+    });
     const content = source.files
       .get(path)!
       .subarray(0, Math.min(BYTES_PER_FILE, planned - bytesSeen));

@@ -1,7 +1,9 @@
 /** The bytes worth asking about at a place, best first, and what every source counted of each: the workspace and the file
  *  at several orders and in several kinds of hashed contexts. */
 
+import type { Analogies } from "./analogies.ts";
 import {
+  ANALOGY_VOTES,
   COUNT_INPUTS,
   OWN_CONTEXTS,
   OWN_KINDS,
@@ -37,10 +39,16 @@ export class Evidence {
       walks: readonly SegmentWalk[];
       ownContexts: OwnContexts | undefined;
       context: CodeContext;
+      analogies: Analogies | undefined;
     },
     escape: Float64Array,
   ): number {
-    const candidates = this.rank(escape);
+    let candidates = this.rank(escape);
+    const { analogies } = o;
+    if (analogies !== undefined) {
+      candidates = this.include(analogies.workspace.byte, candidates);
+      candidates = this.include(analogies.own.byte, candidates);
+    }
     this.counts.fill(0);
     this.left.fill(0);
     const { workspace, own } = o;
@@ -56,7 +64,19 @@ export class Evidence {
     if (o.ownContexts !== undefined)
       for (let k = 0; k < OWN_KINDS.length; k++)
         this.addOwn(o.ownContexts, hash[OWN_KINDS[k]!]!, OWN_CONTEXTS + k);
+    if (analogies !== undefined && analogies.total > 0) {
+      for (let rank = 0; rank < candidates; rank++)
+        this.counts[ANALOGY_VOTES * CANDIDATES + rank] = analogies.votes[this.candidate[rank]!]!;
+      this.left[ANALOGY_VOTES] = analogies.total;
+    }
     return candidates;
+  }
+
+  private include(byte: number, candidates: number): number {
+    if (byte < 0 || this.candidateOf[byte]! >= 0 || candidates === CANDIDATES) return candidates;
+    this.candidate[candidates] = byte;
+    this.candidateOf[byte] = candidates;
+    return candidates + 1;
   }
 
   /** The most probable bytes of the escape blend, best first, equal ones by value. */

@@ -2,6 +2,7 @@
  *  other of that file. A cursor is a snapshot: later changes of the memory do not reach it. */
 
 import { invariant } from "../errors.ts";
+import { Analogies } from "./analogies.ts";
 import { OWN_KINDS, type BlendWeights } from "./blendWeights.ts";
 import { CodeContext } from "./codeContext.ts";
 import { Levels } from "./levels.ts";
@@ -48,7 +49,7 @@ export interface CursorParts {
   readonly weights: BlendWeights;
   readonly absorbOwn: 0 | 1;
   readonly adapt: 0 | 1;
-  /** For lines by analogy; only with `absorbOwn`. */
+  /** For analogies; only with `absorbOwn`. */
   readonly tokens?: TokenReader;
   /** What was read before, where this goes on from another cursor. */
   readonly own?: { readonly index: OwnIndex; readonly contexts: OwnContexts };
@@ -59,6 +60,7 @@ export class WalkCursor implements MemoryCursor {
   private readonly drafts: readonly SegmentWalk[];
   private readonly own: OwnIndex | undefined;
   private readonly tokens: TokenReader | undefined;
+  private readonly analogies: Analogies | undefined;
   private readonly workspaceLevels = new Levels();
   private readonly ownLevels: Levels | undefined;
   private readonly blend: RankedBlend;
@@ -81,13 +83,17 @@ export class WalkCursor implements MemoryCursor {
     this.sharedWeights = parts.weights;
     this.adapt = parts.adapt;
     this.tokens = parts.tokens;
+    this.analogies = parts.tokens === undefined ? undefined : new Analogies();
   }
 
   push(byte: number): void {
     if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
     this.own?.push(byte);
-    this.tokens?.push(byte);
+    if (this.tokens !== undefined) {
+      const ended = this.tokens.push(byte);
+      this.analogies!.push(this.tokens, byte, ended);
+    }
     if (this.ownContexts !== undefined)
       for (const kind of OWN_KINDS) this.ownContexts.add(this.context.hash[kind]!, byte);
     this.context.push(byte);
@@ -104,6 +110,7 @@ export class WalkCursor implements MemoryCursor {
         walks: this.walks,
         ownContexts: this.ownContexts,
         context: this.context,
+        analogies: this.analogies,
       },
       out,
     );
@@ -144,6 +151,7 @@ export class WalkCursor implements MemoryCursor {
     if (this.blend.weights !== this.sharedWeights)
       fork.blend.weights = this.blend.weights.copy({ seenLimit: Infinity });
     fork.context.copyFrom(this.context);
+    if (this.analogies !== undefined) fork.analogies!.copyFrom(this.analogies);
     return fork;
   }
 

@@ -6,8 +6,8 @@ import { deflateSync, inflateSync } from "node:zlib";
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
 
-const MAGIC = "NGMEM003";
-const OLDER: readonly string[] = ["NGMEM001", "NGMEM002"];
+const MAGIC = "NGMEM004";
+const OLDER: readonly string[] = ["NGMEM001", "NGMEM002", "NGMEM003"];
 const HASH_BYTES = 32;
 const HEADER_AT = MAGIC.length + HASH_BYTES + 4;
 

@@ -6,7 +6,10 @@
  *  Source: logistic mixing in two layers and adaptive probability maps as in PAQ (Mahoney 2005), over symbol ranking
  *  instead of bits. */
 
+import type { Analogies, Expected } from "./analogies.ts";
 import {
+  ANALOGY_OWN,
+  ANALOGY_WORKSPACE,
   COMBINING_SET,
   COUNT_INPUTS,
   INPUTS,
@@ -64,6 +67,7 @@ export interface Place {
   readonly walks: readonly SegmentWalk[];
   readonly ownContexts: OwnContexts | undefined;
   readonly context: CodeContext;
+  readonly analogies: Analogies | undefined;
 }
 
 export class RankedBlend {
@@ -104,6 +108,10 @@ export class RankedBlend {
     for (; rank < candidates && mass > SETTLED; rank++) {
       const byte = candidate[rank]!;
       this.fillInputs(rank, escape[byte]! / escapeMass);
+      if (place.analogies !== undefined) {
+        this.fillExpected(rank, ANALOGY_WORKSPACE, place.analogies.workspace);
+        this.fillExpected(rank, ANALOGY_OWN, place.analogies.own);
+      }
       const sum = this.mixSets(rank);
       answer[rank] = clamped(logistic(sum));
       const yes = this.refined(rank, sum, tableByByte, tableByHash);
@@ -142,6 +150,20 @@ export class RankedBlend {
     }
     input[inputs + COUNT_INPUTS] = logit(Math.min(share, 1 - 1e-6));
     input[inputs + COUNT_INPUTS + 1] = CONSTANT_INPUT;
+  }
+
+  /** Once the byte expected was asked about, nothing is left to say. */
+  private fillExpected(rank: number, input: number, expected: Expected): void {
+    if (expected.byte < 0 || this.isRefuted(rank, expected.byte)) return;
+    const hit = this.evidence.candidate[rank] === expected.byte ? 1 : 0;
+    const known = input * EVIDENCE_STATES + expected.class * 2 + hit;
+    this.state[rank * COUNT_INPUTS + input] = known;
+    this.input[rank * INPUTS + input] = this.weights.belief[known]!;
+  }
+
+  private isRefuted(rank: number, byte: number): boolean {
+    const at = this.evidence.candidateOf[byte]!;
+    return at >= 0 && at < rank;
   }
 
   /** Logit of the combined answer of all sets. */

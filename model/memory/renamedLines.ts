@@ -3,7 +3,7 @@
 
 import { Renames } from "./renames.ts";
 import type { TokenReader } from "./tokenReader.ts";
-import { LINE_END, NAME, NUMBER, type TokenText } from "./tokenText.ts";
+import { isNamed, LINE_END, type TokenText } from "./tokenText.ts";
 
 export interface RenamedLine {
   /** The rest of the line, without its line feed; never empty. */
@@ -130,10 +130,6 @@ function rest(o: {
     if (text.length > o.maxBytes) return undefined;
   }
   return text === "" ? undefined : { text, replaced };
-}
-
-function isNamed(symbol: number): boolean {
-  return symbol === NAME || symbol === NUMBER;
 }
 
 function bytesOf(text: string): Uint8Array {

@@ -1,5 +1,6 @@
 /** Which weights of each set speak for the next byte: classes of what is known before it comes. */
 
+import { ANALOGY_GRADES, type Analogies } from "./analogies.ts";
 import { SETS, SET_STARTS } from "./blendWeights.ts";
 import type { CodeContext } from "./codeContext.ts";
 import type { Levels } from "./levels.ts";
@@ -39,10 +40,16 @@ const lineClass = Uint8Array.from({ length: 256 }, (_, byte) => {
 
 /** Writes one situation of each set, in the common numbering. `sure` is the escape blend's best probability. */
 export function chooseSituations(
-  o: { workspace: Levels; own: Levels | undefined; context: CodeContext; sure: number },
+  o: {
+    workspace: Levels;
+    own: Levels | undefined;
+    context: CodeContext;
+    analogies: Analogies | undefined;
+    sure: number;
+  },
   into: Int32Array,
 ): void {
-  const { workspace, own, context } = o;
+  const { workspace, own, context, analogies } = o;
   const wordLength = context.wordLength;
   let sure = 0;
   while (sure < SURER.length && o.sure > SURER[sure]!) sure++;
@@ -52,5 +59,7 @@ export function chooseSituations(
   into[3] = sure * 8 + Math.min(7, wordLength);
   into[4] = Math.min(15, context.column >> COLUMN_SHIFT) * 8 + lineClass[context.lineMark]!;
   into[5] = byteClass[context.last(2)]! * 5 + Math.min(4, wordLength);
+  into[6] =
+    analogies === undefined ? 0 : analogies.workspace.grade * ANALOGY_GRADES + analogies.own.grade;
   for (let set = 0; set < SETS; set++) into[set]! += SET_STARTS[set]!;
 }

@@ -81,6 +81,7 @@ export class SuffixMemory {
       {
         files: this.bytes,
         walks: (path) => this.segments.walks(path),
+        tokenSources: (path) => this.segments.tokenSources(path),
       },
       o,
     );

@@ -8,6 +8,8 @@ import { TokenText } from "./tokenText.ts";
 
 /** Shorter matches are not looked at. */
 const SHORTEST = 2;
+/** Of the nearest places in the file. */
+const OWN_SHORTEST = 3;
 /** Places that are looked at, longest matches first; more of one length are left aside together. */
 const MOST_PLACES = 192;
 
@@ -43,19 +45,48 @@ export class TokenReader {
     return new TokenReader(this.walked, this);
   }
 
-  push(byte: number): void {
+  /** Whether a token is over now. */
+  push(byte: number): 0 | 1 {
     const { text, own } = this;
-    let token = text.tokens;
+    const before = text.tokens;
+    let token = before;
     text.push(byte);
     for (; token < text.tokens; token++) {
       const symbol = text.symbol[token]!;
       for (const { walk } of this.walked) walk.push(symbol);
       own.push(symbol);
     }
+    return text.tokens > before ? 1 : 0;
   }
 
   places(visit: OnPlace): void {
-    const shortest = this.shortest();
+    this.workspacePlaces(MOST_PLACES, visit);
+    this.own.places(SHORTEST, (token, matchLength) => visit(this.text, token, matchLength));
+  }
+
+  /** No more places than asked for, those of the longest matches; of equally long ones of the workspace all or none, of
+   *  the file the latest. */
+  nearest(most: { workspace: number; own: number }, visit: OnPlace): void {
+    this.workspacePlaces(most.workspace, visit);
+    const token = new Int32Array(most.own);
+    const length = new Uint8Array(most.own);
+    let kept = 0;
+    this.own.places(OWN_SHORTEST, (place, matchLength) => {
+      if (kept === most.own && matchLength <= length[kept - 1]!) return;
+      if (kept < most.own) kept++;
+      let at = kept - 1;
+      for (; at > 0 && length[at - 1]! < matchLength; at--) {
+        length[at] = length[at - 1]!;
+        token[at] = token[at - 1]!;
+      }
+      length[at] = matchLength;
+      token[at] = place;
+    });
+    for (let i = 0; i < kept; i++) visit(this.text, token[i]!, length[i]!);
+  }
+
+  private workspacePlaces(most: number, visit: OnPlace): void {
+    const shortest = this.shortest(most);
     for (const one of this.walked)
       rowsOf(one, (row, matchLength) => {
         if (matchLength < shortest) return 0;
@@ -63,22 +94,21 @@ export class TokenReader {
         visit(one.tokens.files[file]!, one.tokens.tokenOf(row, file), matchLength);
         return 1;
       });
-    this.own.places(SHORTEST, (token, matchLength) => visit(this.text, token, matchLength));
   }
 
   /** Of the lengths whose places are few enough in all segments, the lowest; above all lengths where none is. */
-  private shortest(): number {
+  private shortest(most: number): number {
     const places = new Int32Array(MAX_ORDER + 1);
     for (const one of this.walked) {
       let seen = 0;
       rowsOf(one, (_, matchLength) => {
         places[matchLength]!++;
-        return seen++ < MOST_PLACES ? 1 : 0;
+        return seen++ < most ? 1 : 0;
       });
     }
     let sum = 0;
     for (let length = MAX_ORDER; length >= SHORTEST; length--)
-      if ((sum += places[length]!) > MOST_PLACES) return length + 1;
+      if ((sum += places[length]!) > most) return length + 1;
     return SHORTEST;
   }
 }

@@ -21,6 +21,11 @@ const RESERVED: readonly string[] =
 const symbolOf = new Map(RESERVED.map((word, i) => [word, FIRST_RESERVED + i]));
 const LONGEST_RESERVED = Math.max(...RESERVED.map((word) => word.length));
 
+/** Of these a symbol says nothing of which it is. */
+export function isNamed(symbol: number): boolean {
+  return symbol === NAME || symbol === NUMBER;
+}
+
 export class TokenText {
   /** Finished tokens: symbol, first byte, and the byte behind the last. */
   tokens = 0;
@@ -73,6 +78,22 @@ export class TokenText {
     return text;
   }
 
+  byteAt(at: number): number {
+    return this.bytes[at]!;
+  }
+
+  /** Whether two tokens are the same bytes. */
+  isSame(token: number, other: TokenText, otherToken: number): boolean {
+    const from = this.start[token]!;
+    const otherFrom = other.start[otherToken]!;
+    const length = this.end[token]! - from;
+    if (other.end[otherToken]! - otherFrom !== length) return false;
+    for (let i = 0; i < length; i++)
+      if (this.bytes[from + i] !== other.bytes[otherFrom + i]) return false;
+    return true;
+  }
+
+  /** A token as characters. */
   token(at: number): string {
     return this.slice(this.start[at]!, this.end[at]!);
   }

@@ -1,0 +1,176 @@
+/** What comes next by analogy: places behind the same symbols (tokenText.ts), in the workspace and before in the file,
+ *  each expecting its own next token, with the name that stands for it here if it is a name; followed byte by byte for
+ *  as long as it is right. A match model, as in PAQ (Mahoney 2005), of parameterized matches (Baker 1993). */
+
+import type { TokenReader } from "./tokenReader.ts";
+import { isNamed, LINE_END, type TokenText } from "./tokenText.ts";
+
+/** Places that are followed. */
+const MOST_WORKSPACE = 24;
+const MOST_OWN = 8;
+const MOST = MOST_WORKSPACE + MOST_OWN;
+/** Tokens before them in which names are compared, and in which the name to come is looked for. */
+const COMPARED = 12;
+const LOOKED_BACK = 32;
+/** Bytes of a token, with the blanks before it, that are followed. */
+const LONGEST = 48;
+
+/** Classes of what is expected: by the names that are the same before it and by whether the match is long; by what it
+ *  is; and by whether its first byte was right. */
+const MOST_SAME = 3;
+const LONG_MATCH = 12;
+const GRADES = 2 * (MOST_SAME + 1);
+const KINDS = 4;
+const STEPS = 2;
+export const ANALOGY_CLASSES = GRADES * KINDS * STEPS;
+/** Grades of a class, and one for nothing expected. */
+export const ANALOGY_GRADES = GRADES + 1;
+const OTHER = 0;
+const UNMET_NAME = 1;
+const SAME_NAME = 2;
+const RENAMED = 3;
+
+export class Expected {
+  /** −1 where nothing is expected. */
+  byte = -1;
+  /** Below ANALOGY_CLASSES. */
+  class = 0;
+
+  /** Below ANALOGY_GRADES; 0 where nothing is expected. */
+  get grade(): number {
+    return this.byte < 0 ? 0 : 1 + Math.floor(this.class / (KINDS * STEPS));
+  }
+}
+
+export class Analogies {
+  /** By the best place of the workspace, and of the file. */
+  readonly workspace = new Expected();
+  readonly own = new Expected();
+  /** How many places expect each byte, and anything at all. */
+  readonly votes = new Uint8Array(256);
+  total = 0;
+  // Of each place: the bytes expected, how many, where the token begins in them, and how many of them were right.
+  private readonly text = new Uint8Array(MOST * LONGEST);
+  private readonly length = new Uint8Array(MOST);
+  private readonly begin = new Uint8Array(MOST);
+  private readonly at = new Uint8Array(MOST);
+  private readonly rank = new Uint8Array(MOST);
+  private readonly isOwn = new Uint8Array(MOST);
+
+  copyFrom(other: Analogies): void {
+    this.total = other.total;
+    this.text.set(other.text);
+    this.length.set(other.length);
+    this.begin.set(other.begin);
+    this.at.set(other.at);
+    this.rank.set(other.rank);
+    this.isOwn.set(other.isOwn);
+    this.count();
+  }
+
+  /** After `reader` has read `byte`, which `ended` a token or did not. */
+  push(reader: TokenReader, byte: number, ended: 0 | 1): void {
+    if (ended === 0) this.advance(byte);
+    else {
+      this.total = 0;
+      // A blank that ended a word is the first of those before the next token.
+      const blank = byte === 32 || byte === 9 ? byte : -1;
+      reader.nearest({ workspace: MOST_WORKSPACE, own: MOST_OWN }, (there, token, matchLength) => {
+        if (token < there.tokens)
+          this.expect({ there, token, matchLength, here: reader.text }, blank);
+      });
+    }
+    this.count();
+  }
+
+  private advance(byte: number): void {
+    const { text, length, begin, at, rank, isOwn } = this;
+    let kept = 0;
+    for (let i = 0; i < this.total; i++) {
+      const right = at[i]! + 1;
+      if (text[i * LONGEST + right - 1] !== byte || right === length[i]) continue;
+      if (kept !== i) {
+        text.copyWithin(kept * LONGEST, i * LONGEST, i * LONGEST + length[i]!);
+        length[kept] = length[i]!;
+        begin[kept] = begin[i]!;
+        rank[kept] = rank[i]!;
+        isOwn[kept] = isOwn[i]!;
+      }
+      at[kept++] = right;
+    }
+    this.total = kept;
+  }
+
+  private expect(
+    o: { there: TokenText; token: number; matchLength: number; here: TokenText },
+    blank: number,
+  ): void {
+    const { there, token, matchLength, here } = o;
+    const compared = Math.min(COMPARED, matchLength);
+    let same = 0;
+    for (let back = 1; back <= compared && same < MOST_SAME; back++)
+      if (
+        isNamed(there.symbol[token - back]!) &&
+        there.isSame(token - back, here, here.tokens - back)
+      )
+        same++;
+    const symbol = there.symbol[token]!;
+    let kind = OTHER;
+    let from = there;
+    let name = token;
+    if (isNamed(symbol)) {
+      kind = UNMET_NAME;
+      const most = Math.min(LOOKED_BACK, matchLength);
+      for (let back = 1; back <= most; back++) {
+        if (!there.isSame(token - back, there, token)) continue;
+        from = here;
+        name = here.tokens - back;
+        kind = there.isSame(token, here, name) ? SAME_NAME : RENAMED;
+        break;
+      }
+    }
+    const i = this.total;
+    const first = i * LONGEST;
+    let to = first;
+    const last = first + LONGEST;
+    const start = there.start[token]!;
+    let gap = token === 0 ? 0 : there.end[token - 1]!;
+    if (blank >= 0) gap = gap < start && there.byteAt(gap) === blank ? gap + 1 : start;
+    while (gap < start && to < last) this.text[to++] = there.byteAt(gap++);
+    this.begin[i] = to - first;
+    const end = from.end[name]!;
+    for (let at = from.start[name]!; at < end && to < last; at++) this.text[to++] = from.byteAt(at);
+    // And what shows that a word is over.
+    if (symbol !== LINE_END && there.end[token]! < there.length && to < last)
+      this.text[to++] = there.byteAt(there.end[token]!);
+    this.length[i] = to - first;
+    this.at[i] = 0;
+    this.rank[i] = (same * 2 + (matchLength >= LONG_MATCH ? 1 : 0)) * KINDS + kind;
+    this.isOwn[i] = there === here ? 1 : 0;
+    this.total++;
+  }
+
+  private count(): void {
+    this.votes.fill(0);
+    for (let i = 0; i < this.total; i++) this.votes[this.text[i * LONGEST + this.at[i]!]!]!++;
+    this.choose(this.workspace, 0);
+    this.choose(this.own, 1);
+  }
+
+  /** Of the best grade the byte of most votes; then the better kind, then the lesser byte: places come in no order. */
+  private choose(into: Expected, isOwn: 0 | 1): void {
+    into.byte = -1;
+    let best = -1;
+    for (let i = 0; i < this.total; i++) {
+      if (this.isOwn[i] !== isOwn) continue;
+      const byte = this.text[i * LONGEST + this.at[i]!]!;
+      const choice = this.rank[i]! * STEPS + (this.at[i]! > this.begin[i]! ? 1 : 0);
+      const grade = Math.floor(choice / (KINDS * STEPS));
+      const order = ((grade * 256 + this.votes[byte]!) * 256 + choice) * 256 + 255 - byte;
+      if (order <= best) continue;
+      best = order;
+      into.byte = byte;
+      into.class = choice;
+    }
+  }
+}
