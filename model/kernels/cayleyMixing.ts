@@ -9,7 +9,7 @@ import { invariant } from "../errors.ts";
 import code from "./cayleyMixing.wgsl";
 
 /** Largest S·O: bounds workgroup memory and the rounding of the inverse. */
-const MAX_ORDER = 12;
+export const MAX_ORDER = 12;
 
 export function checkCayley(S: number, O: number): void {
   invariant(

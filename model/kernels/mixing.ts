@@ -20,7 +20,14 @@ import {
   mixingForward as forwardTwin,
   MIXINGS,
 } from "../cpu/mixing.ts";
-import { cayleyCode, cayleyFloats, cayleyParameters, checkCayley } from "./cayleyMixing.ts";
+import {
+  cayleyCode,
+  cayleyFloats,
+  cayleyParameters,
+  checkCayley,
+  MAX_ORDER,
+} from "./cayleyMixing.ts";
+import { cayleyShuffles } from "./cayleyShuffles.ts";
 import {
   checkKronecker,
   kroneckerCode,
@@ -109,8 +116,9 @@ export function mixingFloats(m: MixingKind): number {
   }
 }
 
-/** mixRows and mixRowsBackward for `rows` rows per workgroup, with the arrays they work on and the constants S and K. */
-export function mixingCode(m: MixingKind, rows: number, caps: GpuCaps): string {
+/** mixRows and mixRowsBackward for `rows` rows per workgroup, with the arrays they work on and the constants S and K.
+ *  `shuffles`: workgroups are of whole subgroups of 32, and the kernel enables subgroups. */
+export function mixingCode(m: MixingKind, rows: number, caps: GpuCaps, shuffles?: boolean): string {
   const K = mixingLogits(m);
   const arrays = `const S: u32 = ${m.S};
 const K: u32 = ${K};
@@ -122,7 +130,12 @@ var<workgroup> dMixes: array<f32, ${rows * m.S * m.S}>;
 `;
   switch (m.kind) {
     case "goMhc":
-      return arrays + cayleyCode(m.O, caps);
+      return (
+        arrays +
+        (shuffles === true && m.S * m.O <= MAX_ORDER
+          ? cayleyShuffles(m.S, m.O)
+          : cayleyCode(m.O, caps))
+      );
     case "sinkhorn":
       return arrays + sinkhornCode();
     case "kronecker":

@@ -18,6 +18,7 @@ import { streamGradient as twin } from "../cpu/streamGradient.ts";
 import { halfAliases } from "./halves.ts";
 import { streamShape } from "./streamExpand.ts";
 import code from "./streamGradient.wgsl";
+import { fitsMatrices, streamGradientMatrix } from "./streamGradientMatrix.ts";
 
 /** mix [S, S], pre [S] and three scales, in whole quadruples. */
 export const termsOf = (S: number): number => Math.ceil((S * S + S + 3) / 4) * 4;
@@ -40,6 +41,14 @@ function layoutOf(p: Params, caps: GpuCaps): Layout {
   const bytes = (l: Layout): number => 16 * p["M"]! * (p["S"]! * l.quads + l.fours);
   return layouts.find((l) => bytes(l) <= caps.maxWorkgroupStorageSize) ?? layouts.at(-1)!;
 }
+
+/** For matrix units: the channels of two cache lines per stream, and enough rows to be worth holding phi. */
+const MATRIX = { channels: 32, tiles: 1, blocks: 17 } as const;
+
+const onMatrices = (p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean =>
+  caps.subgroupMatrix &&
+  [0, 1, 5].every((binding) => stored[binding] === "f16") &&
+  fitsMatrices(p, MATRIX, termsOf(p["S"]!));
 
 function source(p: Params, l: Layout, stored: readonly Stored[]): string {
   return `${halfAliases(stored, { X: 0, H: 1, DX: 5 }, 4)}const T: u32 = ${p["T"]};
@@ -76,6 +85,16 @@ export const streamGradientOp: OpSpec = {
       end,
     ),
   gpu: (p, caps, stored) => {
+    if (onMatrices(p, caps, stored))
+      return {
+        code: streamGradientMatrix(p, MATRIX, termsOf(p["S"]!)),
+        entryPoint: "backward",
+        constants: {},
+        workgroups: gridFor(
+          (p["C"]! / MATRIX.channels) * Math.ceil(p["T"]! / (16 * MATRIX.tiles * MATRIX.blocks)),
+          1,
+        ),
+      };
     const l = layoutOf(p, caps);
     const slabs = Math.ceil(p["C"]! / 4 / l.quads);
     return {

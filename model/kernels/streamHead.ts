@@ -93,7 +93,7 @@ function kernel(
   };
   const aliases = halfAliases(stored, { X: 0, H: 6 }, 4);
   return {
-    code: `${shuffles ? "enable subgroups;\n" : ""}${aliases}${mixingCode(mixingOf(p), rows, caps)}
+    code: `${shuffles ? "diagnostic(off, subgroup_uniformity);\nenable subgroups;\n" : ""}${aliases}${mixingCode(mixingOf(p), rows, caps, shuffles)}
 const T: u32 = ${p["T"]};
 const C: u32 = ${p["C"]};
 const LANES: u32 = ${lanes};

@@ -1,12 +1,13 @@
 import { describe, test } from "vitest";
-import type { Graph, Tensor } from "../../model/graph.ts";
+import { Graph, type Tensor } from "../../model/graph.ts";
 import { addForward } from "../../model/kernels/add.ts";
 import { matmul } from "../../model/kernels/matmul.ts";
 import { MIXINGS } from "../../model/cpu/mixing.ts";
 import { mixingLogits } from "../../model/kernels/mixing.ts";
-import { streamGradient, termsOf } from "../../model/kernels/streamGradient.ts";
+import { streamGradient, streamGradientOp, termsOf } from "../../model/kernels/streamGradient.ts";
 import { streamHeadBackward, streamHeadForward } from "../../model/kernels/streamHead.ts";
 import { streamWriteBackward, streamWriteForward } from "../../model/kernels/streamWrite.ts";
+import { onHeldMatrices } from "../support/heldMatrices.ts";
 import { checkOp, type OpCase, type Tensors } from "../support/checkOp.ts";
 
 /** Tokens, streams, block size, channels. */
@@ -112,34 +113,43 @@ describe("streamHead", () => {
   test("takes streams and branch in half precision", () => checkOp(chain([37, 4, 2, 36], "f16")));
 });
 
+/** Tokens, streams, channels, and columns of phi; with the kernel of matrix units, emulated where there are none. */
+const gradientShapes = [
+  [150, 4, 68, 36, false],
+  [37, 2, 64, 13, true],
+] as const;
+
 describe("streamGradient", () => {
-  test("takes streams and branch in half precision", async () => {
-    const [T, S, C, M] = [150, 4, 68, 36];
-    await checkOp({
-      inputs: {
-        x: { shape: [T, S, C], dtype: "f16", constant: true },
-        gradient: { shape: [T, S, C], dtype: "f16", constant: true },
-        dNormed: { shape: [T, C], dtype: "f16", constant: true },
-        terms: { shape: [T, termsOf(S)], constant: true },
-        dU: { shape: [T, M], constant: true },
-        phi: { shape: [S * C, M], constant: true },
-      },
-      outputs: { made: [T, S, C] },
-      halves: ["made"],
-      forward: (g, t) => {
-        const zero = g.temp("zero", [T, S, C], "f16");
-        addForward(g, { x: t["gradient"]!, z: t["gradient"]!, y: zero, scale: -1 });
-        addForward(g, { x: t["gradient"]!, z: zero, y: t["made"]! });
-        streamGradient(g, {
-          x: t["x"]!,
-          dNormed: t["dNormed"]!,
-          terms: t["terms"]!,
-          dU: t["dU"]!,
-          phi: t["phi"]!,
-          dX: t["made"]!,
-        });
-      },
-      atol: 1e-4, // Sums of some fifty products.
+  for (const [T, S, C, M, matrices] of gradientShapes)
+    test(`takes streams and branch in half precision, ${S} of ${C}${matrices ? ", on matrix units" : ""}`, async () => {
+      const op = matrices ? onHeldMatrices(streamGradientOp) : streamGradientOp;
+      await checkOp({
+        inputs: {
+          x: { shape: [T, S, C], dtype: "f16", constant: true },
+          gradient: { shape: [T, S, C], dtype: "f16", constant: true },
+          dNormed: { shape: [T, C], dtype: "f16", constant: true },
+          terms: { shape: [T, termsOf(S)], constant: true },
+          dU: { shape: [T, M], constant: true },
+          phi: { shape: [S * C, M], constant: true },
+        },
+        outputs: { made: [T, S, C] },
+        halves: ["made"],
+        forward: (g, t) => {
+          const zero = g.temp("zero", [T, S, C], "f16");
+          addForward(g, { x: t["gradient"]!, z: t["gradient"]!, y: zero, scale: -1 });
+          addForward(g, { x: t["gradient"]!, z: zero, y: t["made"]! });
+          const recorded = new Graph();
+          streamGradient(recorded, {
+            x: t["x"]!,
+            dNormed: t["dNormed"]!,
+            terms: t["terms"]!,
+            dU: t["dU"]!,
+            phi: t["phi"]!,
+            dX: t["made"]!,
+          });
+          for (const node of recorded.nodes) g.add(op, node.tensors, node.params);
+        },
+        atol: 1e-4, // Sums of some fifty products.
+      });
     });
-  });
 });

@@ -1,9 +1,10 @@
 /**
- * The streams' heads as GPUs with subgroups of 32 get them, as Tint sees them: no software adapter runs them. What
+ * The streams' heads and their gradient as GPUs with subgroups of 32 get them, as Tint sees them: no software adapter runs them. What
  * they compute is tested in test/kernels/streamHead.test.ts, on the GPU at hand.
  */
 import { describe, expect, test } from "vitest";
-import type { GpuCaps, OpSpec, Params, Stored } from "../../model/graph.ts";
+import type { GpuCaps, GpuKernel, OpSpec, Params, Stored } from "../../model/graph.ts";
+import { streamGradientOp } from "../../model/kernels/streamGradient.ts";
 import { streamHeadBackwardOp, streamHeadForwardOp } from "../../model/kernels/streamHead.ts";
 import { unroll } from "../../model/kernels/unroll.ts";
 import { wgslErrors } from "../support/nullGpu.ts";
@@ -38,6 +39,36 @@ describe("the streams' heads for subgroups of 32 compile", () => {
         expect(await wgslErrors(kernel.code)).toEqual([]);
       }
     });
+});
+
+describe("the streams' gradient on matrix units", () => {
+  const kernelOf = (S: number, C: number, M: number): GpuKernel =>
+    streamGradientOp.gpu({ T: 517, S, C, M }, caps, inHalves(streamGradientOp));
+
+  for (const [S, C, M] of [
+    [4, 384, 36],
+    [4, 512, 36],
+    [2, 64, 13],
+  ] as const)
+    test(`compiles with ${S} streams of ${C} and ${M} columns`, async () => {
+      const { code } = kernelOf(S, C, M);
+      expect(code).toMatch(/subgroupMatrixMultiplyAccumulate/);
+      expect(await wgslErrors(code)).toEqual([]);
+      // Three workgroups share what a multiprocessor has.
+      const units = Number(/var<workgroup> tile: array<vec4u, (\d+)>/.exec(code)![1]);
+      expect(3 * 16 * units).toBeLessThanOrEqual(caps.maxWorkgroupStorageSize);
+    });
+
+  test("is left to the plain kernel where channels, streams, columns or types do not fit", () => {
+    const inFloats = streamGradientOp.access.map((): Stored => "f32");
+    const codes = [
+      kernelOf(4, 68, 36).code,
+      kernelOf(1, 64, 3).code,
+      kernelOf(4, 64, 74).code,
+      streamGradientOp.gpu({ T: 517, S: 4, C: 64, M: 36 }, caps, inFloats).code,
+    ];
+    for (const code of codes) expect(code).not.toMatch(/subgroup_matrix/);
+  });
 });
 
 describe("unroll", () => {
