@@ -2,6 +2,7 @@
  *  each expecting its own next token, with the name that stands for it here if it is a name; followed byte by byte for
  *  as long as it is right. A match model, as in PAQ (Mahoney 2005), of parameterized matches (Baker 1993). */
 
+import { Renames } from "./renames.ts";
 import type { TokenReader } from "./tokenReader.ts";
 import { isNamed, LINE_END, type TokenText } from "./tokenText.ts";
 
@@ -12,6 +13,8 @@ const MOST = MOST_WORKSPACE + MOST_OWN;
 /** Tokens before them in which names are compared, and in which the name to come is looked for. */
 const COMPARED = 12;
 const LOOKED_BACK = 32;
+/** Tokens in which other names are looked for that share a part with it. */
+const PARTS_LOOKED_BACK = 16;
 /** Bytes of a token, with the blanks before it, that are followed. */
 const LONGEST = 48;
 
@@ -23,8 +26,6 @@ const GRADES = 2 * (MOST_SAME + 1);
 const KINDS = 4;
 const STEPS = 2;
 export const ANALOGY_CLASSES = GRADES * KINDS * STEPS;
-/** Grades of a class, and one for nothing expected. */
-export const ANALOGY_GRADES = GRADES + 1;
 const OTHER = 0;
 const UNMET_NAME = 1;
 const SAME_NAME = 2;
@@ -35,11 +36,14 @@ export class Expected {
   byte = -1;
   /** Below ANALOGY_CLASSES. */
   class = 0;
+}
 
-  /** Below ANALOGY_GRADES; 0 where nothing is expected. */
-  get grade(): number {
-    return this.byte < 0 ? 0 : 1 + Math.floor(this.class / (KINDS * STEPS));
-  }
+/** A place, and how many tokens before it and at the end of `here` are alike. */
+interface Alike {
+  readonly there: TokenText;
+  readonly token: number;
+  readonly matchLength: number;
+  readonly here: TokenText;
 }
 
 export class Analogies {
@@ -101,10 +105,7 @@ export class Analogies {
     this.total = kept;
   }
 
-  private expect(
-    o: { there: TokenText; token: number; matchLength: number; here: TokenText },
-    blank: number,
-  ): void {
+  private expect(o: Alike, blank: number): void {
     const { there, token, matchLength, here } = o;
     const compared = Math.min(COMPARED, matchLength);
     let same = 0;
@@ -138,8 +139,15 @@ export class Analogies {
     if (blank >= 0) gap = gap < start && there.byteAt(gap) === blank ? gap + 1 : start;
     while (gap < start && to < last) this.text[to++] = there.byteAt(gap++);
     this.begin[i] = to - first;
-    const end = from.end[name]!;
-    for (let at = from.start[name]!; at < end && to < last; at++) this.text[to++] = from.byteAt(at);
+    const word = kind === UNMET_NAME ? renamedByParts(o) : undefined;
+    if (word === undefined) {
+      const end = from.end[name]!;
+      for (let at = from.start[name]!; at < end && to < last; at++)
+        this.text[to++] = from.byteAt(at);
+    } else {
+      kind = RENAMED;
+      for (let at = 0; at < word.length && to < last; at++) this.text[to++] = word.charCodeAt(at);
+    }
     // And what shows that a word is over.
     if (symbol !== LINE_END && there.end[token]! < there.length && to < last)
       this.text[to++] = there.byteAt(there.end[token]!);
@@ -173,4 +181,20 @@ export class Analogies {
       into.class = choice;
     }
   }
+}
+
+/** The name at a place with those parts replaced that other names lost on the way here; undefined where none did. */
+function renamedByParts({ there, token, matchLength, here }: Alike): string | undefined {
+  let renames: Renames | undefined;
+  const most = Math.min(PARTS_LOOKED_BACK, matchLength);
+  for (let back = 1; back <= most; back++) {
+    const at = token - back;
+    const other = here.tokens - back;
+    if (isNamed(there.symbol[at]!) && !there.isSame(at, here, other))
+      (renames ??= new Renames()).learn(there.token(at), here.token(other));
+  }
+  if (renames === undefined) return undefined;
+  const name = there.token(token);
+  const renamed = renames.apply(name);
+  return renamed === name ? undefined : renamed;
 }

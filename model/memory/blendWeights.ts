@@ -3,7 +3,6 @@
  *  an answer was right (refinement). Fresh weights believe the escape blend alone. */
 
 import { CheckpointError } from "../errors.ts";
-import { ANALOGY_GRADES } from "./analogies.ts";
 import { EVIDENCE_STATES, logistic, logit, priorProbability } from "./evidence.ts";
 
 /** Orders at which the workspace is asked, besides its two longest levels. */
@@ -28,8 +27,8 @@ export const INPUTS = COUNT_INPUTS + 2;
 
 export const RANKS = 9;
 /** Situations of each set of weights: longest match in the workspace and in the file, kind of the last byte, certainty
- *  and length of the word, place in the line, the last byte but one and the word, grades of analogies. */
-export const SET_SIZES: readonly number[] = [11, 11, 34, 64, 128, 170, ANALOGY_GRADES ** 2];
+ *  and length of the word, place in the line, the last byte but one and the word. */
+export const SET_SIZES: readonly number[] = [11, 11, 34, 64, 128, 170];
 export const SETS = SET_SIZES.length;
 /** First situation of each set in the common numbering. */
 export const SET_STARTS: readonly number[] = SET_SIZES.map((_, set) =>

@@ -1,6 +1,5 @@
 /** Which weights of each set speak for the next byte: classes of what is known before it comes. */
 
-import { ANALOGY_GRADES, type Analogies } from "./analogies.ts";
 import { SETS, SET_STARTS } from "./blendWeights.ts";
 import type { CodeContext } from "./codeContext.ts";
 import type { Levels } from "./levels.ts";
@@ -44,12 +43,11 @@ export function chooseSituations(
     workspace: Levels;
     own: Levels | undefined;
     context: CodeContext;
-    analogies: Analogies | undefined;
     sure: number;
   },
   into: Int32Array,
 ): void {
-  const { workspace, own, context, analogies } = o;
+  const { workspace, own, context } = o;
   const wordLength = context.wordLength;
   let sure = 0;
   while (sure < SURER.length && o.sure > SURER[sure]!) sure++;
@@ -59,7 +57,5 @@ export function chooseSituations(
   into[3] = sure * 8 + Math.min(7, wordLength);
   into[4] = Math.min(15, context.column >> COLUMN_SHIFT) * 8 + lineClass[context.lineMark]!;
   into[5] = byteClass[context.last(2)]! * 5 + Math.min(4, wordLength);
-  into[6] =
-    analogies === undefined ? 0 : analogies.workspace.grade * ANALOGY_GRADES + analogies.own.grade;
   for (let set = 0; set < SETS; set++) into[set]! += SET_STARTS[set]!;
 }

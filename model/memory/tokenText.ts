@@ -35,12 +35,12 @@ export class TokenText {
   /** First byte of the word that is not over; −1 where there is none. */
   open = -1;
   length = 0;
-  private bytes: Uint8Array = new Uint8Array(1024);
+  private bytes: Buffer = Buffer.alloc(1024);
 
   /** The tokens of a whole text, which is not copied; what its last line begins ends there. */
   static of(bytes: Uint8Array): TokenText {
     const text = new TokenText();
-    text.bytes = bytes;
+    text.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
     for (let i = 0; i < bytes.length; i++) text.take(bytes[i]!);
     if (text.open >= 0) text.close();
     text.symbol = text.symbol.slice(0, text.tokens);
@@ -57,13 +57,13 @@ export class TokenText {
     copy.end = this.end.slice();
     copy.open = this.open;
     copy.length = this.length;
-    copy.bytes = this.bytes.slice();
+    copy.bytes = Buffer.from(this.bytes);
     return copy;
   }
 
   push(byte: number): void {
     if (this.length === this.bytes.length) {
-      const bytes = new Uint8Array(this.length * 2);
+      const bytes = Buffer.alloc(this.length * 2);
       bytes.set(this.bytes);
       this.bytes = bytes;
     }
@@ -73,9 +73,7 @@ export class TokenText {
 
   /** Bytes as characters, one each. */
   slice(from: number, to: number): string {
-    let text = "";
-    for (let i = from; i < to; i++) text += String.fromCharCode(this.bytes[i]!);
-    return text;
+    return this.bytes.toString("latin1", from, to);
   }
 
   byteAt(at: number): number {
