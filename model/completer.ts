@@ -18,7 +18,7 @@ import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
-import { lineScore, promising, wayOf } from "./lineChoice.ts";
+import { analogyOf, lineScore, promising } from "./lineChoice.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 import { MemoryView } from "./memoryView.ts";
 import { weighLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
@@ -210,22 +210,24 @@ export class Completer {
       o.singleLine === 1
         ? { copies: cursor.lines(o.maxBytes), renamed: cursor.renamedLines(o.maxBytes) }
         : { copies: [], renamed: [] };
-    const ways = promising(sources);
-    const own = ways.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
+    const lines = promising(sources);
+    const own = lines.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
     const { best: greedy, bound } = await writeGreedily(begin(own), o);
     let best: Written = greedy;
     if (greedy.finished !== "aborted") {
-      let score = lineScore(greedy.logProbability, wayOf(greedy.bytes, sources));
-      for (const line of ways) {
-        const mayWin = (logProbability: number): boolean => lineScore(logProbability, line) > score;
-        if (!mayWin(bound(line.bytes))) continue;
+      let score = lineScore(greedy.logProbability, analogyOf(greedy.bytes, sources.renamed));
+      for (const line of lines) {
+        const analogy = analogyOf(line, sources.renamed);
+        const mayWin = (logProbability: number): boolean =>
+          lineScore(logProbability, analogy) > score;
+        if (!mayWin(bound(line))) continue;
         stream.restore(here);
         const way = begin({ cursor: cursor.fork(), names: names?.fork() });
-        const weighed = await weighLine(way, line.bytes, mayWin);
+        const weighed = await weighLine(way, line, mayWin);
         if (givenUp()) return aborted();
         if (weighed === undefined) continue;
         best = weighed;
-        score = lineScore(weighed.logProbability, line);
+        score = lineScore(weighed.logProbability, analogy);
       }
     }
     const { bytes, perByte, finished } = best;

@@ -1,7 +1,7 @@
 /** Copies of lines are those that a search by hand finds, without the file that is read, and nothing else. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { lineScore, promising, wayOf, type LineWay } from "../../model/lineChoice.ts";
+import { analogyOf, lineScore, promising } from "../../model/lineChoice.ts";
 import type { LineCopy } from "../../model/memory/lineCopies.ts";
 import type { RenamedLine } from "../../model/memory/renamedLines.ts";
 import { MAX_ORDER } from "../../model/memory/segment.ts";
@@ -98,49 +98,33 @@ describe("the choice of a line", () => {
     replaced: 1,
     places: 1,
   });
-  const way = (
-    matchLength: number | undefined,
-    sameNames?: number,
-  ): Pick<LineWay, "bytes" | "copy" | "renamed"> => ({
-    bytes: encode("a"),
-    copy: matchLength === undefined ? undefined : copy("a", matchLength),
-    renamed: sameNames === undefined ? undefined : renamed("a", sameNames),
-  });
-
-  test("looks at the longest matches, at the likeliest of equally long ones, and at the best analogy", () => {
+  test("looks at the longest match, at the likeliest of equally long ones, and at the best analogy", () => {
     const lengths = [5, 9, 7, 8, 6];
     const copies = lengths.map((length) => copy(`at ${length}`, length));
-    const twice = { ...copy("twice", 8), best: 2 };
-    const sources = { copies: [...copies, twice], renamed: [renamed("new"), renamed("worse")] };
-    expect(promising(sources).map(({ bytes }) => decode(bytes))).toEqual([
-      "at 9",
-      "twice",
-      "at 8",
-      "new",
-    ]);
+    const twice = { ...copy("twice", 9), best: 2 };
+    const texts = (lines: Uint8Array[]): string[] => lines.map(decode);
+    const analogies = [renamed("new"), renamed("worse")];
+    expect(texts(promising({ copies, renamed: [] }))).toEqual(["at 9"]);
+    expect(texts(promising({ copies: [...copies, twice], renamed: analogies }))).toEqual(["twice", "new"]); // prettier-ignore
+    expect(texts(promising({ copies: [], renamed: analogies }))).toEqual(["new"]);
+    expect(promising({ copies: [], renamed: [] })).toEqual([]);
   });
 
-  test("weighs a line that is both copy and analogy once, as both", () => {
-    const both = promising({ copies: [copy("same", 9)], renamed: [renamed("same")] });
-    expect(both).toHaveLength(1);
-    expect(both[0]).toMatchObject({ copy: { matchLength: 9 }, renamed: { tokens: 6 } });
+  test("weighs a line that is both copy and analogy once", () => {
+    expect(promising({ copies: [copy("same", 9)], renamed: [renamed("same")] })).toHaveLength(1);
   });
 
-  test("rises with a line's probability, the length of its match, and the names it shares", () => {
-    expect(lineScore(-1, way(9))).toBeGreaterThan(lineScore(-2, way(9)));
-    expect(lineScore(-1, way(60))).toBeGreaterThan(lineScore(-1, way(5)));
-    expect(lineScore(-1, way(9, 8))).toBeGreaterThan(lineScore(-1, way(9, 2)));
-    expect(lineScore(-1, way(undefined))).toBeGreaterThan(lineScore(-40, way(60)));
-    expect(lineScore(-Infinity, way(undefined))).toBe(-Infinity);
+  test("rises with a line's probability, the names its place shares, and those replaced", () => {
+    expect(lineScore(-1, undefined)).toBeGreaterThan(lineScore(-2, undefined));
+    expect(lineScore(-1, renamed("a", 8))).toBeGreaterThan(lineScore(-1, renamed("a", 2)));
+    expect(lineScore(-6, renamed("a", 2))).toBeGreaterThan(lineScore(-6, { ...renamed("a", 2), replaced: 0 })); // prettier-ignore
+    expect(lineScore(-1, undefined)).toBeGreaterThan(lineScore(-60, renamed("a", 8)));
+    expect(lineScore(-Infinity, renamed("a"))).toBe(-Infinity);
   });
 
-  test("knows what the sources say of a line", () => {
-    const sources = { copies: [copy("one", 5), copy("one more", 9)], renamed: [renamed("one")] };
-    expect(wayOf([...encode("one more")], sources)).toMatchObject({
-      copy: sources.copies[1],
-      renamed: undefined,
-    });
-    expect(wayOf(encode("one"), sources).renamed).toBe(sources.renamed[0]);
-    expect(wayOf(encode("on"), sources)).toMatchObject({ copy: undefined, renamed: undefined });
+  test("knows the analogy that a line is", () => {
+    const analogies = [renamed("one"), renamed("one more")];
+    expect(analogyOf([...encode("one more")], analogies)).toBe(analogies[1]);
+    expect(analogyOf(encode("on"), analogies)).toBeUndefined();
   });
 });
