@@ -67,7 +67,7 @@ function paramsOf(s: ScalarSizes): Params {
     `attentionScalars: ${H} heads of ${s.bands} bands, ${s.energyChannels} channels, tau ${s.tau}; ` +
       `bands must divide channels, heads times bands be at most ${THREADS}, tau positive`,
   );
-  const chunk = Math.floor(THREADS / scalars) * PASSES;
+  const chunk = Math.floor(THREADS / Math.max(1, s.nTied * s.bands)) * PASSES;
   const widths = scalarWidths(s);
   return {
     rows: s.rows,

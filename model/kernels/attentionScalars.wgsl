@@ -2,9 +2,9 @@
 // keys [rows, widthK], the same and [H] of salience → a, b [rows, H, m], c [rows, H]; H = T + F, tied heads first. A tied head's scalars are gain·λ, λ = e / (e + tau),
 // e_b = Σ_{d in band b} mu_d y_d² / (Σ_d y_d² + eps); a free head's are gain·y. c = cap·tanh(salience / cap).
 // prepare: prepared = mu [T, E], then a gain per head and band, four apart so that it is wide as mu is; slope [H].
-// forward: one thread per (row, head, band), PASSES rows each, queries then keys. The launcher says how wide Wide is,
-// how many of them a band has (BAND) and all its rows (OWN), and how a head's bands are summed: bandSum, with the
-// barrier that it needs.
+// forward: one thread per (row, tied head, band), PASSES rows each, and one after the other the columns behind; queries
+// then keys. The launcher says how wide Wide is, how many of them a band has (BAND) and all its rows (OWN), and how a
+// head's bands are summed: bandSum, with the barrier that it needs.
 override rows: u32;
 // T: tied heads; H: all; m: bands; E: coordinates of a tied head.
 override T: u32;
@@ -18,8 +18,12 @@ override widthQ: u32;
 override widthK: u32;
 
 override S: u32 = H * m;
+// Scalars of a row that are tied heads', and that are free ones'.
+override tied: u32 = T * m;
+override free: u32 = S - T * m;
 // Rows per pass of a workgroup.
-override abreast: u32 = 256u / S;
+override breadth: u32 = max(tied, 1u);
+override abreast: u32 = 256u / breadth;
 override chunk: u32 = abreast * PASSES;
 override chunks: u32 = (rows + chunk - 1u) / chunk;
 const EPS = 1e-6;
@@ -59,6 +63,25 @@ fn prepare(@builtin(global_invocation_id) id: vec3u) {
 fn oneQuery(i: u32) -> f32 { return laneOf(Wide(queries[i / LANES]), i); }
 fn oneKey(i: u32) -> f32 { return laneOf(Wide(keys[i / LANES]), i); }
 
+fn leave(isKey: bool, i: u32, value: f32) {
+  if (isKey) { b[i] = value; } else { a[i] = value; }
+}
+
+// A column behind the tied ones: a free coordinate, or a salience.
+fn leaveColumn(isKey: bool, row: u32, column: u32) {
+  let width = select(widthQ, widthK, isKey);
+  let at = row * width + T * E + column;
+  var raw: f32;
+  if (isKey) { raw = oneKey(at); } else { raw = oneQuery(at); }
+  if (column < free) {
+    let scalar = tied + column;
+    leave(isKey, row * S + scalar, across(ready[(T * E + 4u * scalar) / LANES]) * raw);
+  } else {
+    // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
+    c[row * H + column - free] = cap * tanh(clamp(raw / cap, -15.0, 15.0));
+  }
+}
+
 @compute @workgroup_size(256)
 fn forward(
   @builtin(workgroup_id) group: vec3u,
@@ -69,34 +92,35 @@ fn forward(
   if (tile >= 2u * chunks) { return; }
   let isKey = tile >= chunks;
   // Threads that are left over repeat the last one.
-  let thread = min(local, abreast * S - 1u);
-  let scalar = thread % S;
+  let thread = min(local, abreast * breadth - 1u);
+  let scalar = thread % breadth;
   let head = scalar / m;
   let band = scalar % m;
-  let isTied = head < T;
-  let first = tile % chunks * chunk + thread / S;
-  // All rows are asked for before anything is made of one: of a tied head the band, of a free one the coordinate.
+  let start = tile % chunks * chunk;
+  let end = min(rows, start + chunk);
+  let first = start + thread / breadth;
+  // All rows are asked for before anything is made of one.
   var bands: array<Wide, OWN>;
-  var lone: array<f32, PASSES>;
-  var salience: array<f32, PASSES>;
   /* unroll */ for (var r = 0u; r < PASSES; r++) {
     let rowAt = min(first + r * abreast, rows - 1u) * select(widthQ, widthK, isKey);
-    if (isTied) {
-      let start = (rowAt + head * E) / LANES + band * BAND;
-      /* unroll */ for (var k = 0u; k < BAND; k++) {
-        if (isKey) { bands[r * BAND + k] = Wide(keys[start + k]); } else { bands[r * BAND + k] = Wide(queries[start + k]); }
-      }
-    } else {
-      let at = rowAt + T * E + scalar - T * m;
-      if (isKey) { lone[r] = oneKey(at); } else { lone[r] = oneQuery(at); }
+    let at = (rowAt + head * E) / LANES + band * BAND;
+    /* unroll */ for (var k = 0u; k < BAND; k++) {
+      if (isKey) { bands[r * BAND + k] = Wide(keys[at + k]); } else { bands[r * BAND + k] = Wide(queries[at + k]); }
     }
-    if (isKey && band == 0u) { salience[r] = oneKey(rowAt + T * E + S - T * m + head); }
   }
+  if (isKey) {
+    for (var i = local; i < (end - start) * (free + H); i += 256u) {
+      leaveColumn(true, start + i / (free + H), i % (free + H));
+    }
+  } else {
+    for (var i = local; i < (end - start) * free; i += 256u) {
+      leaveColumn(false, start + i / max(free, 1u), i % max(free, 1u));
+    }
+  }
+  if (tied == 0u) { return; }
   let gain = across(ready[(T * E + 4u * scalar) / LANES]);
   var mu: array<Wide, BAND>;
-  if (isTied) {
-    /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[head * E / LANES + band * BAND + k]; }
-  }
+  /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[head * E / LANES + band * BAND + k]; }
   /* unroll */ for (var r = 0u; r < PASSES; r++) {
     let row = first + r * abreast;
     var power = Wide();
@@ -107,19 +131,7 @@ fn forward(
       energy += mu[k] * v * v;
     }
     let whole = EPS + bandSum(local, thread, r, across(power));
-    var value = lone[r];
-    if (isTied) {
-      let e = across(energy) / whole;
-      value = e / (e + tau);
-    }
-    if (local == thread && row < rows) {
-      if (isKey) {
-        b[row * S + scalar] = gain * value;
-        // The clamp keeps drivers' tanh from overflowing; beyond it tanh is 1 in f32.
-        if (band == 0u) { c[row * H + head] = cap * tanh(clamp(salience[r] / cap, -15.0, 15.0)); }
-      } else {
-        a[row * S + scalar] = gain * value;
-      }
-    }
+    let e = across(energy) / whole;
+    if (local == thread && row < rows) { leave(isKey, row * S + scalar, gain * e / (e + tau)); }
   }
 }

@@ -1,8 +1,9 @@
 // Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. backward: queries, then keys; dA, dB
 // and dC → dQueries, dKeys and partial [2, chunks, T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of
 // four), queries' half before keys'. reduce: partial → the parameters' gradients, four columns × 64 parts per
-// workgroup. Threads are laid out as in the forward pass. The launcher's dTail makes a Wide of columns behind the tied
-// ones. Workgroup memory: 8 KiB and bandSum's. One barrier per Wide of a band at the end of a chunk, and bandSum's.
+// workgroup. Threads are laid out as in the forward pass. The launcher's dTail and dGainTail make Wides of
+// dColumn and dGainOf. Workgroup memory: 8 KiB and bandSum's. Two barriers for the columns behind the tied ones, one per
+// Wide of a band at the end of a chunk, and bandSum's.
 override rows: u32;
 override T: u32;
 override H: u32;
@@ -14,7 +15,10 @@ override tiedScale: f32;
 override widthQ: u32;
 override widthK: u32;
 override S: u32 = H * m;
-override abreast: u32 = 256u / S;
+override tied: u32 = T * m;
+override free: u32 = S - T * m;
+override breadth: u32 = max(tied, 1u);
+override abreast: u32 = 256u / breadth;
 override chunk: u32 = abreast * PASSES;
 override chunks: u32 = (rows + chunk - 1u) / chunk;
 override partWidth: u32 = T * E + 4u * S;
@@ -32,37 +36,47 @@ const EPS = 1e-6;
 
 var<workgroup> sums: array<Wide, 512>;
 
-// The bound is not a constant, or compilers unroll every copy of the loop.
-fn sumRows(local: u32, turn: u32, count: u32, own: Wide, to: u32, isWanted: bool) {
+// Of `count` rows, `width` threads each. The bound is not a constant, or compilers unroll every copy of the loop.
+fn sumRows(local: u32, turn: u32, width: u32, count: u32, own: Wide) -> Wide {
   let buffer = turn % 2u * 256u;
   sums[buffer + local] = own;
   workgroupBarrier();
-  if (local < S && isWanted) {
-    var sum = Wide();
-    for (var k = 0u; k < count; k++) { sum += sums[buffer + k * S + local]; }
-    partial[to] = sum;
+  var sum = Wide();
+  if (local < width) {
+    for (var k = 0u; k < count; k++) { sum += sums[buffer + k * width + local]; }
   }
+  return sum;
 }
 
-fn oneOf(isKey: bool, i: u32) -> f32 {
-  if (isKey) { return laneOf(Wide(keys[i / LANES]), i); }
-  return laneOf(Wide(queries[i / LANES]), i);
-}
 fn dScalarAt(isKey: bool, i: u32) -> f32 {
   if (isKey) { return dB[i]; }
   return dA[i];
 }
 
 // The gradient of a column behind the tied ones: a free coordinate's, a salience's, or nothing.
-fn dColumn(isKey: bool, row: u32, column: u32) -> f32 {
-  if (column < S - T * m) {
-    let scalar = T * m + column;
+fn dColumn(isKey: bool, row: u32, column: u32, raw: f32) -> f32 {
+  if (column < free) {
+    let scalar = tied + column;
     return dScalarAt(isKey, row * S + scalar) * across(ready[(T * E + 4u * scalar) / LANES]);
   }
-  let head = column - (S - T * m);
+  let head = column - free;
   if (!isKey || head >= H) { return 0.0; }
-  let t = tanh(clamp(oneOf(true, row * widthK + T * E + column) / cap, -15.0, 15.0));
+  let t = tanh(clamp(raw / cap, -15.0, 15.0));
   return dC[row * H + head] * (1.0 - t * t);
+}
+
+// What a row of a free coordinate adds to its gain's gradient.
+fn dGainOf(isKey: bool, row: u32, column: u32, raw: f32) -> f32 {
+  if (column >= free) { return 0.0; }
+  return dScalarAt(isKey, row * S + tied + column) * raw;
+}
+
+fn wideAt(isKey: bool, i: u32) -> Wide {
+  if (isKey) { return Wide(keys[i]); }
+  return Wide(queries[i]);
+}
+fn leave(isKey: bool, i: u32, value: Wide) {
+  if (isKey) { dKeys[i] = DKeys(value); } else { dQueries[i] = DQueries(value); }
 }
 
 @compute @workgroup_size(256)
@@ -75,46 +89,54 @@ fn backward(
   if (tile >= 2u * chunks) { return; }
   let isKey = tile >= chunks;
   let width = select(widthQ, widthK, isKey);
-  let thread = min(local, abreast * S - 1u);
-  let scalar = thread % S;
+  let thread = min(local, abreast * breadth - 1u);
+  let scalar = thread % breadth;
   let head = scalar / m;
   let band = scalar % m;
-  let isTied = head < T;
   let start = tile % chunks * chunk;
-  let first = start + thread / S;
+  let first = start + thread / breadth;
   let end = min(rows, start + chunk);
   // All rows are asked for before anything is made of one.
   var bands: array<Wide, OWN>;
-  var lone: array<f32, PASSES>;
   var given: array<f32, PASSES>;
   /* unroll */ for (var r = 0u; r < PASSES; r++) {
     let row = first + r * abreast;
     let at = min(row, rows - 1u);
     given[r] = select(0.0, dScalarAt(isKey, at * S + scalar), local == thread && row < rows);
-    if (isTied) {
-      let from0 = (at * width + head * E) / LANES + band * BAND;
-      /* unroll */ for (var k = 0u; k < BAND; k++) {
-        if (isKey) { bands[r * BAND + k] = Wide(keys[from0 + k]); } else { bands[r * BAND + k] = Wide(queries[from0 + k]); }
+    let begin = (at * width + head * E) / LANES + band * BAND;
+    /* unroll */ for (var k = 0u; k < BAND; k++) { bands[r * BAND + k] = wideAt(isKey, begin + k); }
+  }
+  let part = tile * partWidth;
+  // The columns behind the tied ones: a Wide of one row per thread, at most 256 Wides of a row at a time.
+  let tail = (width - T * E) / LANES;
+  for (var begin = 0u; begin < tail; begin += 256u) {
+    let wides = min(tail - begin, 256u);
+    let beside = 256u / wides;
+    let column = (begin + local % wides) * LANES;
+    var dGains = Wide();
+    if (local < beside * wides) {
+      for (var row = start + local / wides; row < end; row += beside) {
+        let at = (row * width + T * E + column) / LANES;
+        let raw = wideAt(isKey, at);
+        leave(isKey, at, dTail(isKey, row, column, raw));
+        dGains += dGainTail(isKey, row, column, raw);
       }
-    } else {
-      lone[r] = oneOf(isKey, at * width + T * E + scalar - T * m);
+    }
+    workgroupBarrier();
+    let sum = sumRows(local, 0u, wides, beside, dGains);
+    if (local < wides) {
+      for (var i = 0u; i < LANES; i++) {
+        if (column + i < free) { partial[(part + T * E + 4u * (tied + column + i)) / LANES] = Wide(laneOf(sum, i)); }
+      }
     }
   }
-  let tail = (width - T * E) / LANES;
-  for (var i = local; i < (end - start) * tail; i += 256u) {
-    let row = start + i / tail;
-    let value = dTail(isKey, row, i % tail * LANES);
-    let to = (row * width + T * E) / LANES + i % tail;
-    if (isKey) { dKeys[to] = DKeys(value); } else { dQueries[to] = DQueries(value); }
-  }
+  if (tied == 0u) { return; }
   let gain = across(ready[(T * E + 4u * scalar) / LANES]);
   let muAt = head * E / LANES + band * BAND;
   var mu: array<Wide, BAND>;
   var dMu: array<Wide, BAND>;
   var dGain = 0.0;
-  if (isTied) {
-    /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[muAt + k]; }
-  }
+  /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[muAt + k]; }
   /* unroll */ for (var r = 0u; r < PASSES; r++) {
     let row = first + r * abreast;
     let d = given[r];
@@ -127,28 +149,24 @@ fn backward(
     }
     let whole = EPS + bandSum(local, thread, 2u * r, across(power));
     let e = across(energy) / whole;
-    let dE = select(0.0, d * gain * tau / ((e + tau) * (e + tau)) / whole, isTied);
+    let dE = d * gain * tau / ((e + tau) * (e + tau)) / whole;
     // What the power, which all bands share, pulls on every coordinate.
     let pull = bandSum(local, thread, 2u * r + 1u, dE * e);
-    if (isTied) {
-      dGain += d * e / (e + tau);
-      let to = (min(row, rows - 1u) * width + head * E) / LANES + band * BAND;
-      /* unroll */ for (var k = 0u; k < BAND; k++) {
-        let y = bands[r * BAND + k];
-        dMu[k] += dE * y * y;
-        let value = 2.0 * y * (dE * mu[k] - Wide(pull));
-        if (local == thread && row < rows) {
-          if (isKey) { dKeys[to + k] = DKeys(value); } else { dQueries[to + k] = DQueries(value); }
-        }
-      }
-    } else {
-      dGain += d * lone[r];
+    dGain += d * e / (e + tau);
+    let to = (min(row, rows - 1u) * width + head * E) / LANES + band * BAND;
+    /* unroll */ for (var k = 0u; k < BAND; k++) {
+      let y = bands[r * BAND + k];
+      dMu[k] += dE * y * y;
+      if (local == thread && row < rows) { leave(isKey, to + k, 2.0 * y * (dE * mu[k] - Wide(pull))); }
     }
   }
-  let to = tile * partWidth;
   let count = min(abreast, end - start);
-  /* unroll */ for (var k = 0u; k < BAND; k++) { sumRows(local, k, count, dMu[k], to / LANES + muAt + k, isTied); }
-  sumRows(local, BAND, count, Wide(dGain), (to + T * E + 4u * scalar) / LANES, true);
+  /* unroll */ for (var k = 0u; k < BAND; k++) {
+    let sum = sumRows(local, k + 1u, tied, count, dMu[k]);
+    if (local < tied) { partial[part / LANES + muAt + k] = sum; }
+  }
+  let sum = sumRows(local, BAND + 1u, tied, count, Wide(dGain));
+  if (local < tied) { partial[(part + T * E + 4u * scalar) / LANES] = sum; }
 }
 
 @group(0) @binding(0) var<storage, read> partials: array<f32>;

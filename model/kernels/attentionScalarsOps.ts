@@ -15,7 +15,7 @@ import backwardCode from "./attentionScalarsBackward.wgsl";
 
 /** As in the kernels: threads per workgroup, passes over rows, places per gain, columns per workgroup of reduce. */
 export const THREADS = 256;
-export const PASSES = 4;
+export const PASSES = 2;
 export const STRIDE = 4;
 const REDUCED = 4;
 
@@ -29,15 +29,15 @@ const LANE_OF = {
   1: "fn laneOf(x: Wide, i: u32) -> f32 { return x; }\n",
   4: "fn laneOf(x: Wide, i: u32) -> f32 { return x[i % 4u]; }\n",
 } as const;
-/** dTail(isKey, row, column): a Wide of dColumn and its neighbours. Software GPUs get a loop whose bound is not a
+/** name(isKey, row, column, raw): a Wide of each(…) and its neighbours. Software GPUs get a loop whose bound is not a
  *  constant, or they compile every copy. */
-function tailOf(lanes: 1 | 4, caps: GpuCaps): string {
-  const head = "fn dTail(isKey: bool, row: u32, column: u32) -> Wide {\n";
-  if (lanes === 1) return `${head}  return dColumn(isKey, row, column);\n}\n`;
+function tailOf(name: string, each: string, lanes: 1 | 4, caps: GpuCaps): string {
+  const head = `fn ${name}(isKey: bool, row: u32, column: u32, raw: Wide) -> Wide {\n`;
+  if (lanes === 1) return `${head}  return ${each}(isKey, row, column, raw);\n}\n`;
   if (!caps.software)
-    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `dColumn(isKey, row, column + ${i}u)`).join(", ")});\n}\n`;
+    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `${each}(isKey, row, column + ${i}u, raw[${i}])`).join(", ")});\n}\n`;
   return `${head}  var tail = Wide();
-  for (var i = 0u; i < min(LANES, arrayLength(&dA)); i++) { tail[i] = dColumn(isKey, row, column + i); }
+  for (var i = 0u; i < min(LANES, arrayLength(&dA)); i++) { tail[i] = ${each}(isKey, row, column + i, raw[i]); }
   return tail;
 }
 `;
@@ -58,7 +58,7 @@ ${head}  let buffer = turn % 2u * 256u;
   shares[buffer + local] = own;
   workgroupBarrier();
   var sum = 0.0;
-  for (var k = 0u; k < m; k++) { sum += shares[buffer + thread - thread % S % m + k]; }
+  for (var k = 0u; k < m; k++) { sum += shares[buffer + thread - thread % breadth % m + k]; }
   return sum;
 }
 `,
@@ -96,7 +96,9 @@ function kernel(
       aliases.code,
       LANE_OF[lanes],
       `const BAND = ${own}u;\nconst PASSES = ${PASSES}u;\nconst OWN = ${own * PASSES}u;\n`,
-      o.tails === 1 ? tailOf(lanes, caps) : "",
+      o.tails === 1
+        ? tailOf("dTail", "dColumn", lanes, caps) + tailOf("dGainTail", "dGainOf", lanes, caps)
+        : "",
       sum.code,
       caps.software ? o.code : unroll(o.code, bounds),
     ].join(""),
