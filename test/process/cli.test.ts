@@ -53,7 +53,7 @@ describe("train", () => {
 
   test("says what it read and what it left out, the 50 MB file among it", () => {
     expect(trained.stderr).toContain("26 files");
-    expect(trained.stderr).toContain("data/huge.csv (51,200 KiB, the limit is 256 KiB)");
+    expect(trained.stderr).toContain("data/huge.csv (51,200 KiB, the limit is 1,024 KiB)");
     expect(trained.stderr).toContain(".env (an environment file by its name)");
   });
 
