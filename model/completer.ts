@@ -42,7 +42,7 @@ export interface NamesOptions extends Omit<NameSearch, "nameBytes"> {
   readonly before: Uint8Array;
   readonly candidates?: "on" | "off";
   readonly list?: NameList;
-  /** 1: rank the names without candidates too. */
+  /** 1: rank the names without the list too, and without candidates. */
   readonly compare?: 1;
 }
 
@@ -51,6 +51,8 @@ export interface NamesResult {
   /** How long those took. */
   readonly ms: number;
   readonly without: readonly RankedName[] | undefined;
+  /** With candidates, but without the list. */
+  readonly unlisted: readonly RankedName[] | undefined;
 }
 
 export interface Completion {
@@ -245,9 +247,7 @@ export class Completer {
   async names(o: NamesOptions & { nameBytes: Uint8Array }): Promise<NamesResult> {
     const started = performance.now();
     const names =
-      o.candidates === "off"
-        ? undefined
-        : this.#candidates?.after(o.path, o.before, o.list, o.typed);
+      o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
     const mixture = this.mixtureBehind(o);
     const adjusted = new Float64Array(256);
     const next = async (bytes: readonly number[]): Promise<Float64Array> => {
@@ -257,8 +257,14 @@ export class Completer {
     };
     const found = await searchNames(next, o);
     const ms = performance.now() - started;
-    const isCompared = o.compare === 1 && names !== undefined;
-    return { names: found, ms, without: isCompared ? await searchNames(mixture, o) : undefined };
+    if (o.compare !== 1 || names === undefined)
+      return { names: found, ms, without: undefined, unlisted: undefined };
+    let unlisted = found;
+    if (o.list !== undefined) {
+      names.offer(undefined);
+      unlisted = await searchNames(next, o);
+    }
+    return { names: found, ms, without: await searchNames(mixture, o), unlisted };
   }
 
   /** The mixture behind the text before a name and any first bytes of it; each is worked out once. It holds until

@@ -43,14 +43,8 @@ export class Candidates {
     });
   }
 
-  /** A reader behind the text before the cursor, with what a language server offers there; `typed` are bytes of the
-   *  name behind that text. */
-  after(
-    path: string,
-    before: Uint8Array,
-    list?: NameList,
-    typed: ArrayLike<number> = [],
-  ): NameReader {
+  /** A reader behind the text before the cursor, with what a language server offers there. */
+  after(path: string, before: Uint8Array, list?: NameList): NameReader {
     const missing = Math.max(0, before.length - READ_BYTES);
     const start = Math.ceil(missing / START_STEP) * START_STEP;
     const text = before.subarray(start);
@@ -68,7 +62,7 @@ export class Candidates {
     this.#kept = { path, version: this.#lexicon.version, start, read, reader };
     const fork = reader.fork();
     for (const byte of text.subarray(read.length)) fork.push(byte);
-    fork.offer(list, Array.from(typed));
+    fork.offer(list);
     return fork;
   }
 

@@ -8,9 +8,10 @@
 import { nameBytes } from "../facts/byteKinds.ts";
 import { isCommentMode, isStringMode } from "../facts/lexerState.ts";
 import { FactScanner, type ScannerSnapshot } from "../facts/scanner.ts";
-import { INPUTS, OFFERED_INPUTS, type CandidateWeights } from "./candidateWeights.ts";
+import { INPUTS, type CandidateWeights } from "./candidateWeights.ts";
+import { END, EVENTS, FIRST_HIGH, HIGH, LOWEST, NameInputs } from "./nameInputs.ts";
 import { NameTrie, NOWHERE, ROOT } from "./nameTrie.ts";
-import { ALIKE, BY_RANK, IN_SCOPE, offerOf, type NameList, type Offer } from "./offer.ts";
+import { offerOf, type NameList, type Offer } from "./offer.ts";
 
 /** Places, in the order of the weights. */
 export const CODE = 0;
@@ -21,21 +22,11 @@ const HALF_LIVES = [150, 15] as const;
 const GROWTH = HALF_LIVES.map((names) => 2 ** (1 / names));
 const SPEEDS = HALF_LIVES.length;
 const RESCALE_AT = 1e200;
-/** Weight of the mixture within each source's opinion: so many occurrences speak as loud as it does. */
-const PRIOR = [1, 1, 1, 2, 4, 0, 0, 1] as const;
-/** Inputs of an offer, behind those of the other sources; the last is 1 for what some name of it goes on with. */
-const OFFERED = INPUTS;
-const SUPPORT = OFFERED + 3;
 const SHORTEST_NAME = 2;
 const LONGEST_NAME = 64;
-const LOWEST = 1e-9;
 const DOT = 46;
-/** Events beside the ASCII bytes of names: no byte of the name follows; a byte of a multi-byte character does, all of
- *  which move together. */
-const END = 256;
-const HIGH = 257;
-const FIRST_HIGH = 128;
-const EVENTS = 258;
+const ARROW = 0x2d3e;
+const COLONS = 0x3a3a;
 const NOTHING: readonly number[] = [];
 
 /** Names of the workspace's other files, [plain, member] counts. */
@@ -56,6 +47,8 @@ export class NameReader {
   /** What stands before the word is a dot. */
   #afterDot: 0 | 1 = 0;
   #last = 0;
+  /** The two bytes before the word or the blanks before it, where they are no blank: `->` and `::` are two. */
+  #pair = 0;
   #isNumber: 0 | 1 = 0;
   /** What is offered for the name at hand or the next one, and for no later one. */
   #offer: Offer | undefined;
@@ -63,12 +56,13 @@ export class NameReader {
   #events: readonly number[] = NOTHING;
   readonly #first: readonly number[];
   readonly #inside: readonly number[];
-  readonly #input = new Float64Array(EVENTS * OFFERED_INPUTS);
-  readonly #before = new Float64Array(EVENTS);
+  readonly #inputs = new NameInputs();
   readonly #after = new Float64Array(EVENTS);
+  /** 1 for what some name that is offered goes on with. */
+  readonly #supported = new Uint8Array(EVENTS);
   #mass = 0;
   #at = 0;
-  /** Where the weights of an offer stand that has a say. */
+  /** Where the weight of an offer stands that has a say. */
   #offeredAt: number | undefined;
 
   constructor(o: { path: string; weights: CandidateWeights; sources: NameSources }) {
@@ -97,28 +91,16 @@ export class NameReader {
     fork.#word = [...this.#word];
     fork.#afterDot = this.#afterDot;
     fork.#last = this.#last;
+    fork.#pair = this.#pair;
     fork.#isNumber = this.#isNumber;
     fork.#offer = this.#offer;
     return fork;
   }
 
-  /** Takes in what a language server offers behind the bytes pushed and `more` of the name. With a complete list nothing
-   *  else may follow. It holds for one name. */
-  offer(list: NameList | undefined, more: readonly number[] = []): void {
-    this.#offer = undefined;
-    if (list === undefined) return;
-    const own = this.#place() === MEMBER ? MEMBER : CODE;
-    const other = own === MEMBER ? CODE : MEMBER;
-    const { lexicon } = this.#sources;
-    const slow = 1 / this.#now[0]!;
-    this.#offer = offerOf(list, [...this.#word, ...more], (name) => {
-      const here = walk(this.#local, name);
-      const there = walk(lexicon, name);
-      return (
-        this.#local.end(here, own * SPEEDS) * slow +
-        (this.#local.end(here, other * SPEEDS) * slow + lexicon.end(there, own)) / 4
-      );
-    });
+  /** Takes in what a language server offers for the name at hand or the next one, and for no later one. With a complete
+   *  list nothing else may follow. */
+  offer(list: NameList | undefined): void {
+    this.#offer = list === undefined ? undefined : offerOf(list);
   }
 
   #place(): number {
@@ -141,7 +123,9 @@ export class NameReader {
     if (this.#word.length > 0) this.#keep();
     this.#word.length = 0;
     this.#scanner.push(byte);
-    if (!isBlank) this.#last = byte;
+    if (isBlank) return;
+    this.#pair = (this.#last << 8) | byte;
+    this.#last = byte;
   }
 
   /** The name that has just ended is known from here on. */
@@ -174,7 +158,7 @@ export class NameReader {
     this.#events = NOTHING;
     if (isInside && isDigit(word[0]!)) return;
     const events = isInside ? this.#inside : this.#first;
-    const before = this.#before;
+    const { before } = this.#inputs;
     let high = 0;
     for (let byte = FIRST_HIGH; byte < 256; byte++) high += p[byte]!;
     before[HIGH] = high;
@@ -191,10 +175,13 @@ export class NameReader {
     const place = this.#place();
     this.#at = this.#weights.at(place, word.length);
     this.#gather(word, place);
-    const offered = this.#gatherOffer(word);
-    this.#offeredAt = offered ? this.#weights.offeredAt(place, word.length) : undefined;
+    // A server knows what stands inside of what, however that is written.
+    const isPart = place === CODE && (this.#pair === ARROW || this.#pair === COLONS);
+    this.#offeredAt = this.#gatherOffered(word)
+      ? this.#weights.offeredAt(isPart ? MEMBER : place, word.length)
+      : undefined;
     this.#pool();
-    this.#constrain(word);
+    if (this.#offeredAt !== undefined && this.#offer?.complete === 1) this.#constrain();
     const after = this.#after;
     for (const event of events) if (event < FIRST_HIGH) p[event] = after[event]!;
     // What moves together keeps its proportions.
@@ -206,14 +193,9 @@ export class NameReader {
       if (this.#isName[byte] === 0) p[byte]! *= endScale;
   }
 
-  /** The inputs of every event: the logarithm of its probability, and how each source raises it. */
   #gather(word: readonly number[], place: number): void {
-    const input = this.#input;
-    for (const event of this.#events) {
-      const at = event * OFFERED_INPUTS;
-      input[at] = Math.log(Math.max(LOWEST, this.#before[event]! / this.#mass));
-      input.fill(0, at + 1, at + OFFERED_INPUTS);
-    }
+    const inputs = this.#inputs;
+    inputs.begin(this.#events, this.#mass);
     const own = place === MEMBER ? MEMBER : CODE;
     const other = own === MEMBER ? CODE : MEMBER;
     const local = this.#local;
@@ -221,63 +203,37 @@ export class NameReader {
     const here = walk(local, word);
     const there = walk(lexicon, word);
     const [slow, fast] = this.#now as unknown as readonly [number, number];
-    this.#say(1, local, here, own * SPEEDS, 1 / slow);
-    this.#say(2, local, here, own * SPEEDS + 1, 1 / fast);
-    this.#say(3, local, here, other * SPEEDS, 1 / slow);
-    this.#say(4, lexicon, there, own, 1);
-    this.#say(5, lexicon, there, other, 1);
+    inputs.say(1, local, here, own * SPEEDS, 1 / slow);
+    inputs.say(2, local, here, own * SPEEDS + 1, 1 / fast);
+    inputs.say(3, local, here, other * SPEEDS, 1 / slow);
+    inputs.say(4, lexicon, there, own, 1);
+    inputs.say(5, lexicon, there, other, 1);
   }
 
-  /** The inputs of what is offered; false where that has nothing to say. */
-  #gatherOffer(word: readonly number[]): boolean {
+  /** Which events a name that is offered goes on with; false where none begins with the word. */
+  #gatherOffered(word: readonly number[]): boolean {
     if (this.#offer === undefined) return false;
     const { names } = this.#offer;
     const node = walk(names, word);
-    if (names.sum(node, ALIKE) === 0) return false;
-    for (const channel of [ALIKE, BY_RANK, IN_SCOPE])
-      this.#say(OFFERED + channel, names, node, channel, 1);
-    const input = this.#input;
-    for (const event of this.#events)
-      input[event * OFFERED_INPUTS + SUPPORT] = input[event * OFFERED_INPUTS + OFFERED]! > 0 ? 1 : 0; // prettier-ignore
+    if (node === NOWHERE) return false;
+    const supported = this.#supported.fill(0);
+    names.spread(node, 0, (byte) => (supported[byte < FIRST_HIGH ? byte : HIGH] = 1));
+    if (names.end(node, 0) > 0) supported[END] = 1;
     return true;
-  }
-
-  /** One source's inputs: ln(1 + share ⁄ p), the share being that of its names that go on with the event. */
-  #say(source: number, trie: NameTrie, node: number, channel: number, unit: number): void {
-    const total = trie.sum(node, channel) * unit;
-    if (total === 0) return;
-    const input = this.#input;
-    const before = this.#before;
-    const scale = (unit * this.#mass) / (total + PRIOR[source - 1]!);
-    const raise = (event: number, weight: number): void => {
-      input[event * OFFERED_INPUTS + source] = Math.log1p(
-        (weight * scale) / Math.max(LOWEST, before[event]!),
-      );
-    };
-    let high = 0;
-    trie.spread(node, channel, (byte, weight) => {
-      if (byte < FIRST_HIGH) raise(byte, weight);
-      else high += weight;
-    });
-    if (high > 0) raise(HIGH, high);
-    const end = trie.end(node, channel);
-    if (end > 0 && this.#events === this.#inside) raise(END, end);
   }
 
   #pool(): void {
     const { weight, offered } = this.#weights;
-    const input = this.#input;
+    const input = this.#inputs.values;
     const after = this.#after;
     const at = this.#at;
     const offeredAt = this.#offeredAt;
     let highest = -Infinity;
     for (const event of this.#events) {
-      const from = event * OFFERED_INPUTS;
+      const from = event * INPUTS;
       let score = input[from]!;
       for (let i = 0; i < INPUTS; i++) score += weight[at + i]! * input[from + i]!;
-      if (offeredAt !== undefined)
-        for (let i = 0; i < OFFERED_INPUTS; i++)
-          score += offered[offeredAt + i]! * input[from + i]!;
+      if (offeredAt !== undefined) score += offered[offeredAt]! * this.#supported[event]!;
       after[event] = score;
       if (score > highest) highest = score;
     }
@@ -286,26 +242,11 @@ export class NameReader {
     for (const event of this.#events) after[event] = (after[event]! / sum) * this.#mass;
   }
 
-  /** With a complete list only its names may be written, unless the bytes so far are the beginning of none. */
-  #constrain(word: readonly number[]): void {
-    if (this.#offer?.complete !== 1) return;
-    const { names } = this.#offer;
-    const node = walk(names, word);
-    if (node === NOWHERE) return;
+  /** With a complete list only its names may be written. */
+  #constrain(): void {
     const after = this.#after;
-    let hasHigh = false;
-    names.spread(node, ALIKE, (byte) => (hasHigh ||= byte >= FIRST_HIGH));
     let sum = 0;
-    for (const event of this.#events) {
-      const may =
-        event === END
-          ? names.end(node, ALIKE) > 0
-          : event === HIGH
-            ? hasHigh
-            : names.step(node, event) !== NOWHERE;
-      if (!may) after[event] = 0;
-      sum += after[event]!;
-    }
+    for (const event of this.#events) sum += after[event]! *= this.#supported[event]!;
     if (sum === 0) this.#pool();
     else for (const event of this.#events) after[event]! *= this.#mass / sum;
   }
@@ -317,21 +258,24 @@ export class NameReader {
     this.#events = NOTHING;
     if (!events.includes(came)) return;
     const { weight, offered } = this.#weights;
-    const input = this.#input;
-    // Where a list is offered its own weights learn, and the others stay what they are without one.
-    const isOffered = this.#offeredAt !== undefined;
-    const [learning, at] = isOffered ? [offered, this.#offeredAt!] : [weight, this.#at];
-    for (let i = 0; i < (isOffered ? OFFERED_INPUTS : INPUTS); i++) {
+    const input = this.#inputs.values;
+    // Where a list is offered its weight learns, and the others stay what they are without one.
+    if (this.#offeredAt !== undefined) {
       let expected = 0;
-      for (const event of events)
-        expected += this.#after[event]! * input[event * OFFERED_INPUTS + i]!;
-      learning[at + i]! += o.rate * (input[came * OFFERED_INPUTS + i]! - expected / this.#mass);
+      for (const event of events) expected += this.#after[event]! * this.#supported[event]!;
+      offered[this.#offeredAt]! += o.rate * (this.#supported[came]! - expected / this.#mass);
+      return;
+    }
+    for (let i = 0; i < INPUTS; i++) {
+      let expected = 0;
+      for (const event of events) expected += this.#after[event]! * input[event * INPUTS + i]!;
+      weight[this.#at + i]! += o.rate * (input[came * INPUTS + i]! - expected / this.#mass);
     }
     this.#weights.fittedOn++;
   }
 }
 
-function walk(trie: NameTrie, word: ArrayLike<number> & Iterable<number>): number {
+function walk(trie: NameTrie, word: readonly number[]): number {
   let node = ROOT;
   for (const byte of word) node = trie.step(node, byte);
   return node;

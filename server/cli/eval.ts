@@ -7,7 +7,6 @@ import { resolve } from "node:path";
 import { CorpusError, Model } from "../../model/index.ts";
 import type { CorpusFile } from "../../model/index.ts";
 import { walkCorpus } from "../corpus/walk.ts";
-import { CompletionServer } from "../facts/completionServer.ts";
 import { DEVICE_FLAG, JSON_FLAG, MODEL_FLAG, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { Baselines } from "./baselines.ts";
@@ -17,8 +16,8 @@ import { evalSummary } from "./evalReport.ts";
 import type { EvalResult } from "./evalReport.ts";
 import { IdentifierFigures, identifierSpots } from "./identifierFigures.ts";
 import { LineFigures } from "./lineFigures.ts";
-import { checkUnknown, commandWords, ServerLists, type OfferedLists } from "./offeredLists.ts";
-import { RecordedLists, RecordingLists } from "./recordedLists.ts";
+import { LIST_FLAGS, listsOf, openLists } from "./listFlags.ts";
+import type { OfferedLists } from "./offeredLists.ts";
 import { PerByteFile } from "./perByteFile.ts";
 import { byFile, cutLines, identifierHits, sample, sum } from "./scoring.ts";
 import type { CutLine } from "./scoring.ts";
@@ -29,7 +28,6 @@ import { TypingFigures } from "./typing.ts";
 const DEFAULT_LINES = 100;
 const DEFAULT_IDENTIFIERS = 50;
 const DEFAULT_TYPED_LINES = 5;
-const DEFAULT_LIST_MS = 2000;
 const MAX_LINE_BYTES = 200;
 /** Larger files are data; they are named and skipped. */
 const MAX_FILE_KIB = 4_096;
@@ -62,18 +60,7 @@ export const EVAL: CommandSpec = {
       help: "how many lines to type key by key",
     },
     candidates: { ...ON_OFF, help: "let names in scope change the mixture" },
-    "language-server": {
-      value: "COMMAND",
-      help: "also guess with what this server offers, spoken to over stdio; needs --workspace",
-    },
-    workspace: { value: "DIR", help: "folder that the server opens, without the scored files" },
-    "list-ms": {
-      value: "N",
-      fallback: String(DEFAULT_LIST_MS),
-      help: "how long the server's answer is waited for",
-    },
-    "names-to": { value: "FILE", help: "write what the server offers" },
-    "names-from": { value: "FILE", help: "take what was written so instead of a server" },
+    ...LIST_FLAGS,
     baselines: { help: "measure copying, counting and compressors on the same lines and files" },
     bytegpt: { value: "FILE", help: "with --baselines: what test/bench/bytegpt.py printed" },
     seed: { value: "S", fallback: "1", help: "seed of the choice of lines" },
@@ -94,6 +81,7 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
   if (bytegpt !== undefined && !flags.has("baselines"))
     throw new UsageError("--bytegpt is a baseline", "give --baselines with it");
   const seed = flags.number("seed", { min: 0, max: 2 ** 32 - 1, integer: true })!;
+  const source = listsOf(flags);
   const dir = resolve(flags.need("files"));
   const walk = await walkCorpus({
     root: dir,
@@ -117,7 +105,7 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
     device: flags.need("device") as "auto" | "gpu" | "cpu",
     logger,
   });
-  const lists = await openLists(flags, {
+  const lists = await openLists(source, {
     paths: walk.files.map(({ path }) => path),
     say: (message) => terminal.err(message),
   });
@@ -155,41 +143,6 @@ export async function runEval(flags: ParsedFlags, terminal: Terminal): Promise<v
   }
 }
 
-async function openLists(
-  flags: ParsedFlags,
-  o: { readonly paths: readonly string[]; readonly say: (message: string) => void },
-): Promise<OfferedLists | undefined> {
-  const command = flags.text("language-server");
-  const workspace = flags.text("workspace");
-  const record = flags.text("names-to");
-  const recorded = flags.text("names-from");
-  if (command !== undefined && recorded !== undefined)
-    throw new UsageError("lists come from a server or from a file", "leave one of them out");
-  if ((command === undefined) !== (workspace === undefined))
-    throw new UsageError(
-      "a language server and the workspace that it opens belong together",
-      "give --language-server COMMAND and --workspace DIR",
-    );
-  if (record !== undefined && command === undefined)
-    throw new UsageError(
-      "there is nothing to write down",
-      "give --language-server with --names-to",
-    );
-  if (recorded !== undefined) return RecordedLists.read(recorded);
-  if (command === undefined) return undefined;
-  const root = resolve(workspace!);
-  await checkUnknown(root, o.paths);
-  const words = commandWords(command);
-  if (words.length === 0)
-    throw new UsageError("--language-server names no command", 'give one, such as "gopls"');
-  const lists = new ServerLists({
-    server: await CompletionServer.start({ command: words, root }),
-    waitMs: flags.number("list-ms", { min: 1, max: 1e6, integer: true })!,
-    say: o.say,
-  });
-  return record === undefined ? lists : RecordingLists.create(lists, record);
-}
-
 interface Evaluation {
   readonly model: Model;
   readonly files: readonly CorpusFile[];
@@ -222,7 +175,8 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
   const cuts = o.files.flatMap((file, i) => cutLines(file.bytes, i));
   const linesOf = byFile(sample(cuts, whole ? o.nLines : 0, o.seed));
   const typedOf = byFile(sample(cuts, whole ? o.nTyped : 0, o.seed + 1));
-  const spots = whole && o.nIdentifiers > 0 ? o.files.flatMap(identifierSpots) : [];
+  const spots =
+    whole && o.nIdentifiers > 0 ? o.files.flatMap((file, i) => identifierSpots(file, i)) : [];
   const spotsOf = byFile(sample(spots, o.nIdentifiers, o.seed));
   const workspace = model.memory.files().map((path) => model.memory.bytesOf(path)!);
 

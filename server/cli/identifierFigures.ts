@@ -27,21 +27,23 @@ const isAscii = (byte: number): boolean =>
   byte === 95 ||
   byte === 36;
 
-/** The identifiers of a file, in order; none in files of prose, data or markup. */
+/** The identifiers of a file, in order; none in files of prose, data or markup. With `keywords` these as well. */
 export function identifierSpots(
   file: { readonly path: string; readonly bytes: Uint8Array },
   fileIdx: number,
+  keywords: 0 | 1 = 0,
 ): IdentifierSpot[] {
   if (!isCode(file.path)) return [];
   const kinds = byteKinds(file.path, file.bytes);
   const spots: IdentifierSpot[] = [];
   for (let at = 0; at < kinds.length;) {
-    if (kinds[at] !== KIND.identifier) {
+    const kind = kinds[at];
+    if (kind !== KIND.identifier && !(keywords === 1 && kind === KIND.keyword)) {
       at++;
       continue;
     }
     const start = at;
-    while (at < kinds.length && kinds[at] === KIND.identifier) at++;
+    while (at < kinds.length && kinds[at] === kind) at++;
     const isLong = at - start >= SHORTEST_IDENTIFIER;
     if (isLong && file.bytes.subarray(start, at).every(isAscii))
       spots.push({ fileIdx, start, end: at });
@@ -139,26 +141,26 @@ export class IdentifierFigures {
     )
       this.#inScope++;
     for (const [i, typed] of TYPED.entries()) {
-      const search = {
+      const offered = await this.#lists?.at(file.path, file.bytes.subarray(0, spot.start + typed));
+      const list = offered?.list;
+      const { names, unlisted, without, ms } = await this.#model.names({
         path: file.path,
         before: file.bytes.subarray(0, spot.start),
         typed: wanted.subarray(0, typed),
         most: MOST,
         candidates: this.#candidates,
+        compare: 1,
+        ...(list === undefined ? {} : { list }),
         signal: this.#signal,
-      } as const;
-      const { names, without, ms } = await this.#model.names({ ...search, compare: 1 });
+      });
       const rankIn = (ranked: readonly RankedName[]): number =>
         ranked.findIndex(({ bytes }) => Buffer.compare(bytes, wanted) === 0);
-      this.#whole[i]!.add(rankIn(names));
+      this.#whole[i]!.add(rankIn(unlisted ?? names));
       if (without !== undefined) this.#without[i]!.add(rankIn(without));
       this.#ms[i]!.push(ms);
-      if (this.#lists === undefined) continue;
-      const offered = await this.#lists.at(file.path, file.bytes.subarray(0, spot.start + typed));
+      if (offered === undefined) continue;
       this.#offered.add(offered, text);
-      const { list } = offered;
-      const listed = list === undefined ? names : (await this.#model.names({ ...search, list })).names; // prettier-ignore
-      this.#listed[i]!.add(rankIn(listed));
+      this.#listed[i]!.add(rankIn(names));
     }
   }
 

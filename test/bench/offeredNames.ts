@@ -1,12 +1,17 @@
 /**
  * What a language server's list is worth, fitted on places of some repositories and measured on those of others:
  * node test/bench/run.mjs offeredNames --fit MODEL,FILES,RECORD … --on MODEL,FILES,RECORD … [--identifiers N] [--seed S]
- * RECORD is what recordNames wrote of the same places. A step down the gradient of each byte's code length, as in
- * training, from names with 0, 1 and 2 bytes typed to their end; prints the weights and the share of first guesses.
+ * RECORD is what recordNames wrote of the same places, with --keywords for those to fit: what is typed may be one. Steps
+ * down the gradient of each byte's code length, from names with 0, 1 and 2 bytes typed to their end. Prints the weights
+ * and the share of first guesses, without and with the lists.
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { CandidateWeights } from "../../model/candidates/candidateWeights.ts";
+import {
+  CandidateWeights,
+  PLACES,
+  TYPED as TYPED_CLASSES,
+} from "../../model/candidates/candidateWeights.ts";
 import { Candidates } from "../../model/candidates/candidates.ts";
 import type { NameReader } from "../../model/candidates/nameReader.ts";
 import { searchNames } from "../../model/candidates/nameSearch.ts";
@@ -19,11 +24,9 @@ import { sample } from "../../server/cli/scoring.ts";
 import { walkCorpus } from "../../server/corpus/walk.ts";
 
 const MAX_FILE_KIB = 4096;
-const EPOCHS = 12;
-const RATE_FIRST = 0.03;
-const RATE_LAST = 0.003;
-/** Pulls weights to no change, a step: situations that few places were in stay near it. */
-const DECAY = 1e-4;
+const EPOCHS = 8;
+/** Adagrad's step. */
+const RATE = 0.3;
 
 const many = { type: "string", multiple: true, default: [] as string[] } as const;
 const text = { type: "string" } as const;
@@ -52,19 +55,20 @@ interface Repository {
   readonly name: string;
   readonly model: Model;
   readonly weights: CandidateWeights;
+  readonly base: Float64Array;
   readonly places: readonly Place[];
 }
 
 const out = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function open(triple: string): Promise<Repository> {
+async function open(triple: string, keywords: 0 | 1): Promise<Repository> {
   const [dir, files, record] = triple.split(",") as [string, string, string];
   const model = await Model.load(resolve(dir), { device: "cpu" });
   const walk = await walkCorpus({ root: resolve(files), select: "everything", maxFileKiB: MAX_FILE_KIB }); // prettier-ignore
   const lists = await RecordedLists.read(record);
   const weights = CandidateWeights.fromJSON(model.manifest.candidates);
   const candidates = new Candidates({ lexicon: model.lexicon, weights });
-  const spots = sample(walk.files.flatMap(identifierSpots), Number(values.identifiers), Number(values.seed)); // prettier-ignore
+  const spots = sample(walk.files.flatMap((file, i) => identifierSpots(file, i, keywords)), Number(values.identifiers), Number(values.seed)); // prettier-ignore
   const places: Place[] = [];
   for (const { fileIdx, start, end } of spots) {
     const { path, bytes } = walk.files[fileIdx]!;
@@ -88,7 +92,13 @@ async function open(triple: string): Promise<Repository> {
     }
     places.push(place);
   }
-  return { name: files.split("/").at(-2) ?? files, model, weights, places };
+  return {
+    name: files.split("/").at(-2) ?? files,
+    model,
+    weights,
+    base: weights.weight.slice(),
+    places,
+  };
 }
 
 /** With the weights as they are: first guesses with no list and with it, by bytes typed. */
@@ -99,7 +109,7 @@ async function measure(r: Repository, offered: Float64Array, useLists: boolean):
     let live: ((bytes: readonly number[]) => Promise<Float64Array>) | undefined;
     for (const typed of TYPED) {
       const prefix = [...place.text.subarray(0, typed)];
-      place.reader.offer(useLists ? place.lists[typed] : undefined, prefix);
+      place.reader.offer(useLists ? place.lists[typed] : undefined);
       const adjusted = new Float64Array(256);
       const [first] = await searchNames(
         async (bytes) => {
@@ -123,12 +133,19 @@ async function measure(r: Repository, offered: Float64Array, useLists: boolean):
   return right.map((n) => n / r.places.length);
 }
 
+/** One weight for places with nothing typed and one for all others, by class of place. */
 function fit(repositories: readonly Repository[]): Float64Array {
-  const offered = new CandidateWeights().offered.fill(0);
+  const weights = new CandidateWeights();
+  const offered = weights.offered.fill(0);
+  const groupOf = (place: number, typed: number): number[] =>
+    typed === 0
+      ? [weights.offeredAt(place, 0)]
+      : Array.from({ length: TYPED_CLASSES - 1 }, (_, i) => weights.offeredAt(place, i + 1));
+  const groups = Array.from({ length: PLACES }, (_, place) => [groupOf(place, 0), groupOf(place, 1)]).flat(); // prettier-ignore
+  const squares = groups.map(() => 1);
   const p = new Float64Array(256);
-  for (let epoch = 0; epoch < EPOCHS; epoch++) {
-    const rate = RATE_FIRST * (RATE_LAST / RATE_FIRST) ** (epoch / (EPOCHS - 1));
-    const most = Math.max(...repositories.map((r) => r.places.length));
+  const most = Math.max(...repositories.map((r) => r.places.length));
+  for (let epoch = 0; epoch < EPOCHS; epoch++)
     for (let i = 0; i < most; i++)
       for (const r of repositories) {
         const place = r.places[i];
@@ -136,19 +153,24 @@ function fit(repositories: readonly Repository[]): Float64Array {
         for (const typed of TYPED) {
           const list = place.lists[typed];
           if (list === undefined) continue;
-          r.weights.offered.set(offered);
-          place.reader.offer({ ...list, complete: 0 }, [...place.text.subarray(0, typed)]);
+          place.reader.offer({ ...list, complete: 0 });
           for (let at = typed; at <= place.length && at < place.text.length; at++) {
             const typedSoFar = [...place.text.subarray(0, at)];
+            r.weights.offered.set(offered);
             p.set(place.known.get(String(typedSoFar))!);
             place.reader.adjust(p, typedSoFar);
-            place.reader.learn({ byte: place.text[at]!, rate });
+            // A step of one is the gradient. Where the list has no say the other weights would learn.
+            place.reader.learn({ byte: place.text[at]!, rate: 1 });
+            r.weights.weight.set(r.base);
+            groups.forEach((group, g) => {
+              const gradient = group.reduce((sum, w) => sum + r.weights.offered[w]! - offered[w]!, 0); // prettier-ignore
+              if (gradient === 0) return;
+              squares[g]! += gradient * gradient;
+              for (const w of group) offered[w]! += (RATE * gradient) / Math.sqrt(squares[g]!);
+            });
           }
-          offered.set(r.weights.offered);
-          for (let w = 0; w < offered.length; w++) offered[w]! *= 1 - DECAY;
         }
       }
-  }
   return offered;
 }
 
@@ -156,9 +178,9 @@ const percent = (shares: readonly number[]): string =>
   shares.map((share) => (100 * share).toFixed(1).padStart(5)).join(" ");
 
 const fitted: Repository[] = [];
-for (const one of values.fit) fitted.push(await open(one));
+for (const one of values.fit) fitted.push(await open(one, 1));
 const others: Repository[] = [];
-for (const one of values.on) others.push(await open(one));
+for (const one of values.on) others.push(await open(one, 0));
 const weights = fitted.length > 0 ? fit(fitted) : new CandidateWeights().offered;
 out(JSON.stringify([...weights].map((w) => Math.round(w * 100) / 100)));
 for (const r of [...fitted, ...others]) {

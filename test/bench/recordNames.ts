@@ -1,7 +1,7 @@
 /**
  * Writes down what a language server offers at the places where `eval` would ask it, without a model:
  * node test/bench/run.mjs recordNames --files DIR --workspace DIR --language-server COMMAND --names-to FILE
- *   [--identifiers N] [--lines N] [--list-ms N] [--seed S]
+ *   [--identifiers N] [--keywords] [--lines N] [--list-ms N] [--seed S]
  * `eval --names-from FILE` with the same numbers takes it from there, on a machine that has no such server.
  */
 import { resolve } from "node:path";
@@ -26,9 +26,10 @@ const { values } = parseArgs({
     lines: { ...text, default: "0" },
     "list-ms": { ...text, default: "2000" },
     seed: { ...text, default: "1" },
+    keywords: { type: "boolean" },
   },
 });
-const need = (name: keyof typeof values): string => {
+const need = (name: Exclude<keyof typeof values, "keywords">): string => {
   const value = values[name];
   if (value === undefined) throw new Error(`--${name} is missing`);
   return value;
@@ -45,8 +46,15 @@ await checkUnknown(
   files.map(({ path }) => path),
 );
 const seed = Number(values.seed);
+const keywords = values.keywords === true ? 1 : 0;
 // As eval draws them.
-const spotsOf = byFile(sample(files.flatMap(identifierSpots), Number(values.identifiers), seed));
+const spotsOf = byFile(
+  sample(
+    files.flatMap((file, i) => identifierSpots(file, i, keywords)),
+    Number(values.identifiers),
+    seed,
+  ),
+);
 const cuts = files.flatMap((file, i) => cutLines(file.bytes, i));
 const linesOf = byFile(sample(cuts, Number(values.lines), seed));
 const server = await CompletionServer.start({

@@ -7,6 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseFlags } from "../../server/cli/arguments.ts";
+import { LIST_FLAGS, listsOf } from "../../server/cli/listFlags.ts";
 import { OfferedFigures } from "../../server/cli/offeredFigures.ts";
 import { checkUnknown, commandWords, ServerLists } from "../../server/cli/offeredLists.ts";
 import { RecordedLists, RecordingLists } from "../../server/cli/recordedLists.ts";
@@ -142,6 +144,27 @@ describe("a language server in eval", () => {
     await writeFile(join(folder, "empty.ts"), "");
     await expect(checkUnknown(folder, ["known.ts"])).rejects.toThrow(/holds known\.ts/);
     await checkUnknown(folder, ["empty.ts", "absent.ts"]);
+  });
+});
+
+describe("the flags", () => {
+  const parse = (...argv: string[]) =>
+    listsOf(parseFlags({ name: "eval", summary: "", flags: LIST_FLAGS }, argv));
+
+  test("name a server and its workspace, or a record", () => {
+    expect(parse()).toEqual({ kind: "none" });
+    expect(parse("--names-from", "a.jsonl")).toEqual({ kind: "record", path: "a.jsonl" });
+    expect(parse("--language-server", "gopls -v", "--workspace", "/w", "--names-to", "f")).toEqual({
+      kind: "server", command: ["gopls", "-v"], root: "/w", waitMs: 2000, recordTo: "f",
+    }); // prettier-ignore
+  });
+
+  test("that contradict each other are refused", () => {
+    expect(() => parse("--language-server", "gopls")).toThrow(/belong together/);
+    expect(() => parse("--workspace", "/w")).toThrow(/belong together/);
+    expect(() => parse("--names-to", "f")).toThrow(/nothing to write down/);
+    expect(() => parse("--language-server", "gopls", "--workspace", "/w", "--names-from", "f")).toThrow(/from a server or from a file/); // prettier-ignore
+    expect(() => parse("--language-server", " ", "--workspace", "/w")).toThrow(/names no command/);
   });
 });
 
