@@ -42,13 +42,17 @@ function layoutOf(p: Params, caps: GpuCaps): Layout {
   return layouts.find((l) => bytes(l) <= caps.maxWorkgroupStorageSize) ?? layouts.at(-1)!;
 }
 
-/** For matrix units: the channels of two cache lines per stream, and enough rows to be worth holding phi. */
-const MATRIX = { channels: 32, tiles: 1, blocks: 17 } as const;
+/** For matrix units: half a cache line per stream, as much as leaves workgroup memory for four, and enough rows to be worth holding phi. */
+const MATRIX = { channels: 32, tiles: 1, blocks: 8 } as const;
+
+/** Workgroup memory of eight streams, the most that fit. */
+const MATRIX_BYTES = 20480;
 
 const onMatrices = (p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean =>
   caps.subgroupMatrix &&
+  caps.maxWorkgroupStorageSize >= MATRIX_BYTES &&
   [0, 1, 5].every((binding) => stored[binding] === "f16") &&
-  fitsMatrices(p, MATRIX, termsOf(p["S"]!));
+  fitsMatrices(p, MATRIX);
 
 function source(p: Params, l: Layout, stored: readonly Stored[]): string {
   return `${halfAliases(stored, { X: 0, H: 1, DX: 5 }, 4)}const T: u32 = ${p["T"]};

@@ -29,10 +29,10 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const matrices = (M: number): number => Math.ceil(M / 16);
 
 /** Whether the kernel is written for these sizes. */
-export const fitsMatrices = (p: Params, l: MatrixLayout, terms: number): boolean =>
+export const fitsMatrices = (p: Params, l: MatrixLayout): boolean =>
   p["S"]! % (2 * l.tiles) === 0 &&
   p["C"]! % l.channels === 0 &&
-  Math.max(2 * matrices(p["M"]!), terms / 4) <= l.channels / 4;
+  2 * matrices(p["M"]!) <= l.channels / 4;
 
 /** Eight neighbouring values as halves and what they leave, 16 bytes each. The high part is cut off, not rounded: some
  *  compilers take a value for equal to its half, and would leave nothing. */
@@ -66,7 +66,7 @@ function quadOf(name: string, array: string, M: number): string {
 /** The kernel for streams and branch in halves; names as in streamGradient.wgsl. */
 export function streamGradientMatrix(p: Params, l: MatrixLayout, terms: number): string {
   invariant(
-    fitsMatrices(p, l, terms),
+    fitsMatrices(p, l),
     `streamGradient: no matrices for ${JSON.stringify({ ...p, ...l })}`,
   );
   const [T, S, C, M] = [p["T"]!, p["S"]!, p["C"]!, p["M"]!];
@@ -80,10 +80,7 @@ export function streamGradientMatrix(p: Params, l: MatrixLayout, terms: number):
   const leftStride = 4 * slices + 1;
   const leftUnits = rows * leftStride;
   const productStride = S * quads + 2;
-  // Of the rows at hand and of the next ones, which arrive while others still read those.
-  const termUnits = (rows * terms) / 4;
-  const termsFirst = leftUnits + Math.max(rows * productStride, 4 * S * channels);
-  const units = termsFirst + 2 * termUnits;
+  const units = leftUnits + Math.max(rows * productStride, 4 * S * channels);
   const own = S / 2 / tiles;
   const mine = range(own);
   const heights = range(tiles);
@@ -146,7 +143,6 @@ enable chromium_experimental_subgroup_matrix;
 @group(0) @binding(5) var<storage, read_write> dX: array<vec4h>;
 
 var<workgroup> tile: array<vec4u, ${units}>;
-fn termAt(row: u32, i: u32) -> vec4f { return terms[row * ${terms / 4}u + min(i, ${terms / 4 - 1}u)]; }
 ${SPLIT}${quadOf("dUQuad", "dU", M)}${quadOf("phiQuad", "phi", M)}
 @compute @workgroup_size(${threads})
 fn backward(
@@ -164,17 +160,17 @@ fn backward(
 ${hold.join("\n")}
   var first = index / ${C / channels}u * ${rows * l.blocks}u;
   let end = min(${T}u, first + ${rows * l.blocks}u);
-  // What is staged in workgroup memory is asked for one block ahead.
-  var source = min(first + local, ${T - 1}u);
-  var d0 = dUQuad(source, quad * 8u);
-  var d1 = dUQuad(source, quad * 8u + 4u);
-  var term = termAt(source, quad);
-  var turn = 0u;
   loop {
     if (first >= end) { break; }
+    let source = min(first + local, end - 1u);
+    let d0 = dUQuad(source, quad * 8u);
+    let d1 = dUQuad(source, quad * 8u + 4u);
     let base = source * ${(S * C) / 4}u + c;
 ${streams.map((j) => `    let x${j} = x[base + ${(j * C) / 4}u];\n    let y${j} = dX[base + ${(j * C) / 4}u];`).join("\n")}
     let branch = dNormed[source * ${C / 4}u + c];
+${range(terms / 4)
+  .map((i) => `    let w${i} = terms[source * ${terms / 4}u + ${i}u];`)
+  .join("\n")}
     let most4 = max(abs(d0), abs(d1));
     var most = max(max(most4.x, most4.y), max(most4.z, most4.w));
 ${range(steps)
@@ -188,12 +184,6 @@ ${range(steps)
       tile[local * ${leftStride}u + quad] = parts.high;
       tile[local * ${leftStride}u + ${2 * slices}u + quad] = parts.low;
     }
-    let termsRow = ${termsFirst}u + (turn * ${rows}u + local) * ${terms / 4}u;
-    if (quad < ${terms / 4}u) { tile[termsRow + quad] = bitcast<vec4u>(term); }
-    source = min(first + ${rows}u + local, end - 1u);
-    d0 = dUQuad(source, quad * 8u);
-    d1 = dUQuad(source, quad * 8u + 4u);
-    term = termAt(source, quad);
     workgroupBarrier();
 ${results.map(({ i, r }) => `    var c${i}_${r} = subgroup_matrix_result<f32, 16, 16>();`).join("\n")}
 ${multiply.join("\n")}
@@ -205,14 +195,10 @@ ${results
   .join("\n")}
     workgroupBarrier();
     if (first + local < end) {
-${range(terms / 4)
-  .map((i) => `      let w${i} = bitcast<vec4f>(tile[termsRow + ${i}u]);`)
-  .join("\n")}
       let h = ${streams.map((j) => `${term(S * S + j)} * vec4f(x${j})`).join(" + ")};
       let dH = ${scale} * vec4f(branch) + ${slope} * h;
 ${leave.join("\n")}
     }
-    turn = 1u - turn;
     first += ${rows}u;
   }
 }
