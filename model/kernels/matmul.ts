@@ -98,11 +98,17 @@ function fitsMatrices(p: Params, caps: GpuCaps, stored: readonly Stored[]): bool
   return p["matrixTile"] !== undefined || stored.slice(0, 3).includes("f16");
 }
 
-function matrixKernel(p: Params, stored: readonly Stored[]): GpuKernel {
+function matrixKernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel {
   const { m, k, n, batch, splits, chunk } = p as Record<string, number> as Required<MatmulSize>;
   const chosen = p["matrixTile"];
   const tile =
-    chosen === undefined ? pickMatrixTile(m, chunk, n, batch * splits).tile : matrixTiles[chosen]!;
+    chosen === undefined
+      ? pickMatrixTile(m, chunk, n, batch * splits, {
+          transposeA: p["transposeA"]!,
+          transposeB: p["transposeB"]!,
+          maxInvocations: caps.maxInvocations,
+        }).tile
+      : matrixTiles[chosen]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
     code: matrixSource(tile, {
@@ -137,7 +143,7 @@ interface MatmulSize {
 }
 
 function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel {
-  if (fitsMatrices(p, caps, stored)) return matrixKernel(p, stored);
+  if (fitsMatrices(p, caps, stored)) return matrixKernel(p, caps, stored);
   const { m, n, batch, splits } = p as { m: number; n: number; batch: number; splits: number };
   const constants = shares(p);
   for (const name of ["m", "k", "n", "batch", "splits", "chunk", "transposeA", "transposeB"])

@@ -1,9 +1,7 @@
 /** Which tile of subgroup matrices a product takes, and into how many parts a long k is cut: a model of their time. */
-import type { MatrixTile } from "./matmulMatrix.ts";
+import { matrixThreads, type MatrixTile } from "./matmulMatrix.ts";
 
 interface Speed {
-  /** Workgroups that one multiprocessor holds: 48 KiB of workgroup memory, or registers, allow no more. */
-  readonly resident: number;
   /** TFLOP/s of the whole chip while k is walked. */
   readonly rate: number;
   /** Nanoseconds per entry of the result on one multiprocessor. */
@@ -11,7 +9,18 @@ interface Speed {
   /** Microseconds that any product takes, and that every tileK of k adds. */
   readonly start: number;
   readonly step: number;
+  /** Which operands must lie as they are read, untransposed, for this speed; default neither. */
+  readonly plain?: "a" | "ab";
 }
+
+/** What a tile may depend on besides the product's size. */
+export interface TileChoice {
+  readonly transposeA: number;
+  readonly transposeB: number;
+  readonly maxInvocations: number;
+}
+/** What is assumed where nothing is said: an Aᵀ·B on any GPU. */
+const ANYWHERE: TileChoice = { transposeA: 1, transposeB: 0, maxInvocations: 256 };
 
 /** Speeds are fitted to 70 products of training and Muon, some cut into several numbers of parts, on an H200 (LOG.md):
  *  what is chosen by them is within 2.3 % of the best on average. */
@@ -112,7 +121,44 @@ export const matrixTiles: readonly (MatrixTile & Speed)[] = [
     start: 3.4,
     step: 0,
   },
+  // Three workgroups on a multiprocessor, for results of which two would leave many idle (8704 × 512); slices of 16
+  // are 32 bytes of a row, which is slow for two operands that lie along k.
+  {
+    tileM: 96,
+    tileN: 128,
+    tileK: 16,
+    warpM: 48,
+    warpN: 64,
+    buffers: 2,
+    resident: 3,
+    rate: 241.2,
+    entry: 0.08,
+    start: 4.03,
+    step: 0.028,
+    plain: "ab",
+  },
+  // One workgroup of twelve subgroups, for results that are one wave of it (8704 × 384).
+  {
+    tileM: 144,
+    tileN: 192,
+    tileK: 32,
+    warpM: 48,
+    warpN: 48,
+    buffers: 2,
+    resident: 1,
+    rate: 273.5,
+    entry: 0.139,
+    start: 4,
+    step: 0,
+    plain: "a",
+  },
 ];
+
+function allowed(t: MatrixTile & Speed, o: TileChoice): boolean {
+  if (t.plain !== undefined && o.transposeA === 1) return false;
+  if (t.plain === "ab" && o.transposeB === 1) return false;
+  return matrixThreads(t) <= o.maxInvocations;
+}
 
 const MULTIPROCESSORS = 132;
 /** 64 × 16 was fitted to narrow results only, where no other tile competes. */
@@ -126,10 +172,12 @@ export function pickMatrixTile(
   k: number,
   n: number,
   layers: number,
+  choice: TileChoice = ANYWHERE,
 ): { readonly tile: MatrixTile; readonly time: number } {
   let best = matrixTiles[0]!;
   let bestTime = Infinity;
   for (const t of matrixTiles) {
+    if (!allowed(t, choice)) continue;
     if (t.tileN < 32 ? n > NARROW : n <= NARROW && k >= LONG) continue;
     const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
     const steps = Math.ceil(k / t.tileK);

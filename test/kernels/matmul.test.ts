@@ -4,6 +4,7 @@ import type { Device } from "../../model/device.ts";
 import { fromHalf, toHalf } from "../../model/half.ts";
 import { Graph, gridFor, type OpSpec, type Tensor } from "../../model/graph.ts";
 import { matmul } from "../../model/kernels/matmul.ts";
+import { matrixTiles } from "../../model/kernels/matmulTiles.ts";
 import { Random } from "../../model/random.ts";
 import { checkOp } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
@@ -160,6 +161,28 @@ describe("matmul", () => {
           outputs: { out: [s.m * s.n] },
           halves: f.transposeA === 1 ? ["out"] : [],
           forward: (g, t) => matmul(g, { a: t["a"]!, b: t["b"]!, out: t["out"]!, ...s, ...f }),
+          ...tolerance(s.k),
+        });
+      });
+
+  // On a GPU with matrix units every tile of their table, whole and with rows, columns and slices of k left over.
+  for (const [matrixTile, t] of matrixTiles.entries())
+    for (const s of [
+      { m: 2 * t.tileM, k: 3 * t.tileK, n: t.tileN, transposeA: 0, transposeB: 0 },
+      { m: t.tileM + 6, k: 72, n: 2 * t.tileN - 8, transposeA: 0, transposeB: 1 },
+      { m: t.tileM - 8, k: 4 * t.tileK + 8, n: t.tileN + 12, transposeA: 1, transposeB: 1 },
+      { m: 2 * t.tileM + 8, k: 16, n: t.tileN, transposeA: 1, transposeB: 0 },
+    ] as const)
+      test(`matrix tile ${matrixTile} matches the twin: ${s.m}×${s.k}×${s.n}, transposes ${s.transposeA}${s.transposeB}`, async () => {
+        await checkOp({
+          inputs: {
+            a: { shape: [s.m, s.k], dtype: "f16" },
+            b: { shape: [s.k, s.n], dtype: "f16" },
+          },
+          outputs: { out: [s.m, s.n] },
+          halves: s.transposeB === 1 ? ["out"] : [],
+          forward: (g, x) =>
+            matmul(g, { a: x["a"]!, b: x["b"]!, out: x["out"]!, ...s, matrixTile }),
           ...tolerance(s.k),
         });
       });
