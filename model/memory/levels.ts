@@ -5,7 +5,8 @@
 
 import { MAX_ORDER, type SegmentWalk } from "./segment.ts";
 
-const CAPACITY = (MAX_ORDER + 1) * 256;
+/** Entries to begin with; most places need a few dozen. */
+const CAPACITY = 2048;
 
 export class Levels {
   levels = 0;
@@ -18,8 +19,8 @@ export class Levels {
    *  own arrays, or a segment's follower table. */
   readonly byteOf: Uint8Array[] = [];
   readonly countOf: Int32Array[] = [];
-  private readonly ownByte = new Uint8Array(CAPACITY);
-  private readonly ownCount = new Int32Array(CAPACITY);
+  private ownByte = new Uint8Array(CAPACITY);
+  private ownCount = new Int32Array(CAPACITY);
   private used = 0;
   private readonly dense = new Int32Array(256);
   private readonly touched = new Uint8Array(256);
@@ -39,6 +40,7 @@ export class Levels {
   /** Makes a level of the running sums, unless the level before has the same mass. */
   emit(order: number, total: number): void {
     if (total === 0 || (this.levels > 0 && this.total[this.levels - 1] === total)) return;
+    if (this.used + this.touchedCount > this.ownByte.length) this.grow();
     const level = this.levels++;
     this.order[level] = order;
     this.byteOf[level] = this.ownByte;
@@ -53,6 +55,14 @@ export class Levels {
       this.ownCount[this.used++] = count;
     }
     this.size[level] = this.used - this.start[level];
+  }
+
+  /** Levels made so far keep the arrays that they are in. */
+  private grow(): void {
+    const size = 2 * this.ownByte.length;
+    this.ownByte = new Uint8Array(size);
+    this.ownCount = new Int32Array(size);
+    this.used = 0;
   }
 
   reset(): void {

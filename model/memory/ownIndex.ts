@@ -10,43 +10,54 @@ const WINDOW = 160;
 const ANY = 256;
 const LINE_FEED = 10;
 
+/** Rows of `follower` and `count`: one for each byte, and that of anything. */
+const FOLLOWERS = 257 * 256;
+
 export class OwnIndex {
   length = 0;
-  private text = new Uint8Array(1024);
+  private readonly use: "levels" | "places";
+  private text: Uint8Array;
   /** Earlier position with the same two bytes before it. */
-  private previous = new Int32Array(1024);
-  private readonly newest = new Int32Array(65536).fill(-1);
-  /** Followers of each byte, and in row 256 of nothing: which, and how often. */
-  private readonly follower = new Uint8Array(257 * 256);
-  private readonly followers = new Uint16Array(257);
-  private readonly count = new Uint32Array(257 * 256);
+  private previous: Int32Array;
+  private readonly newest: Int32Array;
+  /** Followers of each byte, and in row 256 of nothing: which, and how often. Only where levels are asked for. */
+  private readonly follower: Uint8Array;
+  private readonly followers: Uint16Array;
+  private readonly count: Uint32Array;
   private readonly byLength = new Int32Array(MAX_ORDER + 1);
   private readonly matchLink = new Int32Array(WINDOW);
   private readonly matchByte = new Uint8Array(WINDOW);
   /** Match lengths of the last `levels`, and for which length of the text they hold. */
-  private lengthAt = new Uint8Array(1024);
-  private measuredAt = new Int32Array(1024);
+  private lengthAt: Uint8Array;
+  private measuredAt: Int32Array;
+
+  /** For places only there are no counts of followers. A completion makes several copies, so these are slices. */
+  constructor(use: "levels" | "places" = "levels", from?: OwnIndex) {
+    this.use = use;
+    const rows = use === "levels" ? FOLLOWERS : 0;
+    this.length = from?.length ?? 0;
+    this.text = from?.text.slice() ?? new Uint8Array(1024);
+    this.previous = from?.previous.slice() ?? new Int32Array(1024);
+    this.newest = from?.newest.slice() ?? new Int32Array(65536).fill(-1);
+    this.follower = from?.follower.slice() ?? new Uint8Array(rows);
+    this.followers = from?.followers.slice() ?? new Uint16Array(257);
+    this.count = from?.count.slice() ?? new Uint32Array(rows);
+    this.lengthAt = from?.lengthAt.slice() ?? new Uint8Array(1024);
+    this.measuredAt = from?.measuredAt.slice() ?? new Int32Array(1024);
+  }
 
   copy(): OwnIndex {
-    const copy = new OwnIndex();
-    copy.length = this.length;
-    copy.text = this.text.slice();
-    copy.previous = this.previous.slice();
-    copy.newest.set(this.newest);
-    copy.follower.set(this.follower);
-    copy.followers.set(this.followers);
-    copy.count.set(this.count);
-    copy.lengthAt = this.lengthAt.slice();
-    copy.measuredAt = this.measuredAt.slice();
-    return copy;
+    return new OwnIndex(this.use, this);
   }
 
   push(byte: number): void {
     const at = this.length;
     if (at + 1 >= this.text.length) this.grow();
     // Position `at` becomes an occurrence of the context before it only now, when its byte is known.
-    this.countFollower(ANY * 256, byte);
-    if (at >= 1) this.countFollower(this.text[at - 1]! * 256, byte);
+    if (this.use === "levels") {
+      this.countFollower(ANY * 256, byte);
+      if (at >= 1) this.countFollower(this.text[at - 1]! * 256, byte);
+    }
     if (at >= 2) {
       const key = this.text[at - 2]! * 256 + this.text[at - 1]!;
       this.previous[at] = this.newest[key]!;

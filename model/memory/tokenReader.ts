@@ -33,7 +33,7 @@ export class TokenReader {
 
   constructor(sources: readonly TokenSource[], from?: TokenReader) {
     this.text = from?.text.copy() ?? new TokenText();
-    this.own = from?.own.copy() ?? new OwnIndex();
+    this.own = from?.own.copy() ?? new OwnIndex("places");
     this.walked = sources.map((source, i) => {
       const walk = new SegmentWalk(source.tokens.segment, 1);
       if (from !== undefined) walk.copyFrom(from.walked[i]!.walk);
