@@ -60,8 +60,17 @@ export class Analogies {
   private readonly at = new Uint8Array(MOST);
   private readonly rank = new Uint8Array(MOST);
   private readonly isOwn = new Uint8Array(MOST);
+  // Where a token has ended since places were looked for: the byte that ended it, and those behind it.
+  private isStale = false;
+  private ender = 0;
+  private readonly since = new Uint8Array(LONGEST);
+  private read = 0;
 
   copyFrom(other: Analogies): void {
+    this.isStale = other.isStale;
+    this.ender = other.ender;
+    this.since.set(other.since);
+    this.read = other.read;
     this.total = other.total;
     this.text.set(other.text);
     this.length.set(other.length);
@@ -72,17 +81,36 @@ export class Analogies {
     this.count();
   }
 
-  /** After `reader` has read `byte`, which `ended` a token or did not. */
-  push(reader: TokenReader, byte: number, ended: 0 | 1): void {
-    if (ended === 0) this.advance(byte);
-    else {
-      this.total = 0;
+  /** After a byte that `ended` a token or did not. Places are looked for when they are asked for: most of a file is read
+   *  without a prediction. */
+  push(byte: number, ended: 0 | 1): void {
+    if (ended === 1) {
+      this.isStale = true;
+      this.ender = byte;
+      this.read = 0;
+    } else if (this.isStale) {
+      if (this.read < LONGEST) this.since[this.read] = byte;
+      this.read++;
+    } else {
+      this.advance(byte);
+      this.count();
+    }
+  }
+
+  /** Must come before anything expected is looked at; `reader` has read the same bytes. */
+  settle(reader: TokenReader): void {
+    if (!this.isStale) return;
+    this.isStale = false;
+    this.total = 0;
+    // Behind so many bytes nothing that is followed could still be right.
+    if (this.read < LONGEST) {
       // A blank that ended a word is the first of those before the next token.
-      const blank = byte === 32 || byte === 9 ? byte : -1;
+      const blank = this.ender === 32 || this.ender === 9 ? this.ender : -1;
       reader.nearest({ workspace: MOST_WORKSPACE, own: MOST_OWN }, (there, token, matchLength) => {
         if (token < there.tokens)
           this.expect({ there, token, matchLength, here: reader.text }, blank);
       });
+      for (let i = 0; i < this.read; i++) this.advance(this.since[i]!);
     }
     this.count();
   }
@@ -168,6 +196,7 @@ export class Analogies {
   /** Of the best grade the byte of most votes; then the better kind, then the lesser byte: places come in no order. */
   private choose(into: Expected, isOwn: 0 | 1): void {
     into.byte = -1;
+    into.class = 0;
     let best = -1;
     for (let i = 0; i < this.total; i++) {
       if (this.isOwn[i] !== isOwn) continue;

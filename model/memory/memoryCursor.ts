@@ -90,10 +90,7 @@ export class WalkCursor implements MemoryCursor {
     if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
     this.own?.push(byte);
-    if (this.tokens !== undefined) {
-      const ended = this.tokens.push(byte);
-      this.analogies!.push(this.tokens, byte, ended);
-    }
+    if (this.tokens !== undefined) this.analogies!.push(byte, this.tokens.push(byte));
     if (this.ownContexts !== undefined)
       for (const kind of OWN_KINDS) this.ownContexts.add(this.context.hash[kind]!, byte);
     this.context.push(byte);
@@ -103,6 +100,7 @@ export class WalkCursor implements MemoryCursor {
 
   predict(out: Float64Array): MemoryPrediction {
     this.refreshLevels();
+    if (this.tokens !== undefined) this.analogies!.settle(this.tokens);
     this.blend.predict(
       {
         workspace: this.workspaceLevels,

@@ -13,6 +13,9 @@ const OWN_SHORTEST = 3;
 /** Places that are looked at, longest matches first; more of one length are left aside together. */
 const MOST_PLACES = 192;
 
+/** Hidden rows in a row that are looked at one by one. */
+const MOST_SKIPPED = 64;
+
 export interface TokenSource {
   readonly tokens: TokenSegment;
   /** Numbers of its files that must not be seen. */
@@ -24,6 +27,7 @@ export type OnPlace = (text: TokenText, token: number, matchLength: number) => v
 
 interface Walked extends TokenSource {
   readonly walk: SegmentWalk;
+  readonly visible: VisibleRows;
 }
 
 export class TokenReader {
@@ -37,7 +41,8 @@ export class TokenReader {
     this.walked = sources.map((source, i) => {
       const walk = new SegmentWalk(source.tokens.segment, 1);
       if (from !== undefined) walk.copyFrom(from.walked[i]!.walk);
-      return { ...source, walk };
+      const visible = from?.walked[i]!.visible ?? new VisibleRows(source);
+      return { ...source, walk, visible };
     });
   }
 
@@ -90,8 +95,7 @@ export class TokenReader {
     for (const one of this.walked)
       rowsOf(one, (row, matchLength) => {
         if (matchLength < shortest) return 0;
-        const file = one.tokens.fileOf(row);
-        visit(one.tokens.files[file]!, one.tokens.tokenOf(row, file), matchLength);
+        visit(one.tokens.files[one.tokens.fileOf[row]!]!, one.tokens.tokenOf(row), matchLength);
         return 1;
       });
   }
@@ -113,9 +117,45 @@ export class TokenReader {
   }
 }
 
+/** Which rows of a source may be seen. A file that is being written hides its own saved text, and where its lines are all
+ *  alike most rows behind a context are its own: from so many on they are leapt over by a table, not looked at. */
+class VisibleRows {
+  private readonly source: TokenSource;
+  /** Of each row the first one from it on that may be seen. */
+  private table: Int32Array | undefined;
+
+  constructor(source: TokenSource) {
+    this.source = source;
+  }
+
+  /** The first row from `row` on that may be seen; the number of rows where there is none. */
+  from(row: number): number {
+    if (this.table !== undefined) return this.table[row]!;
+    const rows = this.source.tokens.fileOf.length;
+    const end = Math.min(rows, row + MOST_SKIPPED);
+    for (let at = row; at < end; at++) if (!this.isHidden(at)) return at;
+    if (end === rows) return rows;
+    this.table = this.leaps();
+    return this.table[row]!;
+  }
+
+  private isHidden(row: number): boolean {
+    const file = this.source.tokens.fileOf[row]!;
+    return file < 0 || this.source.hidden.has(file);
+  }
+
+  private leaps(): Int32Array {
+    const rows = this.source.tokens.fileOf.length;
+    const table = new Int32Array(rows + 1).fill(rows);
+    for (let row = rows - 1; row >= 0; row--)
+      table[row] = this.isHidden(row) ? table[row + 1]! : row;
+    return table;
+  }
+}
+
 /** Visits the rows that may be seen, those of the longest matches first, each once, until a visit answers 0. */
 function rowsOf(
-  { walk, tokens, hidden }: Walked,
+  { walk, visible }: Walked,
   visit: (row: number, matchLength: number) => 0 | 1,
 ): void {
   let innerLow = 0;
@@ -125,12 +165,9 @@ function rowsOf(
     if (matchLength < SHORTEST) return;
     const low = walk.low[entry]!;
     const high = walk.high[entry]!;
-    for (let row = low; row < high; row++) {
-      if (row === innerLow && innerHigh > innerLow) row = innerHigh;
-      if (row >= high) break;
-      const file = tokens.fileOf(row);
-      if (file < 0 || hidden.has(file)) continue;
-      if (visit(row, matchLength) === 0) return;
+    for (let row = visible.from(low); row < high; row = visible.from(row)) {
+      if (row >= innerLow && row < innerHigh) row = innerHigh;
+      else if (visit(row++, matchLength) === 0) return;
     }
     innerLow = low;
     innerHigh = high;

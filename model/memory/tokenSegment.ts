@@ -11,18 +11,16 @@ const BASE = 16;
 export class TokenSegment {
   readonly segment: Segment;
   readonly files: readonly TokenText[];
-  /** Of each row: how many tokens stand before its place in its file, plus those of all files before; −1 at numbers. */
-  private readonly place: Int32Array;
-  private readonly firstPlace: Int32Array;
+  /** Of each row its file, −1 at numbers, and how many tokens of that file stand before its place. */
+  readonly fileOf: Int32Array;
+  private readonly place: Uint32Array;
 
   constructor(files: readonly Uint8Array[]) {
     this.files = files.map((bytes) => TokenText.of(bytes));
     this.segment = new Segment(this.files.map(numbered));
-    this.firstPlace = new Int32Array(files.length + 1);
-    for (const [i, { tokens }] of this.files.entries())
-      this.firstPlace[i + 1] = this.firstPlace[i]! + tokens + 1;
     const { next, follow, rows } = this.segment;
-    this.place = new Int32Array(rows).fill(-1);
+    this.fileOf = new Int32Array(rows).fill(-1);
+    this.place = new Uint32Array(rows);
     // The beginnings of files come first, in an order of their own.
     for (let begin = 0; begin < files.length; begin++) {
       let row = begin;
@@ -31,36 +29,23 @@ export class TokenSegment {
         file = file * BASE + next[row]! - FREE_SYMBOLS;
         row = follow[row]!;
       }
-      const end = this.firstPlace[file + 1]!;
-      for (let place = this.firstPlace[file]!; place < end; place++) {
+      const { tokens } = this.files[file]!;
+      for (let place = 0; place <= tokens; place++) {
+        this.fileOf[row] = file;
         this.place[row] = place;
         row = follow[row]!;
       }
     }
   }
 
-  /** Number of the file of a row; −1 where the row is of no token. */
-  fileOf(row: number): number {
-    const place = this.place[row]!;
-    if (place < 0) return -1;
-    let low = 0;
-    let high = this.files.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.firstPlace[middle]! <= place) low = middle;
-      else high = middle;
-    }
-    return low;
-  }
-
   /** The token that a row stands before, in its file; the number of its tokens at its end. */
-  tokenOf(row: number, file: number): number {
-    return this.place[row]! - this.firstPlace[file]!;
+  tokenOf(row: number): number {
+    return this.place[row]!;
   }
 
   get sizeBytes(): number {
     const tokens = this.files.reduce((sum, file) => sum + file.tokens, 0);
-    return this.segment.sizeBytes + this.place.length * 4 + tokens * 9;
+    return this.segment.sizeBytes + this.place.length * 8 + tokens * 9;
   }
 }
 

@@ -10,9 +10,13 @@ import { TokenSegment } from "../../model/memory/tokenSegment.ts";
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** What is expected at every byte of `text`, with "·" for nothing: of the workspace, and of the file. */
-function expected(files: readonly string[], text: string): { workspace: string; own: string } {
+function expected(
+  files: readonly string[],
+  text: string,
+  hidden: ReadonlySet<number> = new Set(),
+): { workspace: string; own: string } {
   const tokens = new TokenSegment(files.map(encode));
-  const reader = new TokenReader([{ tokens, hidden: new Set() }]);
+  const reader = new TokenReader([{ tokens, hidden }]);
   const analogies = new Analogies();
   const character = (byte: number): string => (byte < 0 ? "·" : String.fromCharCode(byte));
   let workspace = "";
@@ -20,8 +24,8 @@ function expected(files: readonly string[], text: string): { workspace: string; 
   for (const byte of encode(text)) {
     workspace += character(analogies.workspace.byte);
     own += character(analogies.own.byte);
-    const ended = reader.push(byte);
-    analogies.push(reader, byte, ended);
+    analogies.push(byte, reader.push(byte));
+    analogies.settle(reader);
   }
   return { workspace, own };
 }
@@ -52,10 +56,54 @@ describe("analogies", () => {
     expect(workspace.slice("getGroup(group);\nkeep(".length)).toBe("groupId);\n");
   });
 
+  test("know nothing of a hidden file, though most rows are its own", () => {
+    const lines = (n: number, from: number): string =>
+      Array.from({ length: n }, (_, i) => `label${from + i}: "value ${i % 7}",\n`).join("");
+    const text = lines(12, 40);
+    const files = [lines(3, 0), lines(600, 20), `${lines(2, 90)}other(7);\n`];
+    const shown = expected(files, text);
+    const without = expected([files[0]!, files[2]!], text);
+    expect(expected(files, text, new Set([1]))).toEqual(without);
+    expect(without.workspace).not.toBe(shown.workspace);
+  });
+
   test("come from the file as well", () => {
     const { workspace, own } = expected([], `${source}self.write = timeout.write;`);
     expect(workspace).toMatch(/^·*$/);
     expect(own.endsWith("timeout.write;")).toBe(true);
+  });
+
+  test("are the same wherever they were asked for before", () => {
+    fc.assert(
+      fc.property(
+        fc.array(code, { maxLength: 4 }),
+        fc.array(fc.tuple(code, fc.boolean()), { maxLength: 12 }),
+        (files, parts) => {
+          const sources = [
+            { tokens: new TokenSegment(files.map(encode)), hidden: new Set<number>() },
+          ];
+          const reader = new TokenReader(sources);
+          const always = new Analogies();
+          let seldom = new Analogies();
+          for (const [text, isAsked] of parts) {
+            for (const byte of encode(text)) {
+              const ended = reader.push(byte);
+              always.push(byte, ended);
+              always.settle(reader);
+              seldom.push(byte, ended);
+            }
+            if (!isAsked) continue;
+            const copy = new Analogies();
+            copy.copyFrom(seldom);
+            seldom = copy;
+            seldom.settle(reader);
+            for (const what of ["workspace", "own", "votes", "total"] as const)
+              expect(seldom[what]).toEqual(always[what]);
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 
   test("have classes in their range, and as many votes as places", () => {
@@ -68,8 +116,8 @@ describe("analogies", () => {
         ]);
         const analogies = new Analogies();
         for (const byte of encode(text)) {
-          const ended = reader.push(byte);
-          analogies.push(reader, byte, ended);
+          analogies.push(byte, reader.push(byte));
+          analogies.settle(reader);
           const { workspace, own, votes, total } = analogies;
           expect(votes.reduce((sum, count) => sum + count, 0)).toBe(total);
           expect(total > 0).toBe(workspace.byte >= 0 || own.byte >= 0);

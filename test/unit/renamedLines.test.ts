@@ -50,12 +50,13 @@ describe("tokens", () => {
     fc.assert(
       fc.property(fc.array(code, { maxLength: 20 }), (texts) => {
         const files = texts.map(encode);
-        const { segment, files: read, fileOf, tokenOf } = bound(new TokenSegment(files));
+        const tokens = new TokenSegment(files);
+        const { segment, files: read } = tokens;
         const seen = read.map((text) => new Set<number>(Array.from({ length: text.tokens + 1 }, (_, i) => i))); // prettier-ignore
         for (let row = 0; row < segment.rows; row++) {
-          const file = fileOf(row);
+          const file = tokens.fileOf[row]!;
           if (file < 0) continue;
-          const token = tokenOf(row, file);
+          const token = tokens.tokenOf(row);
           expect(seen[file]!.delete(token)).toBe(true);
           if (segment.follow[row]! < 0) expect(token).toBe(read[file]!.tokens);
           else expect(segment.next[row]).toBe(read[file]!.symbol[token]);
@@ -66,18 +67,6 @@ describe("tokens", () => {
     );
   });
 });
-
-function bound(segment: TokenSegment): Pick<TokenSegment, "segment" | "files"> & {
-  fileOf: (row: number) => number;
-  tokenOf: (row: number, file: number) => number;
-} {
-  return {
-    segment: segment.segment,
-    files: segment.files,
-    fileOf: (row) => segment.fileOf(row),
-    tokenOf: (row, file) => segment.tokenOf(row, file),
-  };
-}
 
 describe("renames", () => {
   test("put whole names in, and parts of names in their case", () => {
