@@ -42,8 +42,6 @@ async function offered(params: OfferedNamesParams): Promise<OfferedNamesResult |
     label: typeof item.label === "string" ? item.label : item.label.label,
     ...(item.filterText === undefined ? {} : { filterText: item.filterText }),
     ...written(item.insertText),
-    ...(item.sortText === undefined ? {} : { sortText: item.sortText }),
-    ...(item.preselect === true ? { preselect: 1 as const } : {}),
     kind: item.kind === undefined ? 0 : item.kind + 1,
   }));
   return { items, isIncomplete: list.isIncomplete === true || list.items.length > MAX_ITEMS };

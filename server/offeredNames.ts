@@ -67,20 +67,11 @@ function nameOf(item: OfferedItem): string | undefined {
   return NAME.exec(written.replace(/^[?.]+/, ""))?.[0];
 }
 
-/** In the order of the editor's list: what the server would have selected, then by the text to sort by. */
-function inOrder(items: readonly OfferedItem[]): OfferedItem[] {
-  const key = (item: OfferedItem): string => (item.sortText ?? item.label).toLowerCase();
-  return items
-    .map((item) => ({ item, key: key(item), selected: item.preselect ?? 0 }))
-    .sort((a, b) => b.selected - a.selected || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
-    .map(({ item }) => item);
-}
-
 /** The names of a list. Complete is a list of members alone: elsewhere a name may be new. */
 export function nameList(offered: OfferedNamesResult, linePrefix: string): NameList | undefined {
   const names = new Set<string>();
   let others = 0;
-  for (const item of inOrder(offered.items)) {
+  for (const item of offered.items) {
     const name = nameOf(item);
     if (name === undefined || NO_NAMES.has(item.kind)) others++;
     else names.add(name);

@@ -3,7 +3,6 @@ import { NameTrie } from "./nameTrie.ts";
 
 /** Names that a language server offers at the cursor: whole ones, without what is typed of them being taken off. */
 export interface NameList {
-  /** The server's first choice first. */
   readonly names: readonly string[];
   /** 1: nothing else can stand here. */
   readonly complete: 0 | 1;

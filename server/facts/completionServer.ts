@@ -27,8 +27,6 @@ interface RawItem {
   readonly label: string;
   readonly kind?: number;
   readonly filterText?: string;
-  readonly sortText?: string;
-  readonly preselect?: boolean;
   readonly insertText?: string;
   readonly insertTextFormat?: number;
   readonly textEdit?: { readonly newText: string };
@@ -61,8 +59,6 @@ const itemOf = (raw: RawItem): OfferedItem => {
     ...(raw.filterText === undefined ? {} : { filterText: raw.filterText }),
     ...(insertText === undefined ? {} : { insertText }),
     ...(raw.insertTextFormat === SNIPPET ? { isSnippet: 1 as const } : {}),
-    ...(raw.sortText === undefined ? {} : { sortText: raw.sortText }),
-    ...(raw.preselect === true ? { preselect: 1 as const } : {}),
     kind: raw.kind ?? 0,
   };
 };
@@ -246,7 +242,7 @@ const CAPABILITIES = {
     diagnostic: {},
     completion: {
       contextSupport: true,
-      completionItem: { snippetSupport: false, preselectSupport: true },
+      completionItem: { snippetSupport: false },
       completionItemKind: { valueSet: Array.from({ length: 25 }, (_, i) => i + 1) },
     },
   },

@@ -72,10 +72,6 @@ export interface OfferedItem {
   readonly insertText?: string;
   /** 1: that is a snippet, with placeholders. */
   readonly isSnippet?: 1;
-  /** What the list is sorted by, where it is not the label. */
-  readonly sortText?: string;
-  /** 1: the server would have it selected. */
-  readonly preselect?: 1;
   /** LSP CompletionItemKind, which is the editor's kind plus one; 0 where it is not told. */
   readonly kind: number;
 }

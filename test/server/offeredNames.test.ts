@@ -30,22 +30,22 @@ const offers = (items: OfferedNamesResult["items"], isIncomplete = false): Offer
 describe("a list of names", () => {
   test("has the names of its items, each once, without what stands around them", () => {
     const items = [item("open(path)", Method), item("open"), item("close", Method, ".close"), item("größe"), item("?.x")]; // prettier-ignore
-    expect(nameList(offers(items), "file.")?.names).toEqual(["x", "close", "größe", "open"]);
+    expect(nameList(offers(items), "file.")?.names).toEqual(["open", "close", "größe", "x"]);
     expect(nameList(offers([item("12"), item("", Text)]), "file.")).toBeUndefined();
   });
 
-  test("has what would be written, without placeholders, in the order of the editor's list", () => {
+  test("has what would be written, without placeholders", () => {
     const items: OfferedResultItems = [
-      { label: "zeta", sortText: "1", kind: Property },
-      { label: "alpha", sortText: "2", kind: Property },
-      { label: " open(path)", filterText: "open", insertText: "open(${1:path})$0", isSnippet: 1, sortText: "3", kind: Method }, // prettier-ignore
-      { label: "timeout=", insertText: "timeout=", sortText: "4", kind: Property },
-      { label: "shut", filterText: ".shut", insertText: "?.shut", sortText: "5", kind: Method },
-      { label: "chosen", sortText: "9", preselect: 1, kind: Property },
+      { label: "zeta", kind: Property },
+      { label: "alpha", kind: Property },
+      { label: " open(path)", filterText: "open", insertText: "open(${1:path})$0", isSnippet: 1, kind: Method }, // prettier-ignore
+      { label: "timeout=", insertText: "timeout=", kind: Property },
+      { label: "shut", filterText: ".shut", insertText: "?.shut", kind: Method },
+      { label: "chosen", kind: Property },
       // Written so it is no name.
-      { label: "with-dash", filterText: ".with-dash", insertText: '["with-dash"]', sortText: "0", kind: Property }, // prettier-ignore
+      { label: "with-dash", filterText: ".with-dash", insertText: '["with-dash"]', kind: Property }, // prettier-ignore
     ];
-    expect(nameList(offers(items), "file.")?.names).toEqual(["chosen", "zeta", "alpha", "open", "timeout", "shut"]); // prettier-ignore
+    expect(nameList(offers(items), "file.")?.names).toEqual(["zeta", "alpha", "open", "timeout", "shut", "chosen"]); // prettier-ignore
     expect(withoutPlaceholders("$1name(${2:a ${3:deep}}, ${4|x,y|}) ${TM_FILENAME} \\$5\\}")).toBe("name(a deep, )  $5}"); // prettier-ignore
   });
 

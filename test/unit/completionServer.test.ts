@@ -89,7 +89,7 @@ describe("a language server in eval", () => {
       await of.at("a.ts", bytes("file."));
       const first = client.asked.length;
       const { list } = await of.at("a.ts", bytes("file.o"));
-      expect(list?.names).toEqual(["close", "open"]);
+      expect(list?.names).toEqual(["open", "close"]);
       return client.asked.length - first;
     };
     expect(await asks(false)).toBe(0);
@@ -192,7 +192,7 @@ describe("a record", () => {
     const recorded = await RecordedLists.read(path);
     expect(recorded.name).toBe("fake");
     const at = async (text: string) => (await recorded.at("a.ts", bytes(text))).list;
-    expect(await at("file.")).toEqual({ names: ["close", "open", "other"], complete: 1 });
+    expect(await at("file.")).toEqual({ names: ["open", "close", "other"], complete: 1 });
     // What does not begin so is left out.
     expect(await at("file.o")).toEqual({ names: ["open", "other"], complete: 1 });
     expect(await at("x = ")).toBeUndefined();
