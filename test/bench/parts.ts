@@ -86,7 +86,6 @@ async function runIndexTask(
   t: StudyTask,
 ): Promise<Record<string, unknown> | undefined> {
   const memory = await exactMemory(r, t.covered!);
-  const memoryBytes = t.share! > 0 ? memory.sizeBytes : 0;
   const files = sampleOf(r.heldout, FINAL_BYTES.gpu);
   const lexicon = r.lexicon("facts", "hash");
   const parts = { device, memory, lexicon, mixer: new RankedMixer() };
@@ -96,7 +95,7 @@ async function runIndexTask(
     for (const f of files)
       bits.push((await predictor.score({ ...f, memory: "on", network: "off" })).bits);
     const alone = meanBits(bits);
-    return { params: 0, steps: 0, mixed: alone, network: null, memory: alone, memoryBytes };
+    return { params: 0, steps: 0, mixed: alone, network: null, memory: alone };
   }
   const trained = await trainArm(device, r, t, { preset, until });
   if (trained === undefined) return undefined;
@@ -115,7 +114,6 @@ async function runIndexTask(
     mixed,
     network,
     memory: alone,
-    memoryBytes,
     seconds: [0, seconds, 0],
   };
 }

@@ -24,6 +24,8 @@ export interface StudyTask extends Task {
   /** index: share of the total size that the exact memory may take, and of the files that it then holds. */
   readonly share?: number;
   readonly covered?: number;
+  /** index: what the index of these files takes; tables that reading makes in it come on top. */
+  readonly memoryBytes?: number;
 }
 
 /** Channels and heads, local and in the trunk: about in proportion, head dimensions multiples of 16 for matrix units. */
@@ -180,7 +182,7 @@ export function allTasks(o: Lists): StudyTask[] {
     indexPoints(r, preset).map(({ share, covered, memoryBytes, totalBytes }) => {
       const size = sizeFor((totalBytes - memoryBytes) / PARAM_BYTES, preset);
       const arm = { name: "exact memory", set: share === 1 ? {} : scaled(size) };
-      return task("index", r, 1, arm, { size: sizeName(size), share, covered });
+      return task("index", r, 1, arm, { size: sizeName(size), share, covered, memoryBytes });
     }),
   );
   // The first four repositories decide; what is left of the time goes into further ones.
