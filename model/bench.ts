@@ -132,7 +132,7 @@ async function benchStep(
     spectrum: corpusSpectrum(file.bytes),
     seed: 1,
   });
-  const encoder = createFactEncoder({ lexicon: new FactLexicon() });
+  const encoder = createFactEncoder({ lexicon: new FactLexicon(), colour: config.colour });
   const sampler = new Sampler([file], config, encoder, 1);
   const step = (i: number): Promise<number> =>
     trainer.step({ step: i, factor: 1, windows: sampler.step(i) });
@@ -178,6 +178,7 @@ async function benchCompletion(
     mixer: new Mixer(),
     lexicon: new FactLexicon(),
     facts: config.facts,
+    colour: config.colour,
   });
   const ms = async (from: number, length: number): Promise<number> => {
     const c = await completer.complete({

@@ -12,10 +12,10 @@ import {
   type RankedName,
 } from "./candidates/nameSearch.ts";
 import type { NameList } from "./candidates/offer.ts";
-import { Continuation, verify, type ContinuationParts } from "./continuation.ts";
+import { Continuation, verify, type ContinuationParts, type NetworkText } from "./continuation.ts";
 import type { Decoder } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { factWidth, type ColourKind } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
 import { analogyOf, lineScore, promising } from "./lineChoice.ts";
@@ -108,6 +108,7 @@ export class Completer {
   readonly #mixer: AnyMixer;
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
+  readonly #colour: ColourKind | undefined;
   readonly #candidates: Candidates | undefined;
   #file: FactsOfFile | undefined;
 
@@ -117,6 +118,8 @@ export class Completer {
     mixer: AnyMixer;
     lexicon: FactLexicon;
     facts: "on" | "off";
+    /** Of the model's colours. */
+    colour?: ColourKind | undefined;
     candidates?: Candidates | undefined;
   }) {
     this.#candidates = o.candidates;
@@ -125,6 +128,7 @@ export class Completer {
     this.#mixer = o.mixer;
     this.#lexicon = o.lexicon;
     this.#withFacts = o.facts === "on";
+    this.#colour = o.colour;
   }
 
   dispose(): void {
@@ -138,7 +142,7 @@ export class Completer {
       file = {
         path,
         version: this.#lexicon.version,
-        stream: createFactEncoder({ lexicon: this.#lexicon }).stream(path),
+        stream: createFactEncoder({ lexicon: this.#lexicon, colour: this.#colour }).stream(path),
         bytes: new Uint8Array(0),
         facts: new Uint16Array(0),
         snapshots: [],
@@ -151,11 +155,12 @@ export class Completer {
     file.stream.restore(file.snapshots[keep]!);
     file.snapshots.length = keep + 1;
     const from = keep * SNAPSHOT_BYTES;
-    const facts = new Uint16Array(before.length * N_FACT_CHANNELS);
-    facts.set(file.facts.subarray(0, from * N_FACT_CHANNELS));
+    const width = factWidth(this.#colour);
+    const facts = new Uint16Array(before.length * width);
+    facts.set(file.facts.subarray(0, from * width));
     for (let t = from; t < before.length; t++) {
       file.stream.push(before[t]!);
-      file.stream.write(facts, t * N_FACT_CHANNELS);
+      file.stream.write(facts, t * width);
       if ((t + 1) % SNAPSHOT_BYTES === 0) file.snapshots.push(file.stream.snapshot());
     }
     file.bytes = before.slice();
@@ -166,8 +171,12 @@ export class Completer {
 
   /** The window: header, text after the cursor, text before it, as in training; plain left to right without
    *  text after the cursor. */
-  #window(o: CompleteOptions, facts: Uint16Array): { symbols: number[]; facts: Uint16Array } {
+  #window(
+    o: CompleteOptions,
+    facts: Uint16Array,
+  ): Pick<NetworkText, "symbols" | "facts" | "width"> {
     const capacity = this.#decoder.capacity;
+    const width = factWidth(this.#colour);
     const header = headerSymbols(o.path);
     const suffix = o.after.subarray(0, Math.floor(capacity * SUFFIX_SHARE));
     const reserve =
@@ -177,10 +186,10 @@ export class Completer {
     const start = Math.min(o.before.length, Math.ceil(missing / ANCHOR_BYTES) * ANCHOR_BYTES);
     const frame = suffix.length === 0 ? header : [...header, SUF, ...suffix, PRE];
     const symbols = [...frame, ...o.before.subarray(start)];
-    const out = new Uint16Array(capacity * N_FACT_CHANNELS);
+    const out = new Uint16Array(capacity * width);
     const lead = symbols.length - (o.before.length - start);
-    if (this.#withFacts) out.set(facts.subarray(start * N_FACT_CHANNELS), lead * N_FACT_CHANNELS);
-    return { symbols, facts: out };
+    if (this.#withFacts) out.set(facts.subarray(start * width), lead * width);
+    return { symbols, facts: out, width };
   }
 
   async complete(o: CompleteOptions): Promise<Completion> {

@@ -4,6 +4,7 @@
  */
 import { MIXINGS } from "./cpu/mixing.ts";
 import { ConfigError } from "./errors.ts";
+import { COLOUR_KINDS, type ColourKind } from "./facts/channels.ts";
 
 export type Preset = "nano" | "small" | "base";
 /** tau: ours; grid: the trunk's layers, which see all positions, look keys up by one scalar per head through a grid, in
@@ -62,8 +63,8 @@ export interface ModelConfig {
   readonly factDropout: number;
   /** Share of training windows that are arranged as fill-in-the-middle. */
   readonly fimRate: number;
-  /** How the definition that a name stands for becomes a colour: by its hash, by the symbol graph, not at all. */
-  readonly colour: "hash" | "spectral" | "off";
+  /** How the definition that a name stands for becomes a colour: by its hash, by the symbol graph, by both, not at all. */
+  readonly colour: ColourKind;
   /** Share of the loss that asks for the class of the next token besides the next byte (auxHead.ts); 0: no such head. */
   readonly auxWeight: number;
   /** The n-gram memory (engramIndex.ts): learned rows for contexts that occur in several files. */
@@ -277,9 +278,9 @@ export function checkConfig(c: ModelConfig): void {
     "use 0 to 10",
   );
   demand(
-    c.colour === undefined || ["hash", "spectral", "off"].includes(c.colour),
+    c.colour === undefined || COLOUR_KINDS.includes(c.colour),
     `colour is "${String(c.colour)}"`,
-    "choose hash, spectral or off",
+    `choose one of ${COLOUR_KINDS.join(", ")}`,
   );
   // Models from before there was one say nothing of it.
   demand(

@@ -174,7 +174,9 @@ export class ConsolidationRun {
     const { seed } = this.#o;
     const config = this.#config;
     const encoder =
-      config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
+      config.facts === "on"
+        ? createFactEncoder({ lexicon: this.#lexicon, colour: config.colour })
+        : undefined;
     const learned = this.#chosen.flatMap(({ text }) => text.learned);
     const changed = new Sampler(learned, config, encoder, seed);
     const older = new Sampler(this.#parts.older, config, encoder, seed + 1);

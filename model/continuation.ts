@@ -5,7 +5,6 @@
  */
 import type { NameReader } from "./candidates/nameReader.ts";
 import type { Decoder, Distributions } from "./decoder.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
 import type { FactStream } from "./facts/encoder.ts";
 import type { AnyMixer } from "./fitMixer.ts";
 import type { MemoryCursor } from "./memory/memoryCursor.ts";
@@ -13,8 +12,10 @@ import type { MemoryCursor } from "./memory/memoryCursor.ts";
 /** What the network reads: a window of symbols, their facts, and the reader that has read the last of them. */
 export interface NetworkText {
   readonly symbols: readonly number[];
-  /** [capacity, channels]; undefined where the model has no facts. */
+  /** [capacity, width], all unknown where the model has no facts. */
   readonly facts: Uint16Array;
+  /** Channels of facts. */
+  readonly width: number;
   readonly withFacts: boolean;
   readonly stream: FactStream;
 }
@@ -22,7 +23,7 @@ export interface NetworkText {
 /** One pass over the last known byte and a draft behind it; the last of its distributions. */
 export async function verify(
   decoder: Decoder,
-  { symbols, facts, withFacts, stream }: NetworkText,
+  { symbols, facts, width, withFacts, stream }: NetworkText,
   draft: readonly number[],
   wanted = draft.length + 1,
 ): Promise<Distributions> {
@@ -30,7 +31,7 @@ export async function verify(
     const here = stream.snapshot();
     draft.forEach((byte, i) => {
       stream.push(byte);
-      stream.write(facts, (symbols.length + i) * N_FACT_CHANNELS);
+      stream.write(facts, (symbols.length + i) * width);
     });
     stream.restore(here);
   }
@@ -105,7 +106,7 @@ export class Continuation {
     names?.push(byte);
     this.#symbols.push(byte);
     text.stream.push(byte);
-    if (text.withFacts) text.stream.write(text.facts, (this.#symbols.length - 1) * N_FACT_CHANNELS);
+    if (text.withFacts) text.stream.write(text.facts, (this.#symbols.length - 1) * text.width);
     if (this.#draft[0] === byte) {
       this.#draft.shift();
       this.#row++;

@@ -9,13 +9,14 @@ import type { Device, Program } from "./device.ts";
 import { engramContextCount } from "./engramContexts.ts";
 import type { EngramIndex } from "./engramIndex.ts";
 import { invariant } from "./errors.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { factWidth } from "./facts/channels.ts";
 import { VIEW_ALIGN, type Tensor } from "./graph.ts";
 import { NO_ROW } from "./kernels/embedBytes.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
+import { embeddingLayout } from "./params.ts";
 import { NO_PATCH, patchWindow, type PatchMap } from "./patches.ts";
-import { ID_CHANNELS, writeIds } from "./windows.ts";
+import { idChannels, writeIds } from "./windows.ts";
 
 /** How a device runs new rows. A GPU's pass takes as long for hundreds of rows as for a few, so there are two
  *  programs, and drafts are long. On a CPU every row costs, and so does every patch row in the trunk. */
@@ -157,7 +158,7 @@ export class Decoder {
     const patchRows = this.#patchRows(rows);
     const wantedRows = Math.min(rows, this.draftRows);
     const shapes: Readonly<Record<Input, readonly number[]>> = {
-      ids: [rows, ID_CHANNELS],
+      ids: [rows, idChannels(c)],
       ends: [patchRows],
       newest: [rows],
       wanted: [wantedRows],
@@ -219,12 +220,12 @@ export class Decoder {
   /** Positions whose rows are in the caches and agree with the given sequence. */
   #agreeing(symbols: readonly number[], facts: Uint16Array): number {
     const n = Math.min(symbols.length, this.#symbols.length);
+    const width = factWidth(this.#config.colour);
     let t = 0;
     for (; t < n; t++) {
       if (symbols[t] !== this.#symbols[t]) break;
       let same = true;
-      for (let k = 0; k < N_FACT_CHANNELS && same; k++)
-        same = facts[t * N_FACT_CHANNELS + k] === this.#facts[t * N_FACT_CHANNELS + k];
+      for (let k = t * width; k < (t + 1) * width && same; k++) same = facts[k] === this.#facts[k];
       if (!same) break;
     }
     return t;
@@ -260,21 +261,27 @@ export class Decoder {
       eom.set(got.eom.subarray(0, rows), first);
     }
     this.#symbols = [...symbols];
-    this.#facts = facts.slice(0, n * N_FACT_CHANNELS);
+    this.#facts = facts.slice(0, n * factWidth(this.#config.colour));
     return { from, p, eom };
   }
 
   /** Runs one chunk; gives what it has of the wanted distributions. */
   async #run(e: Extension, o: Chunk): Promise<{ p: Float32Array; eom: Float32Array } | undefined> {
     const { host, at } = e;
+    const channels = idChannels(this.#config);
+    const layout = embeddingLayout(this.#config);
     const firstPatch = o.at === 0 ? 0 : o.map.newest[o.at - 1]! + 1;
-    host.fill(NO_ROW, at.ids, at.ids + e.rows * ID_CHANNELS);
+    host.fill(NO_ROW, at.ids, at.ids + e.rows * channels);
     host.fill(NO_ROW, at.ends, at.ends + e.patchRows);
     for (let i = 0; i < e.rows; i++) {
       const t = o.at + Math.min(i, o.count - 1);
       host[at.newest + i] = o.map.newest[t]!;
       if (i >= o.count) continue;
-      writeIds(host, at.ids + i * ID_CHANNELS, o.symbols[t]!, o.facts, t * N_FACT_CHANNELS);
+      writeIds(host, at.ids + i * channels, layout, {
+        symbol: o.symbols[t]!,
+        facts: o.facts,
+        t,
+      });
       const patch = o.map.endOf[t]!;
       if (patch !== NO_PATCH) host[at.ends + patch - firstPatch] = i;
     }

@@ -103,6 +103,7 @@ export class Predictor {
       mixer,
       lexicon,
       facts: config.facts,
+      colour: config.colour,
       candidates: this.#candidates,
     }));
   }
@@ -193,7 +194,8 @@ export class Predictor {
         mixer.learn({ byte, rate: FOLLOW_RATE });
     };
     if (o.network === "on") {
-      const encoder = config.facts === "on" ? createFactEncoder({ lexicon }) : undefined;
+      const encoder =
+        config.facts === "on" ? createFactEncoder({ lexicon, colour: config.colour }) : undefined;
       const scorer = await this.#ownScorer();
       await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
     } else for (let at = 0; at < n; at++) visit(at, undefined, 0);

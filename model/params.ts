@@ -8,7 +8,7 @@ import type { ModelConfig } from "./config.ts";
 import { AUX_CLASSES, hasAuxHead } from "./auxHead.ts";
 import { engramDepths, engramWidth } from "./engram.ts";
 import { engramContextCount } from "./engramContexts.ts";
-import { FACT_CHANNELS } from "./facts/channels.ts";
+import { COLOUR_KINDS, factChannels, type ColourKind } from "./facts/channels.ts";
 import { mixingLogits, type MixingKind } from "./kernels/mixing.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
 import type { Random } from "./random.ts";
@@ -23,17 +23,27 @@ export interface ParamSpec {
   init(values: Float32Array, random: Random): void;
 }
 
-export const EMBEDDING_ROWS = VOCAB + FACT_CHANNELS.reduce((sum, c) => sum + c.size, 0);
-/** First table row of each embedding channel: the byte, then the facts. */
-export const CHANNEL_OFFSETS: readonly number[] = (() => {
+/** The embedding table: its rows, and the first row of each channel, which are the byte and the facts. */
+export interface EmbeddingLayout {
+  readonly rows: number;
+  readonly offsets: readonly number[];
+}
+
+function layoutOf(kind: ColourKind): EmbeddingLayout {
   const offsets = [0];
-  let at = VOCAB;
-  for (const c of FACT_CHANNELS) {
-    offsets.push(at);
-    at += c.size;
+  let rows = VOCAB;
+  for (const c of factChannels(kind)) {
+    offsets.push(rows);
+    rows += c.size;
   }
-  return offsets;
-})();
+  return { rows, offsets };
+}
+const LAYOUTS = new Map(COLOUR_KINDS.map((kind) => [kind, layoutOf(kind)]));
+
+/** Models of before there was a choice say nothing of colours. */
+export const embeddingLayout = ({
+  colour = "hash",
+}: Partial<Pick<ModelConfig, "colour">>): EmbeddingLayout => LAYOUTS.get(colour)!;
 
 const zeros = (): void => undefined;
 const constant =
@@ -260,7 +270,7 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
   const specs: ParamSpec[] = [
     {
       name: "embed",
-      shape: [EMBEDDING_ROWS, Cl],
+      shape: [embeddingLayout(config).rows, Cl],
       optimizer: "adam",
       // Facts start at nothing: an unseen colour must not be noise.
       init: (v, r) => {

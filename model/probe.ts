@@ -82,7 +82,9 @@ export async function probe(
   const trainer = await Trainer.create({ device, config: c, spectrum, seed: 1 });
   try {
     const encoder =
-      c.facts === "on" ? createFactEncoder({ lexicon: new FactLexicon() }) : undefined;
+      c.facts === "on"
+        ? createFactEncoder({ lexicon: new FactLexicon(), colour: c.colour })
+        : undefined;
     const sampler = new Sampler(some, c, encoder, 1);
     let step = 0;
     const run = async (ms: number): Promise<number> => {

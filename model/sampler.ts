@@ -6,8 +6,9 @@
  */
 import { BOS, EOF, EOM, PATH_END, pathBytes, PRE, SUF, type CorpusFile } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { factWidth } from "./facts/channels.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
+import { invariant } from "./errors.ts";
 import { hasAuxHead } from "./auxHead.ts";
 import { nextTokenClasses } from "./facts/nextClass.ts";
 import { Random } from "./random.ts";
@@ -44,6 +45,9 @@ export class Sampler {
     encoder: FactEncoder | undefined,
     seed: number,
   ) {
+    const width = factWidth(config.colour);
+    const wrong = encoder !== undefined && encoder.width !== width;
+    invariant(!wrong, `facts of ${encoder?.width} channels for a model of ${width}`);
     const renamer = config.renameRate > 0 ? new Renamer(files) : undefined;
     this.#renamer = renamer;
     this.#documents = files.map((f, i) => {
@@ -107,7 +111,8 @@ export class Sampler {
 
   #window(random: Random): Window {
     const N = this.#config.context;
-    const writer = new WindowWriter(N, random.uniform() >= this.#config.factDropout);
+    const hasFacts = random.uniform() >= this.#config.factDropout;
+    const writer = new WindowWriter(N, hasFacts ? factWidth(this.#config.colour) : 0);
     const at = Math.floor(random.uniform() * this.totalSymbols);
     let i = this.#find(at);
     const d = this.#documents[this.#order[i]!]!;
@@ -161,14 +166,17 @@ class WindowWriter {
   readonly #facts: Uint16Array | undefined;
   #classes: Uint8Array | undefined;
   readonly #n: number;
+  readonly #width: number;
   #at = 0;
   #names: { lengthOf(name: number): number; become(name: number): Uint8Array } | undefined;
 
-  constructor(n: number, withFacts: boolean) {
+  /** Of `n` symbols with so many channels of facts, or none. */
+  constructor(n: number, width: number) {
     this.#n = n;
+    this.#width = width;
     this.#symbols = new Uint16Array(n);
     this.#targets = new Uint32Array(n).fill(SKIP);
-    this.#facts = withFacts ? new Uint16Array(n * N_FACT_CHANNELS) : undefined;
+    this.#facts = width > 0 ? new Uint16Array(n * width) : undefined;
   }
 
   get full(): boolean {
@@ -226,8 +234,8 @@ class WindowWriter {
     if (d.classes !== undefined && at < this.#n)
       (this.#classes ??= new Uint8Array(this.#n))[at] = d.classes[t]!;
     if (this.#facts === undefined || d.facts === undefined || at >= this.#n) return;
-    for (let k = 0; k < N_FACT_CHANNELS; k++)
-      this.#facts[at * N_FACT_CHANNELS + k] = d.facts[t * N_FACT_CHANNELS + k]!;
+    const width = this.#width;
+    for (let k = 0; k < width; k++) this.#facts[at * width + k] = d.facts[t * width + k]!;
   }
 
   /** The document's symbols from `offset` on. */

@@ -10,14 +10,14 @@ import { activationType, type Device, type Program } from "./device.ts";
 import { engramContextCount } from "./engramContexts.ts";
 import type { EngramIndex } from "./engramIndex.ts";
 import type { FactEncoder } from "./facts/encoder.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { factWidth } from "./facts/channels.ts";
 import type { Tensor } from "./graph.ts";
 import { invariant } from "./errors.ts";
 import { addForward } from "./kernels/add.ts";
 import { NO_ROW } from "./kernels/embedBytes.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
-import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
+import { idChannels, WindowBatch, type Window } from "./windows.ts";
 
 /** Windows advance by this share of their length; the rest is context of the bytes they score. */
 const STRIDE_SHARE = 1 / 4;
@@ -49,7 +49,7 @@ export class Scorer {
     const patches = B * maxPatches(config, config.context);
     this.#batch = new WindowBatch(config, B, config.context);
     this.#tensors = {
-      ids: device.tensor("score ids", [rows, ID_CHANNELS], "u32"),
+      ids: device.tensor("score ids", [rows, idChannels(config)], "u32"),
       ends: device.tensor("score ends", [patches], "u32"),
       newest: device.tensor("score newest", [rows], "u32"),
       p: device.tensor("score p", [rows, 256]),
@@ -149,6 +149,9 @@ export class Scorer {
     const stride = N * STRIDE_SHARE;
     const context = N - stride;
     const header = headerSymbols(o.path);
+    const width = factWidth(this.#config.colour);
+    const wrong = o.encoder !== undefined && o.encoder.width !== width;
+    invariant(!wrong, `facts of ${o.encoder?.width} channels for a model of ${width}`);
     const fileFacts = o.encoder?.channels(o.path, bytes);
     const total = header.length + bytes.length;
     const symbolAt = (t: number): number =>
@@ -164,14 +167,11 @@ export class Scorer {
           const symbols = new Uint16Array(length);
           for (let t = 0; t < length; t++) symbols[t] = symbolAt(s + t);
           if (fileFacts === undefined) return { symbols };
-          const facts = new Uint16Array(length * N_FACT_CHANNELS);
+          const facts = new Uint16Array(length * width);
           const skip = Math.max(0, header.length - s);
           if (skip < length) {
-            const from = (s + skip - header.length) * N_FACT_CHANNELS;
-            facts.set(
-              fileFacts.subarray(from, from + (length - skip) * N_FACT_CHANNELS),
-              skip * N_FACT_CHANNELS,
-            );
+            const from = (s + skip - header.length) * width;
+            facts.set(fileFacts.subarray(from, from + (length - skip) * width), skip * width);
           }
           return { symbols, facts };
         }),

@@ -140,7 +140,9 @@ class TrainingRun {
       else throw created.reason;
       if (facts.status === "rejected") throw facts.reason;
       const encoder =
-        this.#config.facts === "on" ? createFactEncoder({ lexicon: this.#lexicon }) : undefined;
+        this.#config.facts === "on"
+          ? createFactEncoder({ lexicon: this.#lexicon, colour: this.#config.colour })
+          : undefined;
       const sampler = new Sampler(files, this.#config, encoder, seed);
       const dependencies = this.#dependencies(encoder);
       const perStep = this.#config.batch * this.#config.context;

@@ -21,12 +21,12 @@ import { recordNetwork } from "./network.ts";
 import type { EngramIndex } from "./engramIndex.ts";
 import { EngramTraining } from "./engramTraining.ts";
 import { Optimizer } from "./optimizer.ts";
-import { countParams, EMBEDDING_ROWS, paramTable, type ParamSpec } from "./params.ts";
+import { countParams, embeddingLayout, paramTable, type ParamSpec } from "./params.ts";
 import { Random } from "./random.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { batchSizes } from "./schedule.ts";
 import type { HeadSpectrum } from "./spectrum.ts";
-import { ID_CHANNELS, WindowBatch, type Window } from "./windows.ts";
+import { idChannels, WindowBatch, type Window } from "./windows.ts";
 
 export interface TrainerOptions {
   readonly device: Device;
@@ -126,17 +126,18 @@ export class Trainer {
   #inputs(c: ModelConfig): StepInputs {
     const device = this.#device;
     const rows = c.batch * c.context;
+    const channels = idChannels(c);
     const patches = c.batch * maxPatches(c, c.context);
     const u32 = (name: string, n: number): Tensor => device.tensor(name, [n], "u32");
     return {
-      ids: device.tensor("ids", [rows, ID_CHANNELS], "u32"),
+      ids: device.tensor("ids", [rows, channels], "u32"),
       targets: u32("targets", rows),
       ends: u32("ends", patches),
       newest: u32("newest", rows),
       endOf: u32("end of", rows),
       start: u32("start", patches + 1),
-      listStart: u32("list start", EMBEDDING_ROWS + 1),
-      list: u32("list", rows * ID_CHANNELS),
+      listStart: u32("list start", embeddingLayout(c).rows + 1),
+      list: u32("list", rows * channels),
       weight: device.tensor("weight", [1]),
     };
   }

@@ -3,15 +3,15 @@
  * training and scoring, so both present text in the same way. Symbols are 0..255 and the markers of bytes.ts.
  */
 import { maxPatches, type ModelConfig } from "./config.ts";
-import { N_FACT_CHANNELS } from "./facts/channels.ts";
+import { factWidth } from "./facts/channels.ts";
 import { invertIds, NO_ROW } from "./kernels/embedBytes.ts";
 import { SKIP } from "./kernels/crossEntropy.ts";
-import { CHANNEL_OFFSETS, EMBEDDING_ROWS } from "./params.ts";
+import { embeddingLayout, type EmbeddingLayout } from "./params.ts";
 import { NO_PATCH, patchWindow } from "./patches.ts";
 import { invariant } from "./errors.ts";
 
 /** Embedding rows per position: the byte and its facts. */
-export const ID_CHANNELS = 1 + N_FACT_CHANNELS;
+export const idChannels = (c: Pick<ModelConfig, "colour">): number => 1 + factWidth(c.colour);
 export { SKIP };
 
 export interface Window {
@@ -25,18 +25,18 @@ export interface Window {
   readonly classes?: Uint8Array | undefined;
 }
 
-/** Writes one position's embedding rows. */
+/** Writes the embedding rows of position t of a window into ids[at …]. */
 export function writeIds(
   ids: Uint32Array,
   at: number,
-  symbol: number,
-  facts: Uint16Array | undefined,
-  factsAt: number,
+  { offsets }: EmbeddingLayout,
+  o: { readonly symbol: number; readonly facts: Uint16Array | undefined; readonly t: number },
 ): void {
-  ids[at] = symbol;
-  for (let k = 0; k < N_FACT_CHANNELS; k++) {
-    const id = facts === undefined ? 0 : facts[factsAt + k]!;
-    ids[at + 1 + k] = id === 0 ? NO_ROW : CHANNEL_OFFSETS[k + 1]! + id;
+  ids[at] = o.symbol;
+  const width = offsets.length - 1;
+  for (let k = 0; k < width; k++) {
+    const id = o.facts === undefined ? 0 : o.facts[o.t * width + k]!;
+    ids[at + 1 + k] = id === 0 ? NO_ROW : offsets[k + 1]! + id;
   }
 }
 
@@ -50,11 +50,12 @@ export class WindowBatch {
   readonly newest: Uint32Array;
   readonly endOf: Uint32Array;
   readonly start: Uint32Array;
-  readonly listStart = new Uint32Array(EMBEDDING_ROWS + 1);
+  readonly listStart: Uint32Array;
   readonly list: Uint32Array;
   /** Positions with a target. */
   scored = 0;
   readonly #config: ModelConfig;
+  readonly #layout: EmbeddingLayout;
   readonly #padded: Uint16Array;
 
   constructor(config: ModelConfig, batch: number, rows: number) {
@@ -63,13 +64,16 @@ export class WindowBatch {
     this.rows = rows;
     this.patchRows = maxPatches(config, rows);
     const n = batch * rows;
-    this.ids = new Uint32Array(n * ID_CHANNELS);
+    this.#layout = embeddingLayout(config);
+    const channels = idChannels(config);
+    this.listStart = new Uint32Array(this.#layout.rows + 1);
+    this.ids = new Uint32Array(n * channels);
     this.targets = new Uint32Array(n);
     this.ends = new Uint32Array(batch * this.patchRows);
     this.newest = new Uint32Array(n);
     this.endOf = new Uint32Array(n);
     this.start = new Uint32Array(batch * this.patchRows + 1);
-    this.list = new Uint32Array(n * ID_CHANNELS);
+    this.list = new Uint32Array(n * channels);
     this.#padded = new Uint16Array(rows);
   }
 
@@ -89,9 +93,10 @@ export class WindowBatch {
     invariant(length <= rows, `a window of ${length} symbols in rows of ${rows}`);
     for (let t = 0; t < length; t++) symbols[t] = window!.symbols[t]!;
     const base = w * rows;
+    const channels = idChannels(this.#config);
     for (let t = 0; t < rows; t++) {
       const facts = t < length ? window!.facts : undefined;
-      writeIds(this.ids, (base + t) * ID_CHANNELS, symbols[t]!, facts, t * N_FACT_CHANNELS);
+      writeIds(this.ids, (base + t) * channels, this.#layout, { symbol: symbols[t]!, facts, t });
       const target = t < length ? (window!.targets?.[t] ?? SKIP) : SKIP;
       this.targets[base + t] = target;
       if (target !== SKIP) this.scored++;
@@ -113,7 +118,7 @@ export class WindowBatch {
   invert(): void {
     invertIds({
       ids: this.ids,
-      tableRows: EMBEDDING_ROWS,
+      tableRows: this.#layout.rows,
       listStart: this.listStart,
       list: this.list,
     });

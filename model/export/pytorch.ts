@@ -11,15 +11,15 @@ import type { DeviceChoice } from "../device.ts";
 import { GRID_POINTS } from "../cpu/gridPair.ts";
 import { SINKHORN_RANGE, SINKHORN_STEPS } from "../cpu/sinkhornMixing.ts";
 import { CheckpointError, ConfigError } from "../errors.ts";
-import { FACT_CHANNELS } from "../facts/channels.ts";
+import { factChannels } from "../facts/channels.ts";
 import { COLDEST } from "../kernels/gridAttentionScalars.ts";
 import { ROPE_BASE } from "../kernels/rope.ts";
 import { openDevice } from "../openDevice.ts";
-import { EMBEDDING_ROWS, tensorTable, TIED_GAIN_SCALE } from "../params.ts";
+import { embeddingLayout, tensorTable, TIED_GAIN_SCALE } from "../params.ts";
 import { MAX_PATCH_BYTES } from "../patches.ts";
 import { encodeRaw, encodeSafetensors, type StoredTensor } from "../safetensors.ts";
 import { readWeights } from "../weights.ts";
-import { ID_CHANNELS } from "../windows.ts";
+import { idChannels } from "../windows.ts";
 import { checkWindows, referenceLogits } from "./reference.ts";
 import moduleSource from "./pytorch/model.py";
 import trainSource from "./pytorch/train.py";
@@ -101,9 +101,9 @@ export function pytorchConfig(config: ModelConfig): Record<string, unknown> {
   return {
     ...config,
     vocab: VOCAB,
-    factChannels: FACT_CHANNELS.map(({ name, size }) => [name, size]),
-    embeddingRows: EMBEDDING_ROWS,
-    idChannels: ID_CHANNELS,
+    factChannels: factChannels(config.colour).map(({ name, size }) => [name, size]),
+    embeddingRows: embeddingLayout(config).rows,
+    idChannels: idChannels(config),
     patchBurst: PATCH_BURST,
     maxPatchBytes: MAX_PATCH_BYTES,
     tiedGainScale: TIED_GAIN_SCALE,

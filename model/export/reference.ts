@@ -6,14 +6,14 @@ import { createBuilder } from "../builder.ts";
 import { headerSymbols, PRE, SUF, VOCAB } from "../bytes.ts";
 import { maxPatches, type ModelConfig } from "../config.ts";
 import type { Device } from "../device.ts";
-import { FACT_CHANNELS, N_FACT_CHANNELS } from "../facts/channels.ts";
+import { factChannels } from "../facts/channels.ts";
 import type { Tensor } from "../graph.ts";
 import { addForward } from "../kernels/add.ts";
 import { NO_ROW } from "../kernels/embedBytes.ts";
 import { recordNetwork } from "../network.ts";
 import { Random } from "../random.ts";
 import { rawTensor, type RawTensor, type StoredTensor } from "../safetensors.ts";
-import { ID_CHANNELS, WindowBatch, type Window } from "../windows.ts";
+import { idChannels, WindowBatch, type Window } from "../windows.ts";
 
 /** No row, no patch, in files for others. */
 const NONE = -1;
@@ -23,12 +23,13 @@ const SEED = 1;
  *  kinds, without facts. */
 export function checkWindows(config: ModelConfig, text: string): readonly Window[] {
   const N = config.context;
+  const channels = factChannels(config.colour);
   const random = new Random(SEED);
   const bytes = Buffer.from(text);
   const plain = [...headerSymbols("model.py"), ...bytes].slice(0, N);
-  const facts = new Uint16Array(plain.length * N_FACT_CHANNELS);
+  const facts = new Uint16Array(plain.length * channels.length);
   for (let i = 0; i < facts.length; i++)
-    facts[i] = random.below(FACT_CHANNELS[i % N_FACT_CHANNELS]!.size);
+    facts[i] = random.below(channels[i % channels.length]!.size);
   const noise = Array.from({ length: N }, () => random.below(256));
   const middle = [...headerSymbols("a/é.ts"), SUF, ...bytes.subarray(0, N >> 2), PRE, ...noise];
   return [{ symbols: plain, facts }, { symbols: middle.slice(0, N) }];
@@ -96,7 +97,7 @@ export async function referenceLogits(
   const capped = Float32Array.from(raw as Float32Array, (x) => cap * Math.tanh(x / cap));
   const ids = Int32Array.from(batch.ids, (v) => (v === NO_ROW ? NONE : v));
   return new Map([
-    ["ids", rawTensor("I32", [B, N, ID_CHANNELS], ids)],
+    ["ids", rawTensor("I32", [B, N, idChannels(config)], ids)],
     ["ends", rawTensor("I32", [B, T], local(batch.ends, T, N))],
     ["newest", rawTensor("I32", [B, N], local(batch.newest, N, T))],
     ["logits", rawTensor("F32", [B, N, VOCAB], capped)],

@@ -18,6 +18,31 @@ export type FactChannelName = (typeof FACT_CHANNELS)[number]["name"];
 
 export const N_FACT_CHANNELS = FACT_CHANNELS.length;
 
+/** hash: every definition a colour of its own, but for collisions; spectral: related ones the same or a near one
+ *  (colour.ts); both: the first, and the second's cell in a channel of its own; off: none has any. */
+export type ColourKind = "hash" | "spectral" | "both" | "off";
+export const COLOUR_KINDS: readonly ColourKind[] = ["hash", "spectral", "both", "off"];
+
+/** Cells of the spectral colours. */
+export const COLOUR_CELLS = 64;
+
+export interface FactChannel {
+  readonly name: string;
+  readonly size: number;
+}
+
+const WITH_CELL: readonly FactChannel[] = [
+  ...FACT_CHANNELS,
+  { name: "cell", size: 1 + COLOUR_CELLS },
+];
+
+/** The channels of a model with colours of this kind; the first are always the same. */
+export function factChannels(kind: ColourKind = "hash"): readonly FactChannel[] {
+  return kind === "both" ? WITH_CELL : FACT_CHANNELS;
+}
+
+export const factWidth = (kind?: ColourKind): number => factChannels(kind).length;
+
 /** The standard LSP semantic token types and the lexer's own classes in one table, 1..31. */
 export const TOKEN_TYPES = {
   namespace: 1,
@@ -200,7 +225,8 @@ export function colourOf(identity: number): number {
   return 1 + (((mixed ^ (mixed >>> 15)) >>> 0) % (FACT_CHANNELS[4].size - 1));
 }
 
-/** tokenType | tokenModifiers << 5 | colour << 9; 0 = nothing known. */
+/** tokenType | tokenModifiers << 5 | colour << 9; 0 = nothing known. A colour has 23 bits here; what of it goes into
+ *  which channel is for the lexicon to say. */
 export type PackedFact = number;
 
 export function packFact(type: number, modifiers: number, colour: number): PackedFact {

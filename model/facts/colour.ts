@@ -7,7 +7,16 @@
  */
 import { hash32 } from "../random.ts";
 import { smoothest, symbolGraph, type SymbolReferences } from "../symbolGraph.ts";
-import { colourOf, FACT_CHANNELS, identityOf } from "./channels.ts";
+import { colourOf, FACT_CHANNELS, identityOf, type ColourKind } from "./channels.ts";
+
+/** How the definitions of a workspace become colours. */
+export interface Colours {
+  readonly kind: ColourKind;
+  /** Colour of an identity for a file, which may not depend on what that file says; 0 stays unknown. */
+  of(identity: number, path: string | undefined): number;
+  /** Puts a colour into its channel, out[at], and those behind it. */
+  write(colour: number, path: string | undefined, out: Uint16Array, at: number): void;
+}
 
 const FOLDS = 4;
 const EIGENVECTORS = 12;
@@ -15,6 +24,7 @@ const EIGENVECTORS = 12;
 const WALK = 8;
 const COORDINATES = 3;
 const LEVELS = 4;
+/** COLOUR_CELLS. */
 const CELLS = LEVELS ** COORDINATES;
 
 /** Cell of each identity, 0 … CELLS − 1. */
@@ -22,6 +32,8 @@ type Cells = ReadonlyMap<number, number>;
 
 /** JSON-able: identities and cells, one after another, for each fold left out, and at last for all files. */
 export interface SerializedColours {
+  /** Absent: spectral. */
+  readonly kind?: "both";
   readonly files: readonly string[];
   readonly tables: readonly (readonly number[])[];
 }
@@ -54,34 +66,57 @@ function cellsOf(files: readonly SymbolReferences[]): Cells {
   return cells;
 }
 
-export class SpectralColours {
+/** Where a colour that has more than one channel is put together: the hash below, the cell above. */
+const CELL_SHIFT = 12;
+
+export class SpectralColours implements Colours {
+  readonly kind: "spectral" | "both";
   readonly #files: ReadonlySet<string>;
   readonly #tables: readonly Cells[];
 
-  private constructor(files: ReadonlySet<string>, tables: readonly Cells[]) {
+  private constructor(
+    kind: "spectral" | "both",
+    files: ReadonlySet<string>,
+    tables: readonly Cells[],
+  ) {
+    this.kind = kind;
     this.#files = files;
     this.#tables = tables;
   }
 
-  static build(files: readonly SymbolReferences[]): SpectralColours {
+  static build(
+    files: readonly SymbolReferences[],
+    kind: "spectral" | "both" = "spectral",
+  ): SpectralColours {
     const without = Array.from({ length: FOLDS }, (_, fold) =>
       cellsOf(files.filter((f) => foldOf(f.path) !== fold)),
     );
-    return new SpectralColours(new Set(files.map((f) => f.path)), [...without, cellsOf(files)]);
+    const paths = new Set(files.map((f) => f.path));
+    return new SpectralColours(kind, paths, [...without, cellsOf(files)]);
   }
 
   /** Colour of an identity for a file: 1 … CELLS for cells, above them a hash where the graph has no such node;
-   *  0 stays unknown. */
+   *  0 stays unknown. Of both: the hash, and 1 + the cell by CELL_SHIFT higher. */
   of(identity: number, path: string | undefined): number {
     if (identity === 0) return 0;
     const fold = path !== undefined && this.#files.has(path) ? foldOf(path) : FOLDS;
     const cell = this.#tables[fold]!.get(identity);
+    if (this.kind === "both")
+      return colourOf(identity) | ((cell === undefined ? 0 : 1 + cell) << CELL_SHIFT);
     if (cell !== undefined) return 1 + cell;
     return 1 + CELLS + (colourOf(identity) % (FACT_CHANNELS[4].size - 1 - CELLS));
   }
 
+  write(colour: number, _path: string | undefined, out: Uint16Array, at: number): void {
+    if (this.kind === "both") {
+      out[at] = colour & ((1 << CELL_SHIFT) - 1);
+      out[at + 1] = colour >>> CELL_SHIFT;
+    } else out[at] = colour;
+  }
+
   serialize(): SerializedColours {
     return {
+      ...(this.kind === "both" ? { kind: "both" } : {}),
       files: [...this.#files].sort(),
       tables: this.#tables.map((t) => [...t].flat()),
     };
@@ -89,7 +124,8 @@ export class SpectralColours {
 
   /** The inverse of serialize(); undefined for anything that it cannot have written. */
   static deserialize(value: unknown): SpectralColours | undefined {
-    const { files, tables } = (value ?? {}) as { files?: unknown; tables?: unknown };
+    const { kind, files, tables } = (value ?? {}) as Record<string, unknown>;
+    if (kind !== undefined && kind !== "both") return undefined;
     const isList = (list: unknown, type: string): boolean =>
       Array.isArray(list) && list.every((item) => typeof item === type);
     if (!isList(files, "string") || !Array.isArray(tables) || tables.length !== FOLDS + 1)
@@ -106,6 +142,6 @@ export class SpectralColours {
       }
       made.push(cells);
     }
-    return new SpectralColours(new Set(files as string[]), made);
+    return new SpectralColours(kind ?? "spectral", new Set(files as string[]), made);
   }
 }

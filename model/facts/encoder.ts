@@ -4,14 +4,17 @@
  * always left out of the lexicon's answers.
  */
 
-import { N_FACT_CHANNELS } from "./channels.ts";
+import { invariant } from "../errors.ts";
+import { factWidth, N_FACT_CHANNELS, type ColourKind } from "./channels.ts";
 import type { FactLexicon } from "./lexicon.ts";
-import { FactScanner } from "./scanner.ts";
+import { FactScanner, type WriteColour } from "./scanner.ts";
 import type { PackedFact } from "./channels.ts";
 import type { ScannerSnapshot } from "./scanner.ts";
 
 export interface FactEncoder {
-  /** [bytes.length * 5], byte-major, in the order of FACT_CHANNELS. */
+  /** Channels, as factChannels() has them. */
+  readonly width: number;
+  /** [bytes.length * width], byte-major. */
   channels(path: string, bytes: Uint8Array): Uint16Array;
   /** The same from a state that goes on: one file, byte by byte. */
   stream(path: string): FactStream;
@@ -19,20 +22,28 @@ export interface FactEncoder {
 
 export interface FactStream {
   push(byte: number): void;
-  /** Writes the facts after the last pushed byte into out[at..at+5). */
+  /** Writes the facts after the last pushed byte into out[at..at+width). */
   write(out: Uint16Array, at: number): void;
   snapshot(): ScannerSnapshot;
   /** Goes back to a snapshot of this stream; it may be used any number of times. */
   restore(snapshot: ScannerSnapshot): void;
 }
 
-/** Makes encoders' answers from a lexicon. `exclude` names a file whose evidence is left out besides the
+/** The colour's channel. */
+const COLOUR_AT = N_FACT_CHANNELS - 1;
+
+/** Makes encoders' answers from a lexicon, in the channels that a model with colours of this kind has; where the lexicon
+ *  has no such colours, those that they would fill stay unknown. `exclude` names a file whose evidence is left out besides the
  *  encoded file's own: the saved version of a file that is presented under another name. */
 export function createFactEncoder(o: {
   readonly lexicon: FactLexicon;
   readonly exclude?: string;
+  readonly colour?: ColourKind | undefined;
 }): FactEncoder {
   const { lexicon } = o;
+  const width = factWidth(o.colour);
+  const wanted = factWidth(lexicon.colourKind);
+  invariant(wanted <= width, `colours of ${wanted} channels for a model of ${width}`);
   const lookupFor = (path: string): ((name: string) => PackedFact) => {
     const exclude = o.exclude ?? path;
     const answers = new Map<string, PackedFact>();
@@ -47,16 +58,26 @@ export function createFactEncoder(o: {
       return answer;
     };
   };
-  const stream = (path: string): FactScanner =>
-    new FactScanner(path, lookupFor(path), (identity) =>
-      lexicon.colourOf(identity, o.exclude ?? path),
+  const stream = (path: string): FactScanner => {
+    const exclude = o.exclude ?? path;
+    const spread: WriteColour = (colour, out, at) => {
+      out.fill(0, at, at + width - COLOUR_AT);
+      lexicon.writeColour(colour, exclude, out, at);
+    };
+    return new FactScanner(
+      path,
+      lookupFor(path),
+      (identity) => lexicon.colourOf(identity, exclude),
+      spread,
     );
+  };
   return {
+    width,
     stream,
     channels(path, bytes) {
       const scanner = stream(path);
-      const out = new Uint16Array(bytes.length * N_FACT_CHANNELS);
-      for (let t = 0, at = 0; t < bytes.length; t++, at += N_FACT_CHANNELS) {
+      const out = new Uint16Array(bytes.length * width);
+      for (let t = 0, at = 0; t < bytes.length; t++, at += width) {
         scanner.push(bytes[t]!);
         scanner.write(out, at);
       }

@@ -8,7 +8,7 @@
 import { CheckpointError } from "../errors.ts";
 import { SpectralColours, type SerializedColours } from "./colour.ts";
 import { colourOf, FACT_CHANNELS, packFact, TOKEN_MODIFIERS } from "./channels.ts";
-import type { PackedFact } from "./channels.ts";
+import type { ColourKind, PackedFact } from "./channels.ts";
 
 /** What one file says of one name. A name may have several, one for each thing it stands for there. */
 export interface NameEvidence {
@@ -42,10 +42,6 @@ export interface SerializedLexicon {
   /** How identities become colours; absent: by their hash. */
   readonly colours?: "off" | SerializedColours;
 }
-
-/** hash: every definition a colour of its own, but for collisions; spectral: related ones the same or a near one
- *  (colour.ts); off: none has any. */
-export type ColourKind = "hash" | "spectral" | "off";
 
 /** A definition is named if it has at least this share of the resolved occurrences. */
 const CLEAR_MAJORITY = 2 / 3;
@@ -89,11 +85,12 @@ export class FactLexicon {
 
   /** Decides how identities become colours, from what the files say now; later changes of them move no colour. */
   useColours(kind: ColourKind): void {
-    if (kind === "spectral") {
+    if (kind === "spectral" || kind === "both") {
       const referencesOf = (path: string): (readonly [number, number])[] =>
         this.evidenceOf(path).map((one) => [one.identity, one.count] as const);
       this.#colours = SpectralColours.build(
         this.files().map((path) => ({ path, references: referencesOf(path) })),
+        kind,
       );
     } else this.#colours = kind === "off" ? "off" : undefined;
     this.#version++;
@@ -103,6 +100,16 @@ export class FactLexicon {
   colourOf(identity: number, path: string | undefined): number {
     if (this.#colours === "off") return 0;
     return this.#colours?.of(identity, path) ?? colourOf(identity);
+  }
+
+  get colourKind(): ColourKind {
+    return this.#colours === "off" ? "off" : (this.#colours?.kind ?? "hash");
+  }
+
+  /** Puts what colourOf() gave into the colour's channel, out[at], and those behind it. */
+  writeColour(colour: number, path: string | undefined, out: Uint16Array, at: number): void {
+    if (this.#colours === "off" || this.#colours === undefined) out[at] = colour;
+    else this.#colours.write(colour, path, out, at);
   }
 
   get nameCount(): number {

@@ -56,13 +56,25 @@ export interface ScannerSnapshot {
   readonly state: ScannerState;
 }
 
+/** Writes a colour into its channel and, where there are any, those behind it. */
+export type WriteColour = (colour: number, out: Uint16Array, at: number) => void;
+
 export class FactScanner implements TokenSink {
   readonly #env: Environment;
+  readonly #spread: WriteColour;
   readonly #language: Language;
   readonly #lexer: Lexer;
   #s: ScannerState;
 
-  constructor(path: string, lookup: FactLookup, colour: (identity: number) => number = colourOf) {
+  constructor(
+    path: string,
+    lookup: FactLookup,
+    colour: (identity: number) => number = colourOf,
+    spread: WriteColour = (known, out, at) => {
+      out[at] = known;
+    },
+  ) {
+    this.#spread = spread;
     this.#language = languageOf(path);
     this.#env = { path, language: this.#language, lookup, colourOf: colour };
     this.#lexer = new Lexer(this.#language, this);
@@ -91,7 +103,7 @@ export class FactScanner implements TokenSink {
     out[at + 1] = s.modifiers;
     out[at + 2] = 1 + Math.min(s.frame.depth, MAX_DEPTH_BUCKET - 1);
     out[at + 3] = this.#scopeKind(s);
-    out[at + 4] = s.colour;
+    this.#spread(s.colour, out, at + 4);
   }
 
   snapshot(): ScannerSnapshot {

@@ -88,9 +88,10 @@ export class BenchRepository {
     const key = `${of} ${colour}`;
     let encoder = this.#encoders.get(key);
     if (encoder === undefined) {
-      const inner = createFactEncoder({ lexicon: this.lexicon(of, colour) });
+      const inner = createFactEncoder({ lexicon: this.lexicon(of, colour), colour });
       const known = new Map<Uint8Array, Uint16Array>();
       encoder = {
+        width: inner.width,
         stream: (path) => inner.stream(path),
         channels: (path, bytes) => {
           let channels = known.get(bytes);

@@ -119,6 +119,7 @@ export const ARMS: readonly Arm[] = [
     set: { colour: "spectral" },
     seeds: ALL_SEEDS,
   },
+  { name: "colours by hash and graph", part: "facts", set: { colour: "both" }, seeds: 2 },
   {
     name: "plain residual, equal parameters",
     part: "residual",

@@ -7,7 +7,7 @@ import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { Decoder } from "../../model/decoder.ts";
 import type { Device } from "../../model/device.ts";
-import { createFactEncoder } from "../../model/facts/encoder.ts";
+import { createFactEncoder, type FactEncoder } from "../../model/facts/encoder.ts";
 import { N_FACT_CHANNELS } from "../../model/facts/channels.ts";
 import { Scorer } from "../../model/scorer.ts";
 import { Trainer } from "../../model/trainer.ts";
@@ -40,13 +40,16 @@ async function trained(device: Device, config: ModelConfig): Promise<Trainer> {
   return trainer;
 }
 
+const encoderFor = ({ colour }: ModelConfig): FactEncoder =>
+  createFactEncoder({ lexicon: tinyLexicon(colour), colour });
+
 async function distributions(
   scorer: Scorer,
   path: string,
   bytes: Uint8Array,
+  encoder: FactEncoder,
 ): Promise<Float32Array> {
   const out = new Float32Array(bytes.length * 256);
-  const encoder = createFactEncoder({ lexicon: tinyLexicon() });
   await scorer.score({ path, bytes, encoder }, (at, p, offset) =>
     out.set(p.subarray(offset, offset + 256), at * 256),
   );
@@ -74,6 +77,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ],
   ["more bands in the trunk than locally", { bands: 4, localBands: 2 }],
   ["grid attention, flat bytes", GRID],
+  ["colours of two channels", { colour: "both" }],
   [
     "patches by tokens",
     { patching: "bpe", bpeTokens: trainBpe(tinyFiles, 280), minBytesPerPatch: 2 },
@@ -92,18 +96,19 @@ describe("decoding", () => {
         const header = headerSymbols(file.path);
         const bytes = file.bytes.subarray(0, 128 - header.length - 1);
         const scorer = await Scorer.create(device, config, trainer.params);
-        const whole = await distributions(scorer, file.path, bytes);
+        const encoder = encoderFor(config);
+        const whole = await distributions(scorer, file.path, bytes, encoder);
         let contrast = 0;
         for (let i = 256; i < whole.length; i++)
           contrast = Math.max(contrast, Math.abs(whole[i]! - whole[i - 256]!));
         expect(contrast, `${device.name}: rows differ`).toBeGreaterThan(CONTRAST);
         const decoder = await Decoder.create(device, config, trainer.params);
         const symbols = [...header, ...bytes];
-        const facts = new Uint16Array(symbols.length * N_FACT_CHANNELS);
-        facts.set(
-          createFactEncoder({ lexicon: tinyLexicon() }).channels(file.path, bytes),
-          header.length * N_FACT_CHANNELS,
-        );
+        const facts = new Uint16Array(symbols.length * encoder.width);
+        const known = encoder.channels(file.path, bytes);
+        for (let k = 0; k < encoder.width; k++)
+          expect(known.some((id, at) => at % encoder.width === k && id !== 0)).toBe(true);
+        facts.set(known, header.length * encoder.width);
         // Prefill, single bytes, drafts, a rewind after a rejected draft, a jump back.
         for (const [length, wanted] of [
           [header.length + 3, 1],
@@ -149,6 +154,7 @@ describe("scoring", () => {
   for (const [name, overrides] of [
     ["topological attention", {}],
     ["grid attention", { ...GRID, context: 128 }],
+    ["colours of two channels", { colour: "both" }],
   ] as const)
     test(`never depends on later bytes: any cut leaves the values before it bitwise equal: ${name}`, async () => {
       for (const device of await devices(Object.keys(overrides).length === 0 ? "all" : "cpu")) {
@@ -156,7 +162,8 @@ describe("scoring", () => {
         const trainer = await trained(device, config);
         const scorer = await Scorer.create(device, config, trainer.params);
         const bytes = new Uint8Array([...tinyFiles[0]!.bytes, ...tinyFiles[1]!.bytes]);
-        const whole = await distributions(scorer, "x.ts", bytes);
+        const encoder = encoderFor(config);
+        const whole = await distributions(scorer, "x.ts", bytes, encoder);
         await fc.assert(
           fc.asyncProperty(
             fc.integer({ min: 1, max: bytes.length - 1 }),
@@ -166,6 +173,7 @@ describe("scoring", () => {
                 scorer,
                 "x.ts",
                 new Uint8Array([...bytes.subarray(0, cut), ...tail]),
+                encoder,
               );
               // The distribution of the byte at the cut is the last that may not differ.
               expect(other.subarray(0, (cut + 1) * 256)).toEqual(

@@ -1,6 +1,13 @@
 /** A model small enough for float64 loops: every part of the architecture is in it. */
 import type { CorpusFile } from "../../model/bytes.ts";
 import { presetConfig, type ModelConfig } from "../../model/config.ts";
+import {
+  factWidth,
+  identityOf,
+  N_FACT_CHANNELS,
+  TOKEN_TYPES,
+  type ColourKind,
+} from "../../model/facts/channels.ts";
 import { createFactEncoder } from "../../model/facts/encoder.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
 import { Sampler } from "../../model/sampler.ts";
@@ -48,9 +55,32 @@ export const tinyFiles: readonly CorpusFile[] = [
   },
 ];
 
-export const tinyLexicon = (): FactLexicon => new FactLexicon();
+/** Knows nothing; for colours of several channels, of enough names that they have a graph. */
+export function tinyLexicon(colour: ColourKind = "hash"): FactLexicon {
+  const lexicon = new FactLexicon();
+  if (factWidth(colour) === N_FACT_CHANNELS) return lexicon;
+  const names = ["Counter", "increment", "count", "counter", "run", "console", "log"];
+  for (let i = 0; i < 30; i++) names.push(`other${i}`);
+  for (let file = 0; file < 12; file++)
+    lexicon.setFile(
+      `lib/${file}.ts`,
+      names
+        .filter((_, i) => (i * 7 + file * 5) % 12 < 5)
+        .map((name) => ({
+          name,
+          tokenType: TOKEN_TYPES.method,
+          modifiers: 0,
+          identity: identityOf("src/counter.ts", name),
+          count: 1,
+        })),
+    );
+  lexicon.useColours(colour);
+  return lexicon;
+}
 export const tinySpectrum = () => corpusSpectrum(tinyFiles[0]!.bytes);
 
 export function tinySampler(config: ModelConfig, seed = 7): Sampler {
-  return new Sampler(tinyFiles, config, createFactEncoder({ lexicon: tinyLexicon() }), seed);
+  const { colour } = config;
+  const encoder = createFactEncoder({ lexicon: tinyLexicon(colour), colour });
+  return new Sampler(tinyFiles, config, encoder, seed);
 }

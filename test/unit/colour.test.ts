@@ -1,10 +1,18 @@
 /** The symbol graph, its eigenvectors, and the colours made of them. */
 import { describe, expect, test } from "vitest";
 import fc from "fast-check";
-import { FACT_CHANNELS, identityOf } from "../../model/facts/channels.ts";
+import {
+  colourOf,
+  COLOUR_CELLS,
+  FACT_CHANNELS,
+  factChannels,
+  factWidth,
+  identityOf,
+} from "../../model/facts/channels.ts";
 import { SpectralColours } from "../../model/facts/colour.ts";
 import { createFactEncoder } from "../../model/facts/encoder.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
+import { embeddingLayout } from "../../model/params.ts";
 import { Random } from "../../model/random.ts";
 import { smoothest, symbolGraph, type SymbolReferences } from "../../model/symbolGraph.ts";
 
@@ -103,29 +111,63 @@ describe("spectral colours", () => {
     expect(same / all).toBeGreaterThan(0.3);
   });
 
-  test("never depend on what the file they are given to says", () => {
-    const files = grouped();
-    const colours = SpectralColours.build(files);
-    const pair = fc.tuple(
-      fc.integer({ min: 0, max: GROUPS * SYMBOLS - 1 }).map(symbol),
-      fc.integer({ min: 1, max: 9 }),
-    );
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 0, max: FILES - 1 }),
-        fc.array(pair, { maxLength: 40 }),
-        (at, references) => {
-          const other = SpectralColours.build(
-            files.with(at, { path: files[at]!.path, references }),
-          );
-          for (let i = 0; i < GROUPS * SYMBOLS; i++)
-            expect(other.of(symbol(i), files[at]!.path)).toBe(
-              colours.of(symbol(i), files[at]!.path),
+  test.each(["spectral", "both"] as const)(
+    "never depend on what the file they are given to says: %s",
+    (kind) => {
+      const files = grouped();
+      const colours = SpectralColours.build(files, kind);
+      const pair = fc.tuple(
+        fc.integer({ min: 0, max: GROUPS * SYMBOLS - 1 }).map(symbol),
+        fc.integer({ min: 1, max: 9 }),
+      );
+      fc.assert(
+        fc.property(
+          fc.integer({ min: 0, max: FILES - 1 }),
+          fc.array(pair, { maxLength: 40 }),
+          (at, references) => {
+            const other = SpectralColours.build(
+              files.with(at, { path: files[at]!.path, references }),
+              kind,
             );
-        },
-      ),
-      { numRuns: 5 },
-    );
+            for (let i = 0; i < GROUPS * SYMBOLS; i++)
+              expect(other.of(symbol(i), files[at]!.path)).toBe(
+                colours.of(symbol(i), files[at]!.path),
+              );
+          },
+        ),
+        { numRuns: 5 },
+      );
+    },
+  );
+});
+
+describe("colours by hash and by graph", () => {
+  test("show each in a channel of its own, as the one and the other kind has them", () => {
+    const files = grouped();
+    const both = SpectralColours.build(files, "both");
+    const spectral = SpectralColours.build(files);
+    const out = new Uint16Array(3);
+    const cells = new Set<number>();
+    for (const path of ["new.ts", "src/0.ts", "src/7.ts"])
+      for (let i = 0; i < GROUPS * SYMBOLS + 5; i++) {
+        both.write(both.of(symbol(i), path), path, out, 1);
+        expect(out[1]).toBe(colourOf(symbol(i)));
+        const cell = spectral.of(symbol(i), path);
+        expect(out[2]).toBe(cell <= COLOUR_CELLS ? cell : 0);
+        cells.add(out[2]!);
+      }
+    expect(cells.size).toBeGreaterThan(30);
+    expect(Math.max(...cells)).toBeLessThanOrEqual(COLOUR_CELLS);
+    expect(both.of(0, "new.ts")).toBe(0);
+  });
+
+  test("have table rows of their own behind those of all other channels", () => {
+    const hashed = embeddingLayout({ colour: "hash" });
+    expect(embeddingLayout({})).toEqual(hashed);
+    const { rows, offsets } = embeddingLayout({ colour: "both" });
+    expect(offsets).toEqual([...hashed.offsets, hashed.rows]);
+    expect(rows).toBe(hashed.rows + 1 + COLOUR_CELLS);
+    expect(factChannels("both")).toHaveLength(factWidth("both"));
   });
 });
 
@@ -145,6 +187,32 @@ describe("a lexicon with colours", () => {
       );
     return lexicon;
   };
+
+  test("shows the cell behind the hash, and knows that after it was stored", () => {
+    const lexicon = lexiconOf(grouped());
+    const [name, identity] = [`n${symbol(3)}`, symbol(3)];
+    const bytes = new TextEncoder().encode(`${name}();`);
+    const factsIn = (of: FactLexicon, path: string): number[] => {
+      const encoder = createFactEncoder({ lexicon: of, colour: "both" });
+      const at = name.length * encoder.width;
+      return [...encoder.channels(path, bytes).subarray(at, at + encoder.width)];
+    };
+    // A lexicon without cells leaves their channel unknown.
+    const [hashed, ...unknown] = factsIn(lexicon, "new.ts").slice(4);
+    expect([hashed, unknown]).toEqual([colourOf(identity), [0]]);
+    lexicon.useColours("both");
+    const stored = JSON.parse(JSON.stringify(lexicon.serialize())) as unknown;
+    const loaded = FactLexicon.deserialize(stored);
+    expect(loaded.colourKind).toBe("both");
+    for (const path of ["new.ts", "src/0.ts", "src/7.ts"]) {
+      expect(factsIn(lexicon, path)[4]).toBe(colourOf(identity));
+      expect(factsIn(lexicon, path)[5]).toBeGreaterThan(0);
+      expect(factsIn(loaded, path)).toEqual(factsIn(lexicon, path));
+    }
+    expect(() => createFactEncoder({ lexicon, colour: "hash" })).toThrow(/channels/);
+    lexicon.useColours("spectral");
+    expect(FactLexicon.deserialize(lexicon.serialize()).colourKind).toBe("spectral");
+  });
 
   test("shows them in the facts, and keeps them when it is stored", () => {
     const lexicon = lexiconOf(grouped());

@@ -51,6 +51,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ["no head tied", { tiedHeads: 0 }],
   ["fewer bands in local layers", { localBands: 1 }],
   ["dot product, plain residual", { attention: "dot", residual: "plain", patching: "stride" }],
+  ["colours of two channels", { colour: "both" }],
   ["grid attention", { attention: "grid", trunkChannels: 32 }],
   ["Sinkhorn mixing", { residual: "sinkhorn" }],
   ["Kronecker mixing", { residual: "kronecker" }],
