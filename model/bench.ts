@@ -18,8 +18,8 @@ import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { openDevice } from "./openDevice.ts";
 import { Random } from "./random.ts";
 import { Sampler } from "./sampler.ts";
-import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
+import { learnedText } from "./trainingPatches.ts";
 
 export interface BenchOp {
   readonly op: string;
@@ -129,7 +129,7 @@ async function benchStep(
   const trainer = await Trainer.create({
     device,
     config,
-    spectrum: corpusSpectrum(file.bytes),
+    ...learnedText(config, file.bytes),
     seed: 1,
   });
   const encoder = createFactEncoder({ lexicon: new FactLexicon(), colour: config.colour });

@@ -18,8 +18,8 @@ import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { loadEngram, Predictor } from "./model.ts";
 import { decodeSafetensors, type StoredTensor } from "./safetensors.ts";
 import { Sampler } from "./sampler.ts";
-import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
+import { learnedText } from "./trainingPatches.ts";
 import { readWeights } from "./weights.ts";
 
 /** What half of every step is: changed files, or older ones like the other half. */
@@ -120,9 +120,14 @@ export class ConsolidationRun {
   static async create(o: ConsolidationRunOptions, parts: RunParts): Promise<ConsolidationRun> {
     const { device, manifest, older } = parts;
     const config = { ...readConfig(o.dir, manifest), emaDecay: EMA_DECAY, batchStart: 0 };
-    const spectrum = corpusSpectrum(concatenate(older));
     const engram = loadEngram(o.dir, manifest);
-    const trainer = await Trainer.create({ device, config, spectrum, seed: o.seed, engram });
+    const trainer = await Trainer.create({
+      device,
+      config,
+      ...learnedText(config, concatenate(older)),
+      seed: o.seed,
+      engram,
+    });
     return new ConsolidationRun(o, parts, { config, trainer });
   }
 

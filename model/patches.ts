@@ -106,9 +106,11 @@ export interface PatchMap {
   /** [patches + 1]: bytes that see patch p are start[p] .. start[p+1]−1. */
   readonly start: Uint32Array;
   readonly count: number;
+  /** The first position that would have ended a patch for which there was no room; n where there was room for all. */
+  readonly full: number;
 }
 
-/** The patches of one window of symbols, from a fresh rule state. Throws nothing: the bucket bounds the count. */
+/** The patches of one window of symbols, from a fresh rule state; behind the last that has room, bytes see an old one. */
 export function patchWindow(
   config: PatchConfig,
   symbols: ArrayLike<number>,
@@ -121,15 +123,18 @@ export function patchWindow(
   const start = new Uint32Array(capacity + 1);
   const patcher = new Patcher(config);
   let count = 0;
+  let full = n;
   for (let t = 0; t < n; t++) {
-    if (patcher.push(symbols[t]!) && count < capacity) {
-      start[count] = t;
-      ends[count] = t;
-      endOf[t] = count;
-      count++;
+    if (patcher.push(symbols[t]!)) {
+      if (count < capacity) {
+        start[count] = t;
+        ends[count] = t;
+        endOf[t] = count;
+        count++;
+      } else full = Math.min(full, t);
     }
     newest[t] = count - 1;
   }
   start.fill(n, count);
-  return { ends, newest, endOf, start, count };
+  return { ends, newest, endOf, start, count, full };
 }

@@ -9,13 +9,14 @@ import type { CorpusFile } from "./bytes.ts";
 import { AUTO_SECONDS, chooseAuto, type AutoChoice } from "./autoPreset.ts";
 import { trainBpe } from "./bpe.ts";
 import { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";
+import { concatenate } from "./corpus.ts";
 import { activationType, type Device } from "./device.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
 import { FINAL_BYTES } from "./heldout.ts";
 import { Sampler } from "./sampler.ts";
-import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
+import { learnedText } from "./trainingPatches.ts";
 
 const FILE = "speed.json";
 /** A cold GPU runs at a fraction of its clock, and its first steps are paced. */
@@ -78,8 +79,8 @@ export async function probe(
   }
   const tokens = config.patching === "bpe" ? { bpeTokens: trainBpe(some, config.bpeSize) } : {};
   const c: ModelConfig = { ...config, ...tokens, batch, batchStart: 0, engram: "off" };
-  const spectrum = corpusSpectrum(some[0]!.bytes);
-  const trainer = await Trainer.create({ device, config: c, spectrum, seed: 1 });
+  const learned = learnedText(c, concatenate(some));
+  const trainer = await Trainer.create({ device, config: c, ...learned, seed: 1 });
   try {
     const encoder =
       c.facts === "on"

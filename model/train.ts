@@ -24,8 +24,8 @@ import { openDevice } from "./openDevice.ts";
 import { chooseRun, keepSpeed, lessTime } from "./probe.ts";
 import { Sampler } from "./sampler.ts";
 import { batchAt, learningRateFactor, stepsFor } from "./schedule.ts";
-import { corpusSpectrum } from "./spectrum.ts";
 import { Trainer } from "./trainer.ts";
+import { learnedText } from "./trainingPatches.ts";
 import {
   appendMetrics,
   carriedFiles,
@@ -130,7 +130,7 @@ class TrainingRun {
         Trainer.create({
           device,
           config: this.#config,
-          spectrum: corpusSpectrum(concatenate(files)),
+          ...learnedText(this.#config, concatenate(files)),
           seed,
           engram: this.#engram,
         }),

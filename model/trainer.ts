@@ -33,6 +33,8 @@ export interface TrainerOptions {
   readonly config: ModelConfig;
   readonly spectrum: HeadSpectrum;
   readonly seed: number;
+  /** Rows of the trunk per window (trainingPatches.ts); by default as many as any window can need. */
+  readonly patches?: number | undefined;
   /** Where the configuration has an n-gram memory. */
   readonly engram?: EngramIndex | undefined;
 }
@@ -123,11 +125,11 @@ export class Trainer {
     return trainer;
   }
 
-  #inputs(c: ModelConfig): StepInputs {
+  #inputs(c: ModelConfig, T: number): StepInputs {
     const device = this.#device;
     const rows = c.batch * c.context;
     const channels = idChannels(c);
-    const patches = c.batch * maxPatches(c, c.context);
+    const patches = c.batch * T;
     const u32 = (name: string, n: number): Tensor => device.tensor(name, [n], "u32");
     return {
       ids: device.tensor("ids", [rows, channels], "u32"),
@@ -142,7 +144,10 @@ export class Trainer {
     };
   }
 
-  async #record(c: ModelConfig, o: Pick<TrainerOptions, "engram" | "seed">): Promise<RecordedStep> {
+  async #record(
+    c: ModelConfig,
+    o: Pick<TrainerOptions, "engram" | "seed" | "patches">,
+  ): Promise<RecordedStep> {
     const device = this.#device;
     const b = createBuilder({
       config: c,
@@ -163,8 +168,8 @@ export class Trainer {
     const span = device.tensor("span", [1], "u32");
     this.#held.push(span);
     const N = c.context;
-    const T = maxPatches(c, N);
-    const i = this.#inputs(c);
+    const T = o.patches ?? maxPatches(c, N);
+    const i = this.#inputs(c, T);
     const engram = EngramTraining.create(device, c, o.engram, o.seed);
     const aux = AuxTargets.create(device, c);
     const network = recordNetwork(b, {
@@ -190,7 +195,7 @@ export class Trainer {
     weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
     network.backward(dLogits);
     this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
-    const batch = new WindowBatch(c, c.batch, N);
+    const batch = new WindowBatch(c, c.batch, N, T);
     return { batch, inputs: i, engram, aux, program: await device.compile(g, "training step") };
   }
 

@@ -58,11 +58,17 @@ export class WindowBatch {
   readonly #layout: EmbeddingLayout;
   readonly #padded: Uint16Array;
 
-  constructor(config: ModelConfig, batch: number, rows: number) {
+  /** patchRows: rows of the trunk per window. Where a window has more patches, nothing behind them has a target. */
+  constructor(
+    config: ModelConfig,
+    batch: number,
+    rows: number,
+    patchRows = maxPatches(config, rows),
+  ) {
     this.#config = config;
     this.batch = batch;
     this.rows = rows;
-    this.patchRows = maxPatches(config, rows);
+    this.patchRows = patchRows;
     const n = batch * rows;
     this.#layout = embeddingLayout(config);
     const channels = idChannels(config);
@@ -94,14 +100,14 @@ export class WindowBatch {
     for (let t = 0; t < length; t++) symbols[t] = window!.symbols[t]!;
     const base = w * rows;
     const channels = idChannels(this.#config);
+    const map = patchWindow(this.#config, symbols, patchRows);
     for (let t = 0; t < rows; t++) {
       const facts = t < length ? window!.facts : undefined;
       writeIds(this.ids, (base + t) * channels, this.#layout, { symbol: symbols[t]!, facts, t });
-      const target = t < length ? (window!.targets?.[t] ?? SKIP) : SKIP;
+      const target = t < Math.min(length, map.full) ? (window!.targets?.[t] ?? SKIP) : SKIP;
       this.targets[base + t] = target;
       if (target !== SKIP) this.scored++;
     }
-    const map = patchWindow(this.#config, symbols, patchRows);
     const patchBase = w * patchRows;
     for (let t = 0; t < rows; t++) {
       this.newest[base + t] = map.newest[t]! + patchBase;

@@ -13,7 +13,6 @@ import { concatenate } from "../../model/corpus.ts";
 import { EngramIndex } from "../../model/engramIndex.ts";
 import { createFactEncoder, type FactEncoder } from "../../model/facts/encoder.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
-import { corpusSpectrum, type HeadSpectrum } from "../../model/spectrum.ts";
 import { walkCorpus } from "../../server/corpus/walk.ts";
 import { collectFacts } from "../../server/facts/collect.ts";
 
@@ -71,8 +70,8 @@ export class BenchRepository {
     return this.#made.get(key) as T;
   }
 
-  get spectrum(): HeadSpectrum {
-    return this.#once("spectrum", () => corpusSpectrum(concatenate(this.files)));
+  get text(): Uint8Array {
+    return this.#once("text", () => concatenate(this.files));
   }
 
   lexicon(of: "facts" | "none", colour: Colour): FactLexicon {

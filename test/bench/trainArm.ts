@@ -6,6 +6,7 @@ import { Sampler } from "../../model/sampler.ts";
 import { batchAt, learningRateFactor, stepsFor } from "../../model/schedule.ts";
 import { Scorer } from "../../model/scorer.ts";
 import { initialParams, Trainer } from "../../model/trainer.ts";
+import { learnedText } from "../../model/trainingPatches.ts";
 import type { BenchRepository } from "./benchRepository.ts";
 import { greedyFigures, type GreedyFigures, type ScoredFile } from "./greedyFigures.ts";
 import type { Arm } from "./partsArms.ts";
@@ -71,7 +72,7 @@ export async function trainArm(
   const trainer = await Trainer.create({
     device,
     config,
-    spectrum: repository.spectrum,
+    ...learnedText(config, repository.text),
     seed,
     engram: repository.engram(config),
   });

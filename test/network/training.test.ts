@@ -1,8 +1,9 @@
 /** The recorded training step as a whole: against float64, against differences, against itself. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { createCpuDevice } from "../../model/cpu/device.ts";
-import type { ModelConfig } from "../../model/config.ts";
+import { maxPatches, type ModelConfig } from "../../model/config.ts";
 import type { Device } from "../../model/device.ts";
+import { patchWindow } from "../../model/patches.ts";
 import { Trainer } from "../../model/trainer.ts";
 import { testGpu } from "../support/gpu.ts";
 import { tinyConfig, tinySampler, tinySpectrum } from "../support/tinyModel.ts";
@@ -18,8 +19,14 @@ beforeAll(async () => {
   gpu = await testGpu();
 });
 
-async function curve(device: Device, config: ModelConfig, steps: number): Promise<number[]> {
-  const trainer = await Trainer.create({ device, config, spectrum: tinySpectrum(), seed: 3 });
+async function curve(
+  device: Device,
+  config: ModelConfig,
+  steps: number,
+  patches?: number,
+): Promise<number[]> {
+  const spectrum = tinySpectrum();
+  const trainer = await Trainer.create({ device, config, spectrum, patches, seed: 3 });
   const sampler = tinySampler(config);
   const losses: number[] = [];
   for (let step = 0; step < steps; step++) {
@@ -54,6 +61,22 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
 ];
 
 describe("training step", () => {
+  test("learns the same with no more rows in the trunk than its windows fill", async () => {
+    const config = tinyConfig();
+    const sampler = tinySampler(config);
+    const windows = Array.from({ length: 4 }, (_, step) => sampler.step(step)).flat();
+    const bound = maxPatches(config, config.context);
+    const most = Math.max(...windows.map((w) => patchWindow(config, w.symbols, bound).count));
+    expect(most).toBeLessThan(bound - 4);
+    const device = await createCpuDevice({ threads: 0, precision: "f64" });
+    const all = await curve(device, config, 4);
+    const filled = await curve(device, config, 4, most);
+    filled.forEach((loss, i) => expect(loss).toBeCloseTo(all[i]!, 9));
+    const fewer = await curve(device, config, 4, most - 6);
+    expect(fewer).not.toEqual(all);
+    for (const loss of fewer) expect(loss).toBeLessThan(12);
+  });
+
   for (const [name, overrides] of variants)
     test(`follows the float64 loss curve for ten steps: ${name}`, async () => {
       const config = tinyConfig(overrides);
