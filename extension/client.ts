@@ -100,6 +100,12 @@ export class Client implements vscode.Disposable {
       module: context.asAbsolutePath("dist/server.mjs"),
       runtime: node.path,
       transport: TransportKind.ipc,
+      // What the model host measures about this machine serves every workspace.
+      options: {
+        env: {
+          NARROWGAUGE_CACHE: process.env["NARROWGAUGE_CACHE"] ?? context.globalStorageUri.fsPath,
+        },
+      },
     };
     const client = new LanguageClient(
       "narrowgauge",

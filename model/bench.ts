@@ -3,6 +3,7 @@
  * training step by op, and a completion. Times are medians or best of several rounds, as said per figure.
  */
 import { benchMatmul, cpuShapes, trainingShapes } from "./bench/matmul.ts";
+import { benchTuning, tunedState, type TunedState } from "./bench/tuned.ts";
 import type { CorpusFile } from "./bytes.ts";
 import { PRESETS, type ModelConfig, type Preset } from "./config.ts";
 import { Completer } from "./completer.ts";
@@ -10,6 +11,7 @@ import { Decoder } from "./decoder.ts";
 import type { Device, DeviceChoice, KernelTime } from "./device.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
+import { GpuDevice } from "./gpu/device.ts";
 import { Graph } from "./graph.ts";
 import { convert } from "./kernels/convert.ts";
 import { silentLogger, type Logger } from "./logger.ts";
@@ -29,12 +31,16 @@ export interface BenchOp {
 export interface BenchResult {
   readonly device: string;
   readonly reason: string;
+  /** Whether what was tuned on this device is in use; absent where nothing can be tuned. */
+  readonly products?: TunedState;
   readonly ops: readonly BenchOp[];
 }
 
 export interface BenchOptions {
   readonly device: DeviceChoice;
   readonly preset?: Preset;
+  /** 1: matrix products are tuned first, and a step is measured before and after. */
+  readonly tune?: 0 | 1;
   readonly logger?: Logger;
   readonly signal?: AbortSignal;
 }
@@ -120,11 +126,13 @@ function kernelRow(k: KernelTime, ceilings: Ceilings): BenchOp {
 const kernelRows = (kernels: readonly KernelTime[], ceilings: Ceilings): BenchOp[] =>
   kernels.toSorted((a, b) => b.us * b.count - a.us * a.count).map((k) => kernelRow(k, ceilings));
 
-async function benchStep(
-  device: Device,
-  config: ModelConfig,
-  ceilings: Ceilings,
-): Promise<BenchOp[]> {
+interface TimedStep {
+  readonly trainer: Trainer;
+  readonly file: CorpusFile;
+  readonly row: BenchOp;
+}
+
+async function timeStep(device: Device, config: ModelConfig, note = ""): Promise<TimedStep> {
   const file = syntheticFile();
   const trainer = await Trainer.create({
     device,
@@ -145,16 +153,34 @@ async function benchStep(
   await device.idle();
   const ms = (performance.now() - started) / rounds;
   const bytes = config.batch * config.context;
-  const ops: BenchOp[] = [
-    {
-      op: `training step ${config.preset}`,
-      params: trainer.paramCount,
-      ms,
-      bytes,
-      KBps: bytes / ms,
-      MiBtemporary: Math.round(trainer.temporaryBytes / 2 ** 20),
-    },
-  ];
+  const row = {
+    op: `training step ${config.preset}${note}`,
+    params: trainer.paramCount,
+    ms,
+    bytes,
+    KBps: bytes / ms,
+    MiBtemporary: Math.round(trainer.temporaryBytes / 2 ** 20),
+  };
+  return { trainer, file, row };
+}
+
+/** With the model's choices, whatever was tuned before: for comparison. */
+async function benchUntuned(device: GpuDevice, config: ModelConfig): Promise<BenchOp> {
+  const { products } = device;
+  device.products = undefined;
+  const { trainer, row } = await timeStep(device, config, ", tiles by the model");
+  device.products = products;
+  trainer.dispose();
+  return row;
+}
+
+async function benchStep(
+  device: Device,
+  config: ModelConfig,
+  ceilings: Ceilings,
+): Promise<BenchOp[]> {
+  const { trainer, file, row } = await timeStep(device, config);
+  const ops: BenchOp[] = [row];
   const profile = await trainer.profile();
   for (const [name, t] of [...(profile ?? [])].toSorted((a, b) => b[1].ms - a[1].ms))
     ops.push({ op: `  ${name}`, dispatches: t.count, ms: t.ms });
@@ -210,7 +236,7 @@ async function benchCompletion(
 
 export async function bench(o: BenchOptions): Promise<BenchResult> {
   const logger = o.logger ?? silentLogger;
-  const { device, reason } = await openDevice(o.device);
+  const { device, reason } = await openDevice(o.device, { logger });
   const ops: BenchOp[] = [];
   try {
     logger.info(`measuring ${device.name}: ${reason}`);
@@ -225,6 +251,12 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
     };
     const presets: Preset[] =
       o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
+    if (o.tune === 1) {
+      const configs = presets.map((preset) => PRESETS[preset]);
+      ops.push(...(await benchTuning({ device, configs, logger, signal: o.signal })));
+      for (const config of device instanceof GpuDevice ? configs : [])
+        ops.push(await benchUntuned(device as GpuDevice, config));
+    }
     for (const preset of presets) {
       if (o.signal?.aborted === true) break;
       logger.info(`measuring a training step of ${preset}`);
@@ -233,5 +265,6 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
   } finally {
     await device.dispose();
   }
-  return { device: device.name, reason, ops };
+  const products = tunedState(device);
+  return { device: device.name, reason, ...(products === undefined ? {} : { products }), ops };
 }

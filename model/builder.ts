@@ -6,6 +6,7 @@
 import { Graph, type DType, type Tensor } from "./graph.ts";
 import { invariant } from "./errors.ts";
 import type { ModelConfig } from "./config.ts";
+import type { Products } from "./products.ts";
 
 export interface Part {
   readonly out: Tensor;
@@ -56,13 +57,15 @@ export interface BuilderSource {
   /** Copies of parameters in halves. */
   readonly weights?: ReadonlyMap<string, Tensor>;
   readonly dropoutSeed?: Tensor | undefined;
+  /** What the device that trains has measured about matrix products. */
+  readonly products?: Products | undefined;
   /** Makes a persistent tensor; called once per distinct name. */
   persistent(name: string, shape: readonly number[]): Tensor;
   write(tensor: Tensor, data: ArrayLike<number>): void;
 }
 
 export function createBuilder(source: BuilderSource): Builder {
-  const graph = new Graph();
+  const graph = new Graph(source.products);
   let sites = 0;
   const made = new Map<string, Tensor>();
   const once = (name: string, shape: readonly number[], fill?: number): Tensor => {

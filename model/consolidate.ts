@@ -185,7 +185,8 @@ async function onModel<T>(
     );
   const optimizer = readModelFile(o.dir, manifest, "optimizer.safetensors");
   if (optimizer === undefined) throw notResumable(o.dir, manifest);
-  const { device } = o.on ?? (await openDevice(o.device));
+  const { device } =
+    o.on ?? (await openDevice(o.device, o.logger === undefined ? {} : { logger: o.logger }));
   const run = await ConsolidationRun.create(o, { device, manifest, heldout, older, optimizer });
   try {
     if (!(await run.choose(texts))) return "nothing";

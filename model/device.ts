@@ -5,6 +5,7 @@
 import type { ModelConfig } from "./config.ts";
 import { ConfigError } from "./errors.ts";
 import type { DType, Graph, Tensor } from "./graph.ts";
+import type { Products } from "./products.ts";
 
 export type DeviceChoice = "auto" | "gpu" | "cpu";
 
@@ -48,6 +49,8 @@ export interface Device {
   readonly name: string;
   /** What activations are best held in here. */
   readonly half: "f16" | "f32";
+  /** What was measured about matrix products here: training asks it. Absent where there is nothing to choose. */
+  readonly products?: Products | undefined;
   /** A zero-filled tensor that outlives programs. */
   tensor(name: string, shape: readonly number[], dtype?: DType): Tensor;
   /** Part of a persistent tensor, sharing its memory. The offset is a multiple of VIEW_ALIGN elements. */

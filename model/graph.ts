@@ -4,6 +4,7 @@
  * (its reference twin). Every node overwrites the tensors it marks "write" in full unless the op says otherwise.
  */
 import { invariant } from "./errors.ts";
+import type { Products } from "./products.ts";
 
 /** f16 is held in 16 bits on a GPU with shader-f16, and in 32 bits everywhere else. */
 export type DType = "f32" | "f16" | "u32";
@@ -89,6 +90,12 @@ export function makeTensor(
 
 export class Graph {
   readonly nodes: Node[] = [];
+  /** What was measured about matrix products where this is to run; undefined: nothing, a model of their time decides. */
+  readonly products: Products | undefined;
+
+  constructor(products?: Products) {
+    this.products = products;
+  }
 
   /** A tensor that lives inside this program only. */
   temp(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
@@ -113,7 +120,7 @@ export class Graph {
 }
 
 /** How a tensor is held on a device that has f16, or has not. */
-export const storedAs = (t: Tensor, caps: { readonly f16: boolean }): Stored =>
+export const storedAs = (t: Pick<Tensor, "dtype">, caps: { readonly f16: boolean }): Stored =>
   t.dtype === "f16" && !caps.f16 ? "f32" : t.dtype;
 
 /** Views of a packed tensor start at multiples of this many elements: 256 bytes of halves, what GPUs align

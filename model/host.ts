@@ -17,6 +17,7 @@ import {
 import { FactLexicon } from "./facts/lexicon.ts";
 import { consolidateHere, recordRestored } from "./hostConsolidation.ts";
 import { field, readCorpus, type Fields } from "./hostInput.ts";
+import { IdleTuning, tuneHere } from "./hostTuning.ts";
 import type { Logger } from "./logger.ts";
 import { Model } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
@@ -71,7 +72,7 @@ const IN_USE_SUBMIT_MS = 16;
 const IN_USE_MS = 30_000;
 
 interface Work {
-  readonly kind: "training" | "consolidation";
+  readonly kind: "training" | "consolidation" | "tuning";
   readonly control: { paused: boolean };
   readonly abort: AbortController;
   readonly done: Promise<unknown>;
@@ -81,9 +82,13 @@ interface Work {
 class Host {
   #gpu: { device: Device; reason: string } | undefined;
   #model: Model | undefined;
-  /** At most one training or consolidation. */
+  /** At most one training, consolidation or tuning. */
   #work: Work | undefined;
   #inUse: NodeJS.Timeout | undefined;
+  readonly #tuning = new IdleTuning({
+    idle: () => this.#work === undefined && this.#inUse === undefined,
+    run: (dir) => this.#tune(dir),
+  });
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
   readonly #edits = new Map<string, Uint8Array | undefined>();
@@ -93,7 +98,7 @@ class Host {
     choice: DeviceChoice,
   ): Promise<{ on: { device: Device; reason: string }; shared: 0 | 1 }> {
     if (this.#gpu !== undefined && choice !== "cpu") return { on: this.#gpu, shared: 1 };
-    const on = await openDevice(choice);
+    const on = await openDevice(choice, { logger });
     if (on.device.kind === "gpu") this.#gpu = on;
     return { on, shared: on.device.kind === "gpu" ? 1 : 0 };
   }
@@ -128,6 +133,7 @@ class Host {
 
   /** Somebody types: shorter submits until nobody does. */
   #editorInUse(): void {
+    if (this.#work?.kind === "tuning") this.#work.abort.abort();
     const device = this.#gpu?.device;
     if (device?.submitMs === undefined) return;
     if (this.#inUse !== undefined) {
@@ -173,17 +179,26 @@ class Host {
   }
 
   /** What the editor does while nobody is there gives way to what somebody asked for. */
-  async #endConsolidation(): Promise<void> {
-    if (this.#work?.kind === "consolidation") await this.#stopWork();
+  async #endIdleWork(): Promise<void> {
+    if (this.#work?.kind !== "training") await this.#stopWork();
+  }
+
+  async #tune(dir: string): Promise<"done" | "stopped"> {
+    const device = this.#gpu?.device;
+    if (device === undefined) return "done";
+    const work = this.#begin("tuning", (_, signal) => tuneHere(dir, device, { signal, logger }));
+    work.device = device;
+    return (await work.done) as "done" | "stopped";
   }
 
   async #train(params: Fields): Promise<unknown> {
-    await this.#endConsolidation();
+    await this.#endIdleWork();
     return this.#begin("training", (control, signal) => this.#runTraining(params, control, signal))
       .done;
   }
 
   async #consolidate(id: number, params: Fields): Promise<unknown> {
+    if (this.#work?.kind === "tuning") await this.#stopWork();
     const work = this.#begin("consolidation", async (control, signal) => {
       const choice = field(params, "device", "string") as DeviceChoice;
       const { on, shared } = await this.#device(choice);
@@ -205,7 +220,7 @@ class Host {
   }
 
   async #restoreVersion(dir: string): Promise<unknown> {
-    await this.#endConsolidation();
+    await this.#endIdleWork();
     if (this.#work !== undefined)
       throw new ConfigError("NG_TRAINING", "a training is running", "stop it first");
     const restored = restoreVersion(dir);
@@ -267,6 +282,7 @@ class Host {
     }
     if (result.stopped === "aborted")
       return { promoted: false, stopped: "aborted", heldoutBpb: null };
+    this.#tuning.trained(dir);
     const promoted = await this.#beats(dir, result.heldout_bpb, heldout, choice);
     if (promoted) {
       if (currentManifest(dir) !== undefined) keepVersion(dir);

@@ -281,7 +281,7 @@ export class Model {
     const lexicon =
       lexiconData === undefined ? new FactLexicon() : FactLexicon.deserialize(lexiconData);
     const engram = loadEngram(dir, manifest);
-    const { device, reason } = o.on ?? (await openDevice(o.device));
+    const { device, reason } = o.on ?? (await openDevice(o.device, { logger }));
     logger.info(`model of ${manifest.params} parameters on ${device.name}: ${reason}`);
     const params = new Map<string, Tensor>();
     for (const [name, value] of tensors) {

@@ -4,8 +4,10 @@ import { existsSync } from "node:fs";
 import { createCpuDevice } from "./cpu/device.ts";
 import type { Device, DeviceChoice } from "./device.ts";
 import type { AdapterOptions } from "./gpu/adapter.ts";
-import { createGpuDevice } from "./gpu/device.ts";
+import { createGpuDevice, GpuDevice } from "./gpu/device.ts";
 import { NarrowError } from "./errors.ts";
+import { silentLogger, type Logger } from "./logger.ts";
+import { productFile, readProducts } from "./productFile.ts";
 
 export interface OpenedDevice {
   readonly device: Device;
@@ -29,18 +31,36 @@ function limitOf(variable: string): number | undefined {
   return value > 0 ? value : undefined;
 }
 
+export interface OpenOptions extends Pick<AdapterOptions, "matrices"> {
+  /** Hears what is wrong with what was kept about this device. */
+  readonly logger?: Logger;
+}
+
 /** NARROWGAUGE_MEMORY_MIB bounds what a device may hold, NARROWGAUGE_SUBMIT_MS how long training keeps a GPU. */
 export async function openDevice(
   choice: DeviceChoice,
-  options: Pick<AdapterOptions, "matrices"> = {},
+  options: OpenOptions = {},
 ): Promise<OpenedDevice> {
-  const opened = await open(choice, options);
+  const { logger = silentLogger, ...adapter } = options;
+  const opened = await open(choice, adapter);
   const memoryMiB = limitOf("NARROWGAUGE_MEMORY_MIB");
   if (memoryMiB !== undefined) opened.device.memoryLimit = memoryMiB * 2 ** 20;
   const submitMs = limitOf("NARROWGAUGE_SUBMIT_MS");
   if (submitMs !== undefined && opened.device.submitMs !== undefined)
     opened.device.submitMs = submitMs;
+  if (opened.device instanceof GpuDevice) useTuned(opened.device, logger);
   return opened;
+}
+
+/** What `tune` found on this adapter. */
+function useTuned(device: GpuDevice, logger: Logger): void {
+  const path = productFile(device);
+  device.products = readProducts(device, path, logger);
+  const { changed, entries } = device.products;
+  if (entries.size > 0)
+    logger.info(
+      `${changed} of ${entries.size} measured matrix products take tuned tiles (${path})`,
+    );
 }
 
 async function open(

@@ -110,7 +110,8 @@ class TrainingRun {
     const { files, seed } = this.#o;
     const clock = this.#clock;
     clock.start();
-    const { device, reason } = this.#o.on ?? (await openDevice(this.#o.device));
+    const { device, reason } =
+      this.#o.on ?? (await openDevice(this.#o.device, { logger: this.#logger }));
     this.#logger.info(`training on ${device.name}: ${reason}`);
     let trainer: Trainer | undefined;
     try {

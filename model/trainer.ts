@@ -157,6 +157,7 @@ export class Trainer {
       gradients: this.gradients,
       weights: this.optimizer.weights,
       dropoutSeed: this.#dropoutSeed,
+      products: device.products,
       persistent: (name, shape) => {
         const t = device.tensor(name, shape);
         this.#held.push(t);

@@ -19,9 +19,19 @@ interface DawnModule {
 const held: unknown[] = [];
 let dawn: DawnModule | undefined;
 
+/** As the driver names them. */
+export interface AdapterIdentity {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  /** The driver and its version. */
+  readonly driver: string;
+}
+
 export interface OpenedAdapter {
   readonly device: GPUDevice;
   readonly name: string;
+  readonly identity: AdapterIdentity;
   readonly software: boolean;
   readonly caps: GpuCaps;
   readonly lost: Promise<string>;
@@ -179,7 +189,9 @@ export async function openAdapter(options: AdapterOptions): Promise<OpenedAdapte
   };
   await selfTest(device, name);
   const lost = device.lost.then((reason) => reason.message || reason.reason);
-  return { device, name, software, caps, lost };
+  const { vendor, architecture, description: driver } = info;
+  const identity = { vendor, architecture, device: info.device, driver };
+  return { device, name, identity, software, caps, lost };
 }
 
 /** An adapter that does not compute is refused, whatever it calls itself. */

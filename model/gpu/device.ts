@@ -15,10 +15,16 @@ import { fromHalves, toHalves } from "../half.ts";
 import { DeviceLostError, invariant, OutOfGpuMemoryError } from "../errors.ts";
 import { planBuffers } from "../plan.ts";
 import { checkMemory, type Device, type OpTime, type Program } from "../device.ts";
-import { openAdapter, type AdapterOptions, type OpenedAdapter } from "./adapter.ts";
+import type { TunedProducts } from "../productFile.ts";
+import {
+  openAdapter,
+  type AdapterIdentity,
+  type AdapterOptions,
+  type OpenedAdapter,
+} from "./adapter.ts";
 import { Pacer } from "./pacing.ts";
 import { Pipelines } from "./pipelines.ts";
-import { timeKernels } from "./timeKernels.ts";
+import { timeKernels, timeSteps, type TimingOptions, type TimingQueue } from "./timeKernels.ts";
 import { SubmitQueue, type Copy, type Paced, type Step } from "./submitQueue.ts";
 
 /** Longest submit while nobody says that the editor is in use. */
@@ -47,6 +53,10 @@ export class GpuDevice implements Device {
   readonly #queue: SubmitQueue;
   /** Free staging buffers by size. */
   readonly #staging = new Map<number, GPUBuffer[]>();
+  readonly #stepsOf = new WeakMap<Program, readonly Step[]>();
+  /** Which GPU and driver this is, for what is kept about it. */
+  readonly identity: AdapterIdentity;
+  products: TunedProducts | undefined;
   memoryLimit = Infinity;
   #allocated = 0;
   #failure: Error | undefined;
@@ -56,6 +66,7 @@ export class GpuDevice implements Device {
     this.name = opened.name;
     this.software = opened.software;
     this.caps = opened.caps;
+    this.identity = opened.identity;
     this.half = opened.caps.f16 && !opened.software ? "f16" : "f32";
     this.#pipelines = new Pipelines(opened.device);
     this.#queue = new SubmitQueue(opened.device, SUBMIT_MS, () => this.#check());
@@ -231,7 +242,13 @@ export class GpuDevice implements Device {
     );
     const slots = plan.slotSizes.map((size, i) => this.#createBuffer(`${label} slot ${i}`, size));
     const temporaryBytes = plan.slotSizes.reduce((sum, n) => sum + n * 4, 0);
-    const steps: Step[] = await Promise.all(
+    const release = (): void => {
+      for (const b of slots) {
+        this.#allocated -= b.size;
+        b.destroy();
+      }
+    };
+    const compiled = Promise.all(
       graph.nodes.map(async (node) => {
         const kernel = node.op.gpu(
           node.params,
@@ -267,25 +284,55 @@ export class GpuDevice implements Device {
         const kind = JSON.stringify([node.op.name, node.params, node.tensors.map((t) => t.dtype)]);
         return [{ name: node.op.name, pipeline, group, workgroups, node, kind }];
       }),
-    ).then((perNode) => perNode.flat());
+    );
+    const steps: Step[] = await compiled.then(
+      (perNode) => perNode.flat(),
+      (error: unknown) => {
+        release();
+        throw error;
+      },
+    );
     this.#check();
     const paced: Paced = { steps, pacer: new Pacer(steps.length) };
-    return {
+    const program: Program = {
       label,
       temporaryBytes,
       run: () => this.#queue.run(paced),
       runAndRead: (tensors) => this.#runAndRead(paced, tensors),
       profile: () => this.#profile(steps),
-      kernels: () => timeKernels(this, steps),
+      kernels: () => timeKernels(this.#timing, this.caps, steps),
       dispose: () => {
+        this.#stepsOf.delete(program);
         paced.prepared?.staging?.destroy();
         paced.prepared = undefined;
-        for (const b of slots) {
-          this.#allocated -= b.size;
-          b.destroy();
-        }
+        release();
       },
     };
+    this.#stepsOf.set(program, steps);
+    return program;
+  }
+
+  /** Whether dispatches can be timed here. */
+  get timed(): boolean {
+    return this.gpu.features.has("timestamp-query");
+  }
+
+  get #timing(): TimingQueue {
+    const { gpu, submitMs } = this;
+    return { gpu, submitMs, turn: (ms) => this.#queue.turn(ms) };
+  }
+
+  /** Microseconds of one run of each program, their dispatches timed by themselves, in turns, over and over. What the
+   *  programs hold is undefined afterwards. */
+  async time(programs: readonly Program[], options: TimingOptions = {}): Promise<number[]> {
+    const lists = programs.map((p) => {
+      const steps = this.#stepsOf.get(p);
+      invariant(steps !== undefined, `${p.label} is no program of this device, or was disposed of`);
+      return steps;
+    });
+    const times = (await timeSteps(this.#timing, lists.flat(), options)).values();
+    this.#check();
+    return lists.map((steps) => steps.reduce((sum) => sum + times.next().value!, 0));
   }
 
   async #runAndRead(paced: Paced, tensors: readonly Tensor[]): Promise<Float32Array[]> {

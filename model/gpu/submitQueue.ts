@@ -115,7 +115,7 @@ export class SubmitQueue {
         });
       encoder.copyBufferToBuffer(this.#fenceSource, 0, fence, 0, FENCE_BYTES);
       const commands = encoder.finish();
-      await this.#turn(span.ms);
+      await this.turn(span.ms);
       this.#gpu.queue.submit([commands]);
       const submittedAt = performance.now();
       this.#flights.push({ pacer: program.pacer, span, submittedAt, timed: 1, fence });
@@ -123,7 +123,8 @@ export class SubmitQueue {
     this.#check();
   }
 
-  async #turn(ms: number): Promise<void> {
+  /** Resolves when work of about `ms` may be submitted: nobody holds the device, and little is in flight. */
+  async turn(ms: number): Promise<void> {
     for (;;) {
       this.#check();
       const inFlight = this.#flights.reduce((sum, f) => sum + f.span.ms, 0);

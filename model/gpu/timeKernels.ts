@@ -3,8 +3,7 @@
  * costs several microseconds of pass around it, and an idle GPU runs at a fraction of its clock.
  */
 import type { KernelTime } from "../device.ts";
-import { storedAs, type Node } from "../graph.ts";
-import type { GpuDevice } from "./device.ts";
+import { storedAs, type GpuCaps, type Node } from "../graph.ts";
 import type { Step } from "./submitQueue.ts";
 
 const ROUNDS = 5;
@@ -12,11 +11,29 @@ const ROUNDS = 5;
 const ROUND_US = 400;
 const MOST_REPEATS = 60;
 const FIRST_REPEATS = 4;
+/** A dispatch that takes longer than this stands for itself. */
+const LONG_US = 4000;
 /** An idle GPU takes this long to reach its clock: a kernel measured before reads up to five times too slow. */
 const WARM_MS = 400;
 const MOST_WARM_ROUNDS = 2000;
 
-function trafficOf(node: Node, caps: GpuDevice["caps"]): number {
+export interface TimingOptions {
+  /** Work before the first measurement; a device that was just measured is warm. */
+  readonly warmMs?: number;
+  /** The best of so many. */
+  readonly rounds?: number;
+}
+
+/** What timing may use of a device. */
+export interface TimingQueue {
+  readonly gpu: GPUDevice;
+  /** Longest submit. */
+  readonly submitMs: number;
+  /** Resolves when work of so many milliseconds may be submitted. */
+  turn(ms: number): Promise<void>;
+}
+
+function trafficOf(node: Node, caps: GpuCaps): number {
   return node.tensors.reduce((sum, t, i) => {
     const bytes = t.size * (storedAs(t, caps) === "f16" ? 2 : 4);
     return sum + (node.op.access[i] === "readWrite" ? 2 : 1) * bytes;
@@ -59,14 +76,31 @@ function distinct(steps: readonly Step[]): { step: Step; count: number }[] {
   return [...found.values()];
 }
 
-export async function timeKernels(
-  device: GpuDevice,
+/** Indices of steps in submits of at most `boundUs` where one step allows it. */
+function submitsOf(us: readonly number[], boundUs: number): number[][] {
+  const submits: number[][] = [];
+  let sum = Infinity;
+  us.forEach((time, i) => {
+    if (sum + time > boundUs) {
+      submits.push([]);
+      sum = 0;
+    }
+    submits.at(-1)!.push(i);
+    sum += time;
+  });
+  return submits;
+}
+
+/** Microseconds of each dispatch, the best of several rounds through all of them. */
+export async function timeSteps(
+  queue: TimingQueue,
   steps: readonly Step[],
-): Promise<readonly KernelTime[]> {
-  const { gpu } = device;
-  const kinds = distinct(steps);
-  const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 * kinds.length });
-  const bytes = 16 * kinds.length;
+  options: TimingOptions = {},
+): Promise<number[]> {
+  const { gpu } = queue;
+  const { warmMs = WARM_MS, rounds = ROUNDS } = options;
+  const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 * steps.length });
+  const bytes = 16 * steps.length;
   const resolved = gpu.createBuffer({
     size: bytes,
     usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC,
@@ -75,49 +109,84 @@ export async function timeKernels(
     size: bytes,
     usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
   });
-  const round = async (repeats: readonly number[]): Promise<number[]> => {
-    const encoder = gpu.createCommandEncoder();
-    kinds.forEach(({ step }, i) => {
-      const pass = encoder.beginComputePass({
-        timestampWrites: {
-          querySet,
-          beginningOfPassWriteIndex: 2 * i,
-          endOfPassWriteIndex: 2 * i + 1,
-        },
-      });
-      pass.setPipeline(step.pipeline);
-      pass.setBindGroup(0, step.group);
-      for (let r = 0; r < repeats[i]!; r++) pass.dispatchWorkgroups(...step.workgroups);
-      pass.end();
-    });
-    encoder.resolveQuerySet(querySet, 0, 2 * kinds.length, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
-    gpu.queue.submit([encoder.finish()]);
+  /** `expected`: microseconds of one dispatch of each. */
+  const round = async (
+    repeats: readonly number[],
+    expected: readonly number[],
+  ): Promise<number[]> => {
+    const whole = expected.map((us, i) => us * repeats[i]!);
+    const submits = submitsOf(whole, queue.submitMs * 1e3);
+    for (const [at, submit] of submits.entries()) {
+      const encoder = gpu.createCommandEncoder();
+      for (const i of submit) {
+        const { pipeline, group, workgroups } = steps[i]!;
+        const pass = encoder.beginComputePass({
+          timestampWrites: {
+            querySet,
+            beginningOfPassWriteIndex: 2 * i,
+            endOfPassWriteIndex: 2 * i + 1,
+          },
+        });
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        for (let r = 0; r < repeats[i]!; r++) pass.dispatchWorkgroups(...workgroups);
+        pass.end();
+      }
+      if (at === submits.length - 1) {
+        encoder.resolveQuerySet(querySet, 0, 2 * steps.length, resolved, 0);
+        encoder.copyBufferToBuffer(resolved, 0, staging, 0, bytes);
+      }
+      const commands = encoder.finish();
+      await queue.turn(submit.reduce((sum, i) => sum + whole[i]!, 0) / 1e3);
+      gpu.queue.submit([commands]);
+    }
     await staging.mapAsync(GPUMapMode.READ);
     const ns = new BigUint64Array(staging.getMappedRange().slice(0));
     staging.unmap();
-    return kinds.map((_, i) => Number(ns[2 * i + 1]! - ns[2 * i]!) / 1e3 / repeats[i]!);
+    return steps.map((_, i) => Number(ns[2 * i + 1]! - ns[2 * i]!) / 1e3 / repeats[i]!);
   };
-  const few = kinds.map(() => FIRST_REPEATS);
-  let estimate = await round(few);
-  const started = performance.now();
-  for (let i = 0; i < MOST_WARM_ROUNDS && performance.now() - started < WARM_MS; i++)
-    estimate = await round(few);
-  const repeats = estimate.map((us) =>
-    Math.max(FIRST_REPEATS, Math.min(MOST_REPEATS, Math.ceil(ROUND_US / us))),
+  try {
+    const once = steps.map(() => 1);
+    // Of a slow device nothing is known yet: a submit each.
+    let estimate = await round(
+      once,
+      steps.map(() => Infinity),
+    );
+    const few = estimate.map((us) => (us > LONG_US ? 1 : FIRST_REPEATS));
+    const started = performance.now();
+    for (let i = 0; i < MOST_WARM_ROUNDS && performance.now() - started < warmMs; i++)
+      estimate = await round(few, estimate);
+    const repeats = estimate.map((us, i) =>
+      Math.max(few[i]!, Math.min(MOST_REPEATS, Math.ceil(ROUND_US / us))),
+    );
+    const best = steps.map(() => Infinity);
+    for (let r = 0; r < rounds; r++)
+      (await round(repeats, estimate)).forEach((us, i) => (best[i] = Math.min(best[i]!, us)));
+    return best;
+  } finally {
+    querySet.destroy();
+    resolved.destroy();
+    staging.destroy();
+  }
+}
+
+/** Every kernel of a program, timed by itself. */
+export async function timeKernels(
+  queue: TimingQueue,
+  caps: GpuCaps,
+  steps: readonly Step[],
+): Promise<readonly KernelTime[]> {
+  const kinds = distinct(steps);
+  const best = await timeSteps(
+    queue,
+    kinds.map(({ step }) => step),
   );
-  const best = kinds.map(() => Infinity);
-  for (let r = 0; r < ROUNDS; r++)
-    (await round(repeats)).forEach((us, i) => (best[i] = Math.min(best[i]!, us)));
-  querySet.destroy();
-  resolved.destroy();
-  staging.destroy();
   return kinds.map(({ step, count }, i) => ({
     op: step.name,
     shape: shapeOf(step.node),
     count,
     us: best[i]!,
-    bytes: trafficOf(step.node, device.caps),
+    bytes: trafficOf(step.node, caps),
     flop: flopOf(step.node),
   }));
 }

@@ -10,6 +10,7 @@ import {
   type Floats,
   type GpuCaps,
   type Graph,
+  type DType,
   type GpuKernel,
   type OpSpec,
   type Params,
@@ -17,6 +18,7 @@ import {
   type Tensor,
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
+import type { Product, Real } from "../products.ts";
 import { matmul as matmulTwin, sumParts as sumPartsTwin, type MatmulShape } from "../cpu/matmul.ts";
 import { matrixSource, readable } from "./matmulMatrix.ts";
 import { matrixTiles, pickMatrixTile, pickSplits } from "./matmulTiles.ts";
@@ -30,51 +32,15 @@ import {
 import fewCode from "./matmulFew.wgsl";
 import plainCode from "./matmulPlain.wgsl";
 import partsCode from "./matmulParts.wgsl";
+import { rankTiles, registerSplits, tiles } from "./matmulRegisterTiles.ts";
 import { fitsRows, rowsKernel, SLICED } from "./matmulRows.ts";
-import { tileSource, tileThreads, type Tile, type Vectors } from "./matmulTile.ts";
+import { tileSource, type Vectors } from "./matmulTile.ts";
 
-/** From largest to smallest, with the share of a large GPU's peak each is expected to reach. */
-export const tiles: readonly (Tile & { readonly rate: number; readonly largeGpu?: 1 })[] = [
-  { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 8, rate: 1 },
-  { tileM: 128, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.85 },
-  { tileM: 64, tileN: 64, tileK: 16, perM: 8, perN: 4, rate: 0.75 },
-  { tileM: 128, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.55 },
-  { tileM: 32, tileN: 64, tileK: 16, perM: 4, perN: 4, rate: 0.5 },
-  { tileM: 32, tileN: 32, tileK: 16, perM: 4, perN: 4, rate: 0.4 },
-  { tileM: 16, tileN: 64, tileK: 8, perM: 4, perN: 4, rate: 0.3 },
-  { tileM: 16, tileN: 16, tileK: 8, perM: 4, perN: 4, rate: 0.1 },
-  // 128 sums in registers: only where there are enough of them, which GPUs with matrix units have.
-  { tileM: 128, tileN: 128, tileK: 16, perM: 8, perN: 16, lanesM: 8, rate: 1.25, largeGpu: 1 },
-];
-/** What the tile choice assumes of a large GPU: multiprocessors, and the invocations that keep one busy. */
-const MULTIPROCESSORS = 132;
-const BUSY_INVOCATIONS = 512;
-/** Up to this many rows a thread per entry beats a tile, where k is not sliced (matmulRows.ts). */
+/** Stands in `tile` for a thread per entry. */
+export const FEW = -1;
+/** Up to this many rows that beats a tile, where k is not sliced (matmulRows.ts). */
 const FEW_ROWS = 8;
-/** A part of k is at least this long, and there are at most this many, so that summing the parts stays cheap. */
-const SHORTEST_CHUNK = 256;
-const MOST_PARTS = 64;
-
-/** The tile whose busiest multiprocessor is expected to finish first. */
-function pickTile(m: number, n: number, layers: number, caps: GpuCaps): Tile {
-  let best = tiles[0]!;
-  let bestCost = Infinity;
-  for (const t of tiles) {
-    if (t.largeGpu === 1 && !caps.subgroupMatrix) continue;
-    const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
-    const share = Math.ceil(groups / MULTIPROCESSORS);
-    // Twice the sums per thread keep a multiprocessor busy with half the threads.
-    const threads = tileThreads(t) * (t.largeGpu === 1 ? 2 : 1);
-    const busy = Math.min(1, (share * threads) / BUSY_INVOCATIONS);
-    const cost = (share * t.tileM * t.tileN) / (t.rate * busy);
-    if (cost < bestCost) {
-      best = t;
-      bestCost = cost;
-    }
-  }
-  return best;
-}
-
+export const fitsFew = (p: Params): boolean => p["m"]! <= FEW_ROWS && p["splits"] === 1;
 const vectors = (p: Params): Vectors => {
   const quad = (x: number): 0 | 1 => (x % 4 === 0 ? 1 : 0);
   // The other operand of a quad's row may start anywhere, so the batch stride must be a multiple too: it is, as
@@ -163,11 +129,11 @@ function kernel(p: Params, caps: GpuCaps, stored: readonly Stored[]): GpuKernel 
     const workgroups = gridFor(m * n * batch * splits, 64);
     return { code: scalars(plainCode), entryPoint: "plain", constants, workgroups };
   }
-  if (splits === 1 && (p["tile"] === -1 || (p["tile"] === undefined && m <= FEW_ROWS))) {
+  if (splits === 1 && (p["tile"] === FEW || (p["tile"] === undefined && fitsFew(p)))) {
     const workgroups = gridFor(m * n * batch, 32);
     return { code: scalars(fewCode), entryPoint: "few", constants, workgroups };
   }
-  const tile = p["tile"] === undefined ? pickTile(m, n, batch * splits, caps) : tiles[p["tile"]]!;
+  const tile = tiles[p["tile"] ?? rankTiles(m, n, batch * splits, caps)[0]!]!;
   const groups = Math.ceil(m / tile.tileM) * Math.ceil(n / tile.tileN) * batch * splits;
   return {
     code: tileSource(tile, { ...output, a, b, vectors: vectors(p) }),
@@ -294,9 +260,12 @@ export function matmul(g: Graph, x: Matmul): void {
   expectSize("matmul", "a", x.a, batch * m * k);
   expectSize("matmul", "b", x.b, batch * k * n);
   expectSize("matmul", "out", x.out, batch * m * n);
+  const named = x.tile !== undefined || x.matrixTile !== undefined;
+  const tuned = named ? undefined : g.products?.choose(productOf(x));
+  const { tile = tuned?.tile, matrixTile = tuned?.matrixTile } = x;
   const common: Record<string, number> = { m, k, n, batch, transposeA, transposeB, accumulate };
-  if (x.tile !== undefined) common["tile"] = x.tile;
-  if (x.matrixTile !== undefined) common["matrixTile"] = x.matrixTile;
+  if (tile !== undefined) common["tile"] = tile;
+  if (matrixTile !== undefined) common["matrixTile"] = matrixTile;
   if (x.epilogue !== undefined) {
     invariant(accumulate === 0 && transposeA === 0, `matmul: ${x.epilogue} of a sum is not made`);
     const whole = { ...common, splits: 1, chunk: k, epilogue: EPILOGUES.indexOf(x.epilogue) };
@@ -315,9 +284,12 @@ export function matmul(g: Graph, x: Matmul): void {
     g.add(matmulReluSquaredBackwardOp, [x.a, x.b, x.out, x.hidden], whole);
     return;
   }
-  const halves = x.matrixTile === undefined ? 0 : 1;
-  const { splits, chunk } = partsOf(x.a, x.b, { m, k, n, batch }, halves);
-  if (transposeA === 0 || splits === 1) {
+  const halves = x.matrixTile !== undefined || holdsHalves(x.a.dtype, x.b.dtype);
+  const { splits, chunk } =
+    transposeA === 0
+      ? { splits: 1, chunk: k }
+      : partsOf(k, tuned?.splits ?? modelSplits(halves, { m, k, n, batch }));
+  if (splits === 1) {
     const op = accumulate === 1 ? matmulAccumulateOp : matmulOp;
     g.add(op, [x.a, x.b, x.out], { ...common, splits: 1, chunk: k, epilogue: accumulate });
     return;
@@ -334,23 +306,32 @@ export function matmul(g: Graph, x: Matmul): void {
   g.add(sum, [parts, x.out], { size: x.out.size, splits, accumulate });
 }
 
-/** Into how many ranges of which length to cut k. A product with few tiles and a long k leaves multiprocessors idle;
- *  parts of k fill them, two groups each. */
-export function partsOf(
-  a: Tensor,
-  b: Tensor,
+/** The product of these operands, as what was tuned about it is found. */
+export function productOf(x: Matmul): Product {
+  return {
+    ...{ m: x.m, k: x.k, n: x.n, batch: x.batch ?? 1 },
+    ...{ transposeA: x.transposeA ?? 0, transposeB: x.transposeB ?? 0 },
+    ...{ a: x.a.dtype as Real, b: x.b.dtype as Real, out: x.out.dtype as Real },
+    ...(x.hidden === undefined ? {} : { hidden: x.hidden.dtype as Real }),
+    epilogue: x.epilogue ?? (x.accumulate === 1 ? "accumulate" : "none"),
+    parted: 0,
+  };
+}
+
+/** Operands of which either is held in halves go to matrix units where there are some. */
+export const holdsHalves = (a: DType, b: DType): boolean => a === "f16" || b === "f16";
+
+/** Into how many ranges to cut a long k. A product with few tiles leaves multiprocessors idle; parts of k fill them. */
+export const modelSplits = (
+  halves: boolean,
   { m, k, n, batch }: { m: number; k: number; n: number; batch: number },
-  halves: 0 | 1 = 0,
+): number => (halves ? pickSplits(m, k, n, batch) : registerSplits(m, k, n, batch));
+
+/** About so many ranges of k, and how long each is but the last. */
+export function partsOf(
+  k: number,
+  wanted: number,
 ): { readonly splits: number; readonly chunk: number } {
-  const tileCount = Math.ceil(m / 128) * Math.ceil(n / 128) * batch;
-  const wanted =
-    halves === 1 || a.dtype === "f16" || b.dtype === "f16"
-      ? pickSplits(m, k, n, batch)
-      : Math.min(
-          Math.floor((2 * MULTIPROCESSORS) / tileCount),
-          Math.floor(k / SHORTEST_CHUNK),
-          MOST_PARTS,
-        );
   if (wanted < 2) return { splits: 1, chunk: k };
   const chunk = Math.ceil(k / wanted / 64) * 64;
   return { splits: Math.ceil(k / chunk), chunk };

@@ -154,8 +154,10 @@ export const matrixTiles: readonly (MatrixTile & Speed)[] = [
   },
 ];
 
-function allowed(t: MatrixTile & Speed, o: TileChoice): boolean {
-  if (t.plain !== undefined && o.transposeA === 1) return false;
+/** Whether a product can be made with a tile at all. */
+export function matrixTileAllowed(index: number, o: TileChoice): boolean {
+  const t = matrixTiles[index];
+  if (t === undefined || (t.plain !== undefined && o.transposeA === 1)) return false;
   if (t.plain === "ab" && o.transposeB === 1) return false;
   return matrixThreads(t) <= o.maxInvocations;
 }
@@ -166,7 +168,38 @@ const NARROW = 48;
 /** Narrow results of long products: the model errs, measured 27 µs against 39 and more (8704 × 1536 × 36). */
 const LONG = 1024;
 
-/** The tile that is expected to finish first, and after how many microseconds; k is the length of one range. */
+/** Whether a tile's speed says anything about products of this form. */
+const fitted = (index: number, n: number, k: number): boolean =>
+  matrixTiles[index]!.tileN < 32 ? n <= NARROW : n > NARROW || k < LONG;
+
+/** What the tiles that a product may take are expected to need, in microseconds, best first, those of which nothing is
+ *  known last; k is the length of one range. */
+export function rankMatrixTiles(
+  m: number,
+  k: number,
+  n: number,
+  layers: number,
+  choice: TileChoice = ANYWHERE,
+): { readonly index: number; readonly time: number }[] {
+  return matrixTiles
+    .flatMap((t, index) => {
+      if (!matrixTileAllowed(index, choice)) return [];
+      if (!fitted(index, n, k)) return [{ index, time: Infinity }];
+      const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
+      const steps = Math.ceil(k / t.tileK);
+      const entries = t.tileM * t.tileN;
+      const perGroup =
+        (2 * entries * steps * t.tileK * MULTIPROCESSORS) / (t.rate * 1e6) +
+        (t.entry * entries) / 1e3;
+      const share = groups / (MULTIPROCESSORS * t.resident);
+      // Half the groups of a last, partial wave overlap with the one before.
+      const waves = ((share + Math.ceil(share)) / 2) * t.resident;
+      return [{ index, time: waves * perGroup + t.start + t.step * steps }];
+    })
+    .sort((a, b) => a.time - b.time);
+}
+
+/** The tile that is expected to finish first, and after how many microseconds. */
 export function pickMatrixTile(
   m: number,
   k: number,
@@ -174,34 +207,15 @@ export function pickMatrixTile(
   layers: number,
   choice: TileChoice = ANYWHERE,
 ): { readonly tile: MatrixTile; readonly time: number } {
-  let best = matrixTiles[0]!;
-  let bestTime = Infinity;
-  for (const t of matrixTiles) {
-    if (!allowed(t, choice)) continue;
-    if (t.tileN < 32 ? n > NARROW : n <= NARROW && k >= LONG) continue;
-    const groups = Math.ceil(m / t.tileM) * Math.ceil(n / t.tileN) * layers;
-    const steps = Math.ceil(k / t.tileK);
-    const entries = t.tileM * t.tileN;
-    const perGroup =
-      (2 * entries * steps * t.tileK * MULTIPROCESSORS) / (t.rate * 1e6) +
-      (t.entry * entries) / 1e3;
-    const share = groups / (MULTIPROCESSORS * t.resident);
-    // Half the groups of a last, partial wave overlap with the one before.
-    const waves = ((share + Math.ceil(share)) / 2) * t.resident;
-    const time = waves * perGroup + t.start + t.step * steps;
-    if (time < bestTime) {
-      best = t;
-      bestTime = time;
-    }
-  }
-  return { tile: best, time: bestTime };
+  const { index, time } = rankMatrixTiles(m, k, n, layers, choice)[0]!;
+  return { tile: matrixTiles[index]!, time };
 }
 
 /** Bytes per microsecond at which parts of k are written, read again and added up, and what a dispatch costs. */
 const PARTS_BANDWIDTH = 2.4e6;
 const DISPATCH = 3;
 /** Numbers of parts that are considered: fractions and multiples of what fills the multiprocessors. */
-const MOST_PARTS = 66;
+export const MOST_PARTS = 66;
 
 /** Into how many ranges to cut k, so that the parts and their sum take least time together. */
 export function pickSplits(m: number, k: number, n: number, batch: number): number {

@@ -9,7 +9,7 @@ import {
 } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import { sumColumns as twin } from "../cpu/matmul.ts";
-import { matmulPartsOp, partsOf } from "./matmul.ts";
+import { holdsHalves, matmulPartsOp, modelSplits, partsOf, productOf } from "./matmul.ts";
 import code from "./sumColumns.wgsl";
 
 const WIDTHS = ["width0", "width1", "width2"] as const;
@@ -88,8 +88,20 @@ export function matmulColumns(
     op !== undefined && widths.every(Number.isInteger) && widths.reduce((a, b) => a + b, 0) <= n,
     `matmulColumns: ${n} columns do not hold matrices of ${widths.join(", ")}`,
   );
-  const shape = { m, k, n, batch: 1, transposeA: 1, transposeB: 0, accumulate: 0, epilogue: 0 };
-  const { splits, chunk } = partsOf(x.a, x.b, { m, k, n, batch: 1 });
+  const form = { m, k, n, batch: 1, transposeA: 1, transposeB: 0 } as const;
+  const tuned = g.products?.choose({
+    ...productOf({ ...form, a: x.a, b: x.b, out: outs[0]!.out }),
+    parted: 1,
+  });
+  const tile = {
+    ...(tuned?.tile !== undefined && { tile: tuned.tile }),
+    ...(tuned?.matrixTile !== undefined && { matrixTile: tuned.matrixTile }),
+  };
+  const shape = { ...form, ...tile, accumulate: 0, epilogue: 0 };
+  const { splits, chunk } = partsOf(
+    k,
+    tuned?.splits ?? modelSplits(holdsHalves(x.a.dtype, x.b.dtype), form),
+  );
   const parts = g.temp("matmul parts", [splits, m, n]);
   g.add(matmulPartsOp, [x.a, x.b, parts], { ...shape, splits, chunk });
   const places = outs.flatMap(({ accumulate }, i) => [

@@ -91,7 +91,9 @@ export async function runAblate(flags: ParsedFlags, terminal: Terminal): Promise
     repositories.push(await openRepository(folder, { measuredBytes, signal: terminal.signal }));
   const journal = await AblationJournal.open(out);
   const progress = new ProgressLine(terminal);
-  const on = await openDevice(flags.need("device") as "auto" | "gpu" | "cpu");
+  const on = await openDevice(flags.need("device") as "auto" | "gpu" | "cpu", {
+    logger: terminalLogger(terminal, progress),
+  });
   const o: Ablation = {
     table,
     preset,

@@ -18,6 +18,9 @@ export const BENCH: CommandSpec = {
       choices: PRESET_NAMES,
       help: "size of the model whose steps are measured",
     },
+    tune: {
+      help: "first measure which kernels make this machine's matrix products fastest, and keep the choice for trainings",
+    },
     json: JSON_FLAG,
   },
 };
@@ -29,12 +32,20 @@ export async function runBench(flags: ParsedFlags, terminal: Terminal): Promise<
     logger: terminalLogger(terminal),
     signal: terminal.signal,
     ...(preset === undefined ? {} : { preset }),
+    tune: flags.has("tune") ? 1 : 0,
   });
   if (flags.has("json")) {
     terminal.out(JSON.stringify(result));
     return;
   }
   terminal.out(`${result.device}: ${result.reason}`);
+  const { products } = result;
+  if (products !== undefined)
+    terminal.out(
+      products.measured === 0
+        ? "matrix products: kernels by a model of their time; --tune measures them on this machine"
+        : `matrix products: ${products.changed} of ${products.measured} measured ones take tuned kernels (${products.file})`,
+    );
   for (const { op, ...figures } of result.ops) {
     const shown = Object.entries(figures).map(
       ([name, value]) =>
