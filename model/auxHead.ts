@@ -22,8 +22,16 @@ export interface AuxHead {
   backward(dState: Tensor): void;
 }
 
-/** The targets of a batch on the device. */
-export class AuxTargets {
+/** What training predicts besides the next byte, with its targets of a batch on the device. */
+export interface TrainingHead {
+  /** Records the head on state [rows, C]. */
+  record(b: Builder, state: Tensor, optimizer: Pick<Optimizer, "scaledWeight">): AuxHead;
+  /** Brings the targets of a step. */
+  upload(windows: readonly Window[]): void;
+  dispose(): void;
+}
+
+export class AuxTargets implements TrainingHead {
   readonly #config: ModelConfig;
   readonly #device: Device;
   readonly #host: Uint32Array;
@@ -43,7 +51,6 @@ export class AuxTargets {
     return hasAuxHead(config) ? new AuxTargets(device, config) : undefined;
   }
 
-  /** Records the head on state [rows, C]. */
   record(b: Builder, state: Tensor, optimizer: Pick<Optimizer, "scaledWeight">): AuxHead {
     const rows = this.#host.length;
     const head: Linear = linear(b, "aux", state, rows);
@@ -63,7 +70,6 @@ export class AuxTargets {
     };
   }
 
-  /** Brings the targets of a step. */
   upload(windows: readonly Window[]): void {
     const host = this.#host.fill(SKIP);
     let count = 0;

@@ -67,6 +67,9 @@ export interface ModelConfig {
   readonly colour: ColourKind;
   /** Share of the loss that asks for the class of the next token besides the next byte (auxHead.ts); 0: no such head. */
   readonly auxWeight: number;
+  /** Share of the loss that asks for the bytes behind the next one, up to so many ahead (aheadHead.ts); 0: no such heads. */
+  readonly aheadWeight: number;
+  readonly aheadBytes: number;
   /** The n-gram memory (engramIndex.ts): learned rows for contexts that occur in several files. */
   readonly engram: "off" | "on";
   /** Rows per kind of context, and their width. */
@@ -122,6 +125,8 @@ export const LATER_FIELDS = {
   renameRate: 0,
   dependencyShare: 0.3,
   bpeSize: 2048,
+  aheadWeight: 0,
+  aheadBytes: 4,
 } as const;
 
 const common = {
@@ -276,6 +281,16 @@ export function checkConfig(c: ModelConfig): void {
     c.auxWeight === undefined || (c.auxWeight >= 0 && c.auxWeight <= 10),
     `auxWeight is ${c.auxWeight}`,
     "use 0 to 10",
+  );
+  demand(
+    c.aheadWeight >= 0 && c.aheadWeight <= 10,
+    `aheadWeight is ${c.aheadWeight}`,
+    "use 0 to 10",
+  );
+  demand(
+    Number.isInteger(c.aheadBytes) && c.aheadBytes >= 2 && c.aheadBytes <= 8,
+    `aheadBytes is ${c.aheadBytes}`,
+    "use 2 to 8",
   );
   demand(
     c.colour === undefined || COLOUR_KINDS.includes(c.colour),

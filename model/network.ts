@@ -42,7 +42,7 @@ export interface NetworkInputs {
   readonly listStart?: Tensor;
   readonly list?: Tensor;
   /** What else training predicts from the state behind the logits, [rows, C local]. */
-  readonly aux?: ((state: Tensor) => AuxHead) | undefined;
+  readonly heads?: readonly ((state: Tensor) => AuxHead)[];
   /** Where the configuration has an n-gram memory. */
   readonly engram?: EngramInputs | undefined;
 }
@@ -188,7 +188,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     gatherRowsForward(g, { x: decoder.normed, index: wanted, out: last });
   }
   const unembed = linear(b, "unembed", last, wanted?.size ?? rows);
-  const aux = inputs.aux?.(last);
+  const heads = (inputs.heads ?? []).map((record) => record(last));
 
   return {
     logits: unembed.out,
@@ -196,7 +196,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
     backward: (dLogits) => {
       const dLast = b.temp("dLast", [rows, Cl], b.half);
       unembed.backward({ dOut: dLogits, dX: dLast, first: 1 });
-      aux?.backward(dLast);
+      for (const head of heads) head.backward(dLast);
       const dDecoded = b.temp("dDecoded", [rows, Cl], b.half);
       rmsNormBackward(g, { x: decoder.out, dY: dLast, dX: dDecoded, channels: Cl });
       const dEncoded = decoderInput.backward(decoder.backward(dDecoded));

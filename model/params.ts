@@ -5,6 +5,7 @@
  */
 import { VOCAB } from "./bytes.ts";
 import type { ModelConfig } from "./config.ts";
+import { aheadHeads } from "./aheadHead.ts";
 import { AUX_CLASSES, hasAuxHead } from "./auxHead.ts";
 import { engramDepths, engramWidth } from "./engram.ts";
 import { engramContextCount } from "./engramContexts.ts";
@@ -304,6 +305,9 @@ export function paramTable(config: ModelConfig, spectrum: HeadSpectrum): ParamSp
   specs.push({ name: "unembed", shape: [Cl, VOCAB], optimizer: "adam", init: zeros });
   if (hasAuxHead(config))
     specs.push({ name: "aux", shape: [Cl, AUX_CLASSES], optimizer: "adam", init: zeros });
+  const ahead = aheadHeads(config);
+  if (ahead > 0)
+    specs.push({ name: "ahead", shape: [Cl, ahead * VOCAB], optimizer: "adam", init: zeros });
   specs.push(...engram(config));
   return specs;
 }

@@ -2,7 +2,8 @@
  * One training run on one device: parameters, the recorded step (forward, loss, backward, optimizer), and its
  * state for checkpoints. A step uploads a batch and replays the program; nothing is allocated.
  */
-import { AuxTargets } from "./auxHead.ts";
+import { AheadTargets } from "./aheadHead.ts";
+import { AuxTargets, type TrainingHead } from "./auxHead.ts";
 import { createBuilder } from "./builder.ts";
 import { maxPatches, type ModelConfig } from "./config.ts";
 import {
@@ -44,7 +45,7 @@ interface RecordedStep {
   readonly batch: WindowBatch;
   readonly inputs: StepInputs;
   readonly engram: EngramTraining | undefined;
-  readonly aux: AuxTargets | undefined;
+  readonly heads: readonly TrainingHead[];
   readonly program: Program;
 }
 
@@ -172,11 +173,13 @@ export class Trainer {
     const T = o.patches ?? maxPatches(c, N);
     const i = this.#inputs(c, T);
     const engram = EngramTraining.create(device, c, o.engram, o.seed);
-    const aux = AuxTargets.create(device, c);
+    const heads = [AuxTargets.create(device, c), AheadTargets.create(device, c)].filter(
+      (h) => h !== undefined,
+    );
     const network = recordNetwork(b, {
       ...i,
       engram: engram?.inputs,
-      aux: aux && ((state) => aux.record(b, state, this.optimizer)),
+      heads: heads.map((h) => (state: Tensor) => h.record(b, state, this.optimizer)),
       bytes: { batch: c.batch, rows: N, capacity: N, span },
       patches: { batch: c.batch, rows: T, capacity: T, span },
     });
@@ -197,7 +200,7 @@ export class Trainer {
     network.backward(dLogits);
     this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
     const batch = new WindowBatch(c, c.batch, N, T);
-    return { batch, inputs: i, engram, aux, program: await device.compile(g, "training step") };
+    return { batch, inputs: i, engram, heads, program: await device.compile(g, "training step") };
   }
 
   get #whole(): RecordedStep {
@@ -222,7 +225,7 @@ export class Trainer {
   async step(o: { step: number; factor: number; windows: readonly Window[] }): Promise<number> {
     const recorded = this.#recorded.get(o.windows.length);
     invariant(recorded !== undefined, `${o.windows.length} windows in a step`);
-    const { batch, inputs: i, engram, aux, program } = recorded;
+    const { batch, inputs: i, engram, heads, program } = recorded;
     batch.set(o.windows);
     batch.invert();
     const d = this.#device;
@@ -237,7 +240,7 @@ export class Trainer {
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
     engram?.upload(o.windows, o.step);
     if (this.#dropoutSeed !== undefined) d.write(this.#dropoutSeed, [this.#seed, o.step]);
-    aux?.upload(o.windows);
+    for (const h of heads) h.upload(o.windows);
     this.optimizer.setStep(o.step, o.factor);
     await program.run();
     return batch.scored;
@@ -283,10 +286,10 @@ export class Trainer {
   /** Frees everything this run holds on the device. */
   dispose(): void {
     const held = [...this.#held];
-    for (const { program, inputs, engram, aux } of this.#recorded.values()) {
+    for (const { program, inputs, engram, heads } of this.#recorded.values()) {
       program.dispose();
       engram?.dispose();
-      aux?.dispose();
+      for (const h of heads) h.dispose();
       held.push(...Object.values(inputs as unknown as Record<string, Tensor>));
     }
     this.optimizer.dispose();

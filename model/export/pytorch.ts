@@ -56,6 +56,8 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   fimRate: "any",
   colour: "any",
   auxWeight: [0],
+  aheadWeight: [0],
+  aheadBytes: "any",
   engram: ["off"],
   engramRows: "any",
   engramChannels: "any",

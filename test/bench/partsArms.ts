@@ -18,6 +18,8 @@ export interface Arm {
   readonly part: string;
   readonly set?: Partial<ModelConfig>;
   readonly pin?: Pin;
+  /** Share of a repository's batch that the first steps have. */
+  readonly rampFrom?: number;
   /** none: facts by the scanner alone, of names nothing is known. */
   readonly lexicon?: "none";
   readonly seeds: number;
@@ -112,6 +114,18 @@ export const ARMS: readonly Arm[] = [
   },
   { name: "n-gram memory", part: "memory", set: { engram: "on" }, seeds: ALL_SEEDS },
   { name: "auxiliary head, 0.1", part: "loss", set: { auxWeight: 0.1 }, seeds: ALL_SEEDS },
+  {
+    name: "four bytes ahead, 0.3",
+    part: "loss",
+    set: { aheadWeight: 0.3, aheadBytes: 4 },
+    seeds: 2,
+  },
+  {
+    name: "two bytes ahead, 0.3",
+    part: "loss",
+    set: { aheadWeight: 0.3, aheadBytes: 2 },
+    seeds: 2,
+  },
   { name: "colours off", part: "facts", set: { colour: "off" }, seeds: ALL_SEEDS },
   {
     name: "colours from the symbol graph",
@@ -157,6 +171,14 @@ export const ARMS: readonly Arm[] = [
   { name: "Kronecker", part: "residual", set: { residual: "kronecker" }, seeds: 2 },
   { name: "permutations", part: "residual", set: { residual: "permutation" }, seeds: 2 },
   { name: "no fill-in-the-middle", part: "data", set: { fimRate: 0 }, seeds: 2 },
+  { name: "fill-in-the-middle, half", part: "data", set: { fimRate: 0.5 }, seeds: 2 },
+  { name: "facts hidden less, 0.2", part: "data", set: { factDropout: 0.2 }, seeds: 2 },
+  { name: "names changed, 0.3", part: "data", set: { renameRate: 0.3 }, seeds: 2 },
+  { name: "average over fewer steps, 0.99", part: "optimizer", set: { emaDecay: 0.99 }, seeds: 2 },
+  { name: "no average", part: "optimizer", set: { emaDecay: 0 }, seeds: 2 },
+  { name: "dropout 0.1", part: "optimizer", set: { dropout: 0.1 }, seeds: 2 },
+  { name: "batch that grows", part: "optimizer", rampFrom: 1 / 4, seeds: 2 },
+  { name: "blocks of 3", part: "residual", set: { mixingBlock: 3 }, seeds: 2 },
   {
     name: "plain throughout: dot product, plain residual, no facts",
     part: "together",

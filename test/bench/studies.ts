@@ -132,7 +132,7 @@ export function allTasks(o: Lists): StudyTask[] {
     study: Study,
     r: BenchRepository,
     seed: number,
-    arm: Pick<Arm, "name" | "set" | "pin" | "lexicon">,
+    arm: Pick<Arm, "name" | "set" | "pin" | "rampFrom" | "lexicon">,
     more: Partial<StudyTask> = {},
   ): StudyTask => {
     const { name, ...what } = arm;

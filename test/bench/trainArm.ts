@@ -16,7 +16,7 @@ const EPOCHS = 4;
 /** Steps between looks at the clock; the queue is emptied there. */
 const LOOK_STEPS = 40;
 
-export interface Task extends Pick<Arm, "set" | "pin" | "lexicon"> {
+export interface Task extends Pick<Arm, "set" | "pin" | "rampFrom" | "lexicon"> {
   readonly repository: string;
   readonly seed: number;
   readonly bytes: number;
@@ -46,7 +46,10 @@ export const trainingBytes = (repository: BenchRepository, most: number): number
 /** The batch follows from the bytes alone, so that all arms take the same steps. */
 export function taskConfig(task: Task, preset = "small"): ModelConfig {
   const base = PRESETS[preset as keyof typeof PRESETS];
-  return presetConfig(preset, { batch: batchFor(task.bytes, base), ...task.set });
+  const batch = batchFor(task.bytes, base);
+  const batchStart = Math.max(1, Math.round(batch * (task.rampFrom ?? 0)));
+  const ramp = task.rampFrom === undefined ? {} : { batchStart };
+  return presetConfig(preset, { batch, ...ramp, ...task.set });
 }
 
 function pinned(task: Task, trainer: Trainer, config: ModelConfig): Map<string, Float32Array> {
