@@ -7,14 +7,14 @@ import { patchWindow } from "./patches.ts";
 import { corpusSpectrum, type HeadSpectrum } from "./spectrum.ts";
 
 /** Share of positions that may go unlearned: those behind a window's last patch that has a row. */
-const UNLEARNED = 0.01;
+const UNLEARNED = 0.005;
 /** Windows that are looked at. */
 const WINDOWS = 512;
 /** Rows of matrix units. */
 const MULTIPLE = 16;
 
 /**
- * The smallest multiple of 16 at which windows of this text lose at most 1 % of their positions; the rule's own bound
+ * The smallest multiple of 16 at which windows of this text lose at most half a percent of their positions; the rule's own bound
  * where the text is shorter than a window. The same for the same bytes, so that a resumed run goes on as it began.
  */
 export function trainingPatches(config: ModelConfig, text: Uint8Array): number {
