@@ -15,6 +15,10 @@ import {
   THREADS,
 } from "./attentionScalarsOps.ts";
 
+/** Chunks that fill a large GPU, and how many a workgroup of the backward pass may take. */
+const ENOUGH_CHUNKS = 256;
+const MOST_TURNS = 4;
+
 export interface ScalarSizes {
   readonly rows: number;
   readonly nTied: number;
@@ -85,6 +89,14 @@ function paramsOf(s: ScalarSizes): Params {
   };
 }
 
+/** The backward pass goes on to further rows where there are many, and adds up for the parameters once. */
+function backwardParamsOf(s: ScalarSizes): Params {
+  const p = paramsOf(s);
+  const turns = Math.max(1, Math.min(MOST_TURNS, Math.floor(p["chunks"]! / ENOUGH_CHUNKS)));
+  const chunk = p["chunk"]! * turns;
+  return { ...p, turns, chunk, chunks: Math.ceil(s.rows / chunk) };
+}
+
 function expectAll(s: ScalarSizes, p: ScalarParams, x: ScalarInputs): void {
   const op = "attentionScalars";
   const { rows, nTied: T, nFree: F, bands: m, energyChannels: E } = s;
@@ -151,7 +163,7 @@ export function attentionScalarsBackward(
   },
 ): void {
   const op = "attentionScalarsBackward";
-  const p = paramsOf(o);
+  const p = backwardParamsOf(o);
   const { params, inputs: x, dInputs: dx, dParams } = o;
   expectAll(o, params, x);
   expectAll(o, { ...params, slope: dParams.slope }, dx);

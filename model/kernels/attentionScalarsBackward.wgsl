@@ -1,9 +1,9 @@
 // Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. backward: queries, then keys; dA, dB
 // and dC → dQueries, dKeys and partial [2, chunks, T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of
 // four), queries' half before keys'. reduce: partial → the parameters' gradients, four columns × 64 parts per
-// workgroup. Threads are laid out as in the forward pass. The launcher's dTail and dGainTail make Wides of
-// dColumn and dGainOf. Workgroup memory: 8 KiB and bandSum's. Two barriers for the columns behind the tied ones, one per
-// Wide of a band at the end of a chunk, and bandSum's.
+// workgroup. Threads are laid out as in the forward pass, `turns` times over. The launcher's givenTail and gainTail make
+// Wides of givenOf and gainOf. Workgroup memory: 8 KiB and bandSum's. Three barriers for the columns behind the tied
+// ones, two per Wide of a band at the end of a chunk, and bandSum's.
 override rows: u32;
 override T: u32;
 override H: u32;
@@ -19,7 +19,9 @@ override tied: u32 = T * m;
 override free: u32 = S - T * m;
 override breadth: u32 = max(tied, 1u);
 override abreast: u32 = 256u / breadth;
-override chunk: u32 = abreast * PASSES;
+// How often a workgroup goes on to further rows before it adds up what it has for the parameters.
+override turns: u32;
+override chunk: u32 = abreast * PASSES * turns;
 override chunks: u32 = (rows + chunk - 1u) / chunk;
 override partWidth: u32 = T * E + 4u * S;
 const EPS = 1e-6;
@@ -36,14 +38,22 @@ const EPS = 1e-6;
 
 var<workgroup> sums: array<Wide, 512>;
 
-// Of `count` rows, `width` threads each. The bound is not a constant, or compilers unroll every copy of the loop.
+// Of `count` rows, `width` threads each, in two levels: a part of the rows by each of some threads, in the place of
+// its first, then the parts. The bounds are not constants, or compilers unroll every copy of the loops.
 fn sumRows(local: u32, turn: u32, width: u32, count: u32, own: Wide) -> Wide {
   let buffer = turn % 2u * 256u;
+  let parts = min(count, select(4u, 8u, count > 32u));
   sums[buffer + local] = own;
   workgroupBarrier();
   var sum = Wide();
+  if (local < width * parts) {
+    for (var k = local; k < width * count; k += width * parts) { sum += sums[buffer + k]; }
+    sums[buffer + local] = sum;
+  }
+  workgroupBarrier();
+  sum = Wide();
   if (local < width) {
-    for (var k = 0u; k < count; k++) { sum += sums[buffer + k * width + local]; }
+    for (var k = 0u; k < parts; k++) { sum += sums[buffer + k * width + local]; }
   }
   return sum;
 }
@@ -53,22 +63,20 @@ fn dScalarAt(isKey: bool, i: u32) -> f32 {
   return dA[i];
 }
 
-// The gradient of a column behind the tied ones: a free coordinate's, a salience's, or nothing.
-fn dColumn(isKey: bool, row: u32, column: u32, raw: f32) -> f32 {
-  if (column < free) {
-    let scalar = tied + column;
-    return dScalarAt(isKey, row * S + scalar) * across(ready[(T * E + 4u * scalar) / LANES]);
-  }
+// The gradient of what a column behind the tied ones became: a free coordinate's scalar, or a salience, whose bound is
+// made of `raw`; zero of a column that nothing reads.
+fn givenOf(isKey: bool, row: u32, column: u32, raw: f32) -> f32 {
+  if (column < free) { return dScalarAt(isKey, row * S + tied + column); }
   let head = column - free;
   if (!isKey || head >= H) { return 0.0; }
   let t = tanh(clamp(raw / cap, -15.0, 15.0));
   return dC[row * H + head] * (1.0 - t * t);
 }
 
-// What a row of a free coordinate adds to its gain's gradient.
-fn dGainOf(isKey: bool, row: u32, column: u32, raw: f32) -> f32 {
-  if (column >= free) { return 0.0; }
-  return dScalarAt(isKey, row * S + tied + column) * raw;
+// What such a column was multiplied by.
+fn gainOf(column: u32) -> f32 {
+  if (column >= free) { return 1.0; }
+  return across(ready[(T * E + 4u * (tied + column)) / LANES]);
 }
 
 fn wideAt(isKey: bool, i: u32) -> Wide {
@@ -94,18 +102,7 @@ fn backward(
   let head = scalar / m;
   let band = scalar % m;
   let start = tile % chunks * chunk;
-  let first = start + thread / breadth;
   let end = min(rows, start + chunk);
-  // All rows are asked for before anything is made of one.
-  var bands: array<Wide, OWN>;
-  var given: array<f32, PASSES>;
-  /* unroll */ for (var r = 0u; r < PASSES; r++) {
-    let row = first + r * abreast;
-    let at = min(row, rows - 1u);
-    given[r] = select(0.0, dScalarAt(isKey, at * S + scalar), local == thread && row < rows);
-    let begin = (at * width + head * E) / LANES + band * BAND;
-    /* unroll */ for (var k = 0u; k < BAND; k++) { bands[r * BAND + k] = wideAt(isKey, begin + k); }
-  }
   let part = tile * partWidth;
   // The columns behind the tied ones: a Wide of one row per thread, at most 256 Wides of a row at a time.
   let tail = (width - T * E) / LANES;
@@ -113,13 +110,15 @@ fn backward(
     let wides = min(tail - begin, 256u);
     let beside = 256u / wides;
     let column = (begin + local % wides) * LANES;
+    let gains = gainTail(column);
     var dGains = Wide();
     if (local < beside * wides) {
       for (var row = start + local / wides; row < end; row += beside) {
         let at = (row * width + T * E + column) / LANES;
         let raw = wideAt(isKey, at);
-        leave(isKey, at, dTail(isKey, row, column, raw));
-        dGains += dGainTail(isKey, row, column, raw);
+        let given = givenTail(isKey, row, column, raw);
+        leave(isKey, at, given * gains);
+        dGains += given * raw;
       }
     }
     workgroupBarrier();
@@ -137,35 +136,47 @@ fn backward(
   var dMu: array<Wide, BAND>;
   var dGain = 0.0;
   /* unroll */ for (var k = 0u; k < BAND; k++) { mu[k] = ready[muAt + k]; }
-  /* unroll */ for (var r = 0u; r < PASSES; r++) {
-    let row = first + r * abreast;
-    let d = given[r];
-    var power = Wide();
-    var energy = Wide();
-    /* unroll */ for (var k = 0u; k < BAND; k++) {
-      let y = bands[r * BAND + k];
-      power += y * y;
-      energy += mu[k] * y * y;
+  for (var turn = 0u; turn < turns; turn++) {
+    let first = start + turn * abreast * PASSES + thread / breadth;
+    // All rows of a turn are asked for before anything is made of one.
+    var bands = array<Wide, OWN>();
+    var given = array<f32, PASSES>();
+    /* unroll */ for (var r = 0u; r < PASSES; r++) {
+      let row = first + r * abreast;
+      let at = min(row, rows - 1u);
+      given[r] = select(0.0, dScalarAt(isKey, at * S + scalar), local == thread && row < rows);
+      let begin = (at * width + head * E) / LANES + band * BAND;
+      /* unroll */ for (var k = 0u; k < BAND; k++) { bands[r * BAND + k] = wideAt(isKey, begin + k); }
     }
-    let whole = EPS + bandSum(local, thread, 2u * r, across(power));
-    let e = across(energy) / whole;
-    let dE = d * gain * tau / ((e + tau) * (e + tau)) / whole;
-    // What the power, which all bands share, pulls on every coordinate.
-    let pull = bandSum(local, thread, 2u * r + 1u, dE * e);
-    dGain += d * e / (e + tau);
-    let to = (min(row, rows - 1u) * width + head * E) / LANES + band * BAND;
-    /* unroll */ for (var k = 0u; k < BAND; k++) {
-      let y = bands[r * BAND + k];
-      dMu[k] += dE * y * y;
-      if (local == thread && row < rows) { leave(isKey, to + k, 2.0 * y * (dE * mu[k] - Wide(pull))); }
+    /* unroll */ for (var r = 0u; r < PASSES; r++) {
+      let row = first + r * abreast;
+      let d = given[r];
+      var power = Wide();
+      var energy = Wide();
+      /* unroll */ for (var k = 0u; k < BAND; k++) {
+        let y = bands[r * BAND + k];
+        power += y * y;
+        energy += mu[k] * y * y;
+      }
+      let whole = EPS + bandSum(local, thread, 2u * r, across(power));
+      let e = across(energy) / whole;
+      let dE = d * gain * tau / ((e + tau) * (e + tau)) / whole;
+      // What the power, which all bands share, pulls on every coordinate.
+      let pull = bandSum(local, thread, 2u * r + 1u, dE * e);
+      dGain += d * e / (e + tau);
+      let to = (min(row, rows - 1u) * width + head * E) / LANES + band * BAND;
+      /* unroll */ for (var k = 0u; k < BAND; k++) {
+        let y = bands[r * BAND + k];
+        dMu[k] += dE * y * y;
+        if (local == thread && row < rows) { leave(isKey, to + k, 2.0 * y * (dE * mu[k] - Wide(pull))); }
+      }
     }
   }
-  let count = min(abreast, end - start);
   /* unroll */ for (var k = 0u; k < BAND; k++) {
-    let sum = sumRows(local, k + 1u, tied, count, dMu[k]);
+    let sum = sumRows(local, k + 1u, tied, abreast, dMu[k]);
     if (local < tied) { partial[part / LANES + muAt + k] = sum; }
   }
-  let sum = sumRows(local, BAND + 1u, tied, count, Wide(dGain));
+  let sum = sumRows(local, BAND + 1u, tied, abreast, Wide(dGain));
   if (local < tied) { partial[(part + T * E + 4u * scalar) / LANES] = sum; }
 }
 

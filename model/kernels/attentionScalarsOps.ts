@@ -29,18 +29,28 @@ const LANE_OF = {
   1: "fn laneOf(x: Wide, i: u32) -> f32 { return x; }\n",
   4: "fn laneOf(x: Wide, i: u32) -> f32 { return x[i % 4u]; }\n",
 } as const;
-/** name(isKey, row, column, raw): a Wide of each(…) and its neighbours. Software GPUs get a loop whose bound is not a
- *  constant, or they compile every copy. */
-function tailOf(name: string, each: string, lanes: 1 | 4, caps: GpuCaps): string {
-  const head = `fn ${name}(isKey: bool, row: u32, column: u32, raw: Wide) -> Wide {\n`;
-  if (lanes === 1) return `${head}  return ${each}(isKey, row, column, raw);\n}\n`;
-  if (!caps.software)
-    return `${head}  return Wide(${[0, 1, 2, 3].map((i) => `${each}(isKey, row, column + ${i}u, raw[${i}])`).join(", ")});\n}\n`;
-  return `${head}  var tail = Wide();
-  for (var i = 0u; i < min(LANES, arrayLength(&dA)); i++) { tail[i] = ${each}(isKey, row, column + i, raw[i]); }
+/** givenTail(isKey, row, column, raw) and gainTail(column): a Wide of givenOf(…) or gainOf(…) and its neighbours.
+ *  Software GPUs get a loop whose bound is not a constant, or they compile every copy. */
+function tailsOf(lanes: 1 | 4, caps: GpuCaps): string {
+  const given = "fn givenTail(isKey: bool, row: u32, column: u32, raw: Wide) -> Wide {\n";
+  const gain = "fn gainTail(column: u32) -> Wide {\n";
+  if (lanes === 1)
+    return `${given}  return givenOf(isKey, row, column, raw);\n}\n${gain}  return gainOf(column);\n}\n`;
+  if (!caps.software) {
+    const wide = (each: (i: number) => string): string =>
+      `Wide(${[0, 1, 2, 3].map(each).join(", ")})`;
+    return `${given}  return ${wide((i) => `givenOf(isKey, row, column + ${i}u, raw[${i}])`)};
+}
+${gain}  return ${wide((i) => `gainOf(column + ${i}u)`)};
+}
+`;
+  }
+  const loop = (each: string): string => `  var tail = Wide();
+  for (var i = 0u; i < min(LANES, arrayLength(&dA)); i++) { tail[i] = ${each}; }
   return tail;
 }
 `;
+  return `${given}${loop("givenOf(isKey, row, column + i, raw[i])")}${gain}${loop("gainOf(column + i)")}`;
 }
 
 /** bandSum(local, thread, turn, own): over the bands of a thread's head. By shuffles where subgroups have 32 and bands
@@ -87,6 +97,7 @@ function kernel(
   const { lanes } = aliases;
   const constants: Record<string, number> = {};
   for (const name of CONSTANTS) constants[name] = p[name]!;
+  if (o.tails === 1) constants["turns"] = p["turns"]!;
   const sum = bandSumOf(p["m"]!, caps);
   const own = band / lanes;
   const bounds = { BAND: own, PASSES };
@@ -96,9 +107,7 @@ function kernel(
       aliases.code,
       LANE_OF[lanes],
       `const BAND = ${own}u;\nconst PASSES = ${PASSES}u;\nconst OWN = ${own * PASSES}u;\n`,
-      o.tails === 1
-        ? tailOf("dTail", "dColumn", lanes, caps) + tailOf("dGainTail", "dGainOf", lanes, caps)
-        : "",
+      o.tails === 1 ? tailsOf(lanes, caps) : "",
       sum.code,
       caps.software ? o.code : unroll(o.code, bounds),
     ].join(""),

@@ -201,6 +201,7 @@ describe("attentionScalars", () => {
     [41, 0, 3, 32, 4],
     [33, 2, 1, 9, 1],
     [29, 7, 9, 8, 8],
+    [2051, 30, 2, 8, 8], // Enough rows for workgroups that go on to further ones.
   ] as const)
     test(`match their twin and their differences on ${rows} rows, ${T} tied heads of ${E}, ${F} free, ${m} bands`, () =>
       check(sizesOf(rows, T, F, E, m), false, []));
