@@ -21,7 +21,7 @@ import { openDevice } from "./openDevice.ts";
 import { Random } from "./random.ts";
 import { Sampler } from "./sampler.ts";
 import { Trainer } from "./trainer.ts";
-import { learnedText } from "./trainingPatches.ts";
+import { learnedText, trainingPatches } from "./trainingPatches.ts";
 
 export interface BenchOp {
   readonly op: string;
@@ -39,6 +39,8 @@ export interface BenchResult {
 export interface BenchOptions {
   readonly device: DeviceChoice;
   readonly preset?: Preset;
+  /** What steps learn; by default a made-up text, so that figures of machines can be compared. */
+  readonly file?: CorpusFile;
   /** 1: matrix products are tuned first, and a step is measured before and after. */
   readonly tune?: 0 | 1;
   readonly logger?: Logger;
@@ -128,12 +130,15 @@ const kernelRows = (kernels: readonly KernelTime[], ceilings: Ceilings): BenchOp
 
 interface TimedStep {
   readonly trainer: Trainer;
-  readonly file: CorpusFile;
   readonly row: BenchOp;
 }
 
-async function timeStep(device: Device, config: ModelConfig, note = ""): Promise<TimedStep> {
-  const file = syntheticFile();
+async function timeStep(
+  device: Device,
+  config: ModelConfig,
+  file: CorpusFile,
+  note = "",
+): Promise<TimedStep> {
   const trainer = await Trainer.create({
     device,
     config,
@@ -161,14 +166,18 @@ async function timeStep(device: Device, config: ModelConfig, note = ""): Promise
     KBps: bytes / ms,
     MiBtemporary: Math.round(trainer.temporaryBytes / 2 ** 20),
   };
-  return { trainer, file, row };
+  return { trainer, row };
 }
 
 /** With the model's choices, whatever was tuned before: for comparison. */
-async function benchUntuned(device: GpuDevice, config: ModelConfig): Promise<BenchOp> {
+async function benchUntuned(
+  device: GpuDevice,
+  config: ModelConfig,
+  file: CorpusFile,
+): Promise<BenchOp> {
   const { products } = device;
   device.products = undefined;
-  const { trainer, row } = await timeStep(device, config, ", tiles by the model");
+  const { trainer, row } = await timeStep(device, config, file, ", tiles by the model");
   device.products = products;
   trainer.dispose();
   return row;
@@ -177,9 +186,10 @@ async function benchUntuned(device: GpuDevice, config: ModelConfig): Promise<Ben
 async function benchStep(
   device: Device,
   config: ModelConfig,
+  file: CorpusFile,
   ceilings: Ceilings,
 ): Promise<BenchOp[]> {
-  const { trainer, file, row } = await timeStep(device, config);
+  const { trainer, row } = await timeStep(device, config, file);
   const ops: BenchOp[] = [row];
   const profile = await trainer.profile();
   for (const [name, t] of [...(profile ?? [])].toSorted((a, b) => b[1].ms - a[1].ms))
@@ -237,6 +247,7 @@ async function benchCompletion(
 export async function bench(o: BenchOptions): Promise<BenchResult> {
   const logger = o.logger ?? silentLogger;
   const { device, reason } = await openDevice(o.device, { logger });
+  const file = o.file ?? syntheticFile();
   const ops: BenchOp[] = [];
   try {
     logger.info(`measuring ${device.name}: ${reason}`);
@@ -253,14 +264,18 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
       o.preset !== undefined ? [o.preset] : device.kind === "gpu" ? ["nano", "small"] : ["nano"];
     if (o.tune === 1) {
       const configs = presets.map((preset) => PRESETS[preset]);
-      ops.push(...(await benchTuning({ device, configs, logger, signal: o.signal })));
+      const runs = configs.map((config) => ({
+        config,
+        patches: trainingPatches(config, file.bytes),
+      }));
+      ops.push(...(await benchTuning({ device, runs, logger, signal: o.signal })));
       for (const config of device instanceof GpuDevice ? configs : [])
-        ops.push(await benchUntuned(device as GpuDevice, config));
+        ops.push(await benchUntuned(device as GpuDevice, config, file));
     }
     for (const preset of presets) {
       if (o.signal?.aborted === true) break;
       logger.info(`measuring a training step of ${preset}`);
-      ops.push(...(await benchStep(device, PRESETS[preset], ceilings)));
+      ops.push(...(await benchStep(device, PRESETS[preset], file, ceilings)));
     }
   } finally {
     await device.dispose();

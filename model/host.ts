@@ -17,7 +17,7 @@ import {
 import { FactLexicon } from "./facts/lexicon.ts";
 import { consolidateHere, recordRestored } from "./hostConsolidation.ts";
 import { field, readCorpus, type Fields } from "./hostInput.ts";
-import { IdleTuning, tuneHere } from "./hostTuning.ts";
+import { IdleTuning, trainedRun, tuneHere, type Trained } from "./hostTuning.ts";
 import type { Logger } from "./logger.ts";
 import { Model } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
@@ -87,7 +87,7 @@ class Host {
   #inUse: NodeJS.Timeout | undefined;
   readonly #tuning = new IdleTuning({
     idle: () => this.#work === undefined && this.#inUse === undefined,
-    run: (dir) => this.#tune(dir),
+    run: (trained) => this.#tune(trained),
   });
   readonly #cancelled = new Map<number, AbortController>();
   /** Edits that arrived while a model was being loaded or replaced. */
@@ -183,10 +183,12 @@ class Host {
     if (this.#work?.kind !== "training") await this.#stopWork();
   }
 
-  async #tune(dir: string): Promise<"done" | "stopped"> {
+  async #tune(trained: Trained): Promise<"done" | "stopped"> {
     const device = this.#gpu?.device;
     if (device === undefined) return "done";
-    const work = this.#begin("tuning", (_, signal) => tuneHere(dir, device, { signal, logger }));
+    const work = this.#begin("tuning", (_, signal) =>
+      tuneHere(trained, device, { signal, logger }),
+    );
     work.device = device;
     return (await work.done) as "done" | "stopped";
   }
@@ -282,12 +284,13 @@ class Host {
     }
     if (result.stopped === "aborted")
       return { promoted: false, stopped: "aborted", heldoutBpb: null };
-    this.#tuning.trained(dir);
     const promoted = await this.#beats(dir, result.heldout_bpb, heldout, choice);
     if (promoted) {
       if (currentManifest(dir) !== undefined) keepVersion(dir);
       promoteCandidate(dir);
     } else discardCandidate(dir);
+    const trained = trainedRun(dir, files);
+    if (trained !== undefined) this.#tuning.trained(trained);
     logger.info(
       promoted
         ? `the new model is in use (${result.heldout_bpb?.toFixed(3) ?? "unmeasured"} held-out bits per byte)`

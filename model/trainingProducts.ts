@@ -51,9 +51,10 @@ function recordingDevice(half: "f16" | "f32", products: Products): Device {
   };
 }
 
-/** Every distinct product of a step, at all batch sizes of a run, those that cost most first. */
+/** Every distinct product of a step, at all batch sizes of a run, those that cost most first. `patches`: rows of the trunk
+ *  per window (trainingPatches.ts). */
 export async function trainingProducts(
-  config: ModelConfig,
+  { config, patches }: { readonly config: ModelConfig; readonly patches: number },
   half: "f16" | "f32",
 ): Promise<CountedProduct[]> {
   const log = new ProductLog();
@@ -63,6 +64,7 @@ export async function trainingProducts(
     config: { ...config, engram: "off" },
     spectrum: corpusSpectrum(new Uint8Array(1)),
     seed: 1,
+    patches,
   });
   trainer.dispose();
   return [...log.seen.values()].sort((a, b) => weightOf(b) - weightOf(a));

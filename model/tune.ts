@@ -27,7 +27,8 @@ const DISTINCT_VALUES = 1 << 16;
 
 export interface TuneRequest {
   readonly device: Device;
-  readonly configs: readonly ModelConfig[];
+  /** What is trained, with the rows that its text gives the trunk. */
+  readonly runs: readonly { readonly config: ModelConfig; readonly patches: number }[];
   /** Longest time; default TUNE_SECONDS. */
   readonly seconds?: number;
   readonly signal?: AbortSignal | undefined;
@@ -50,7 +51,7 @@ export interface TuneReport {
 export const canTune = (device: Device): device is GpuDevice =>
   device instanceof GpuDevice && device.timed && !device.software;
 
-/** Measures the products of these configurations that are not known yet; later recordings on the device use what is
+/** Measures the products of these runs that are not known yet; later recordings on the device use what is
  *  found. Throws ConfigError where dispatches cannot be timed. */
 export async function tune(o: TuneRequest): Promise<TuneReport> {
   const { device, logger } = o;
@@ -63,8 +64,8 @@ export async function tune(o: TuneRequest): Promise<TuneReport> {
   const path = o.path ?? productFile(device);
   const started = performance.now();
   const all = new Map<string, Product>();
-  for (const config of o.configs)
-    for (const { product } of await trainingProducts(config, activationType(device, config)))
+  for (const run of o.runs)
+    for (const { product } of await trainingProducts(run, activationType(device, run.config)))
       all.set(productKey(product), product);
   const products = [...all.values()].filter((p) => device.products?.has(p) !== true);
   const bench = new ProductBench(device, products);

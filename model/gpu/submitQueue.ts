@@ -93,9 +93,10 @@ export class SubmitQueue {
   #encode(steps: readonly Step[], span: Span): GPUCommandEncoder {
     const encoder = this.#gpu.createCommandEncoder();
     const pass = encoder.beginComputePass();
+    let pipeline: GPUComputePipeline | undefined;
     for (let i = span.from; i < span.to; i++) {
       const step = steps[i]!;
-      pass.setPipeline(step.pipeline);
+      if (step.pipeline !== pipeline) pass.setPipeline((pipeline = step.pipeline));
       pass.setBindGroup(0, step.group);
       pass.dispatchWorkgroups(step.workgroups[0], step.workgroups[1], step.workgroups[2]);
     }

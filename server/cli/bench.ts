@@ -1,6 +1,8 @@
 /** `narrowgauge bench`: how fast each operation, a training step and a completion are on this machine's device. */
-import { bench, PRESETS } from "../../model/index.ts";
-import type { Preset } from "../../model/index.ts";
+import { resolve } from "node:path";
+import { bench, CorpusError, PRESETS } from "../../model/index.ts";
+import type { CorpusFile, Preset } from "../../model/index.ts";
+import { walkCorpus } from "../corpus/walk.ts";
 import { DEVICE_FLAG, JSON_FLAG } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { terminalLogger } from "./terminal.ts";
@@ -18,6 +20,10 @@ export const BENCH: CommandSpec = {
       choices: PRESET_NAMES,
       help: "size of the model whose steps are measured",
     },
+    workspace: {
+      value: "DIR",
+      help: "measure steps on this folder's files instead of a made-up text",
+    },
     tune: {
       help: "first measure which kernels make this machine's matrix products fastest, and keep the choice for trainings",
     },
@@ -27,11 +33,13 @@ export const BENCH: CommandSpec = {
 
 export async function runBench(flags: ParsedFlags, terminal: Terminal): Promise<void> {
   const preset = flags.text("preset") as Preset | undefined;
+  const file = await workspaceText(flags.text("workspace"), terminal);
   const result = await bench({
     device: flags.need("device") as "auto" | "gpu" | "cpu",
     logger: terminalLogger(terminal),
     signal: terminal.signal,
     ...(preset === undefined ? {} : { preset }),
+    ...(file === undefined ? {} : { file }),
     tune: flags.has("tune") ? 1 : 0,
   });
   if (flags.has("json")) {
@@ -53,4 +61,20 @@ export async function runBench(flags: ParsedFlags, terminal: Terminal): Promise<
     );
     terminal.out(`${op.padEnd(24)} ${shown.join("  ")}`);
   }
+}
+
+/** All files as one: how many patches a window has depends on the text, and so do the sizes of products. */
+async function workspaceText(
+  folder: string | undefined,
+  terminal: Terminal,
+): Promise<CorpusFile | undefined> {
+  if (folder === undefined) return undefined;
+  const walk = await walkCorpus({ root: resolve(folder), signal: terminal.signal });
+  if (walk.files.length === 0)
+    throw new CorpusError(
+      "NG_CORPUS_EMPTY",
+      `there is nothing to measure with in ${folder}`,
+      "name a folder that holds source files",
+    );
+  return { path: "workspace", bytes: Buffer.concat(walk.files.map((f) => f.bytes)) };
 }

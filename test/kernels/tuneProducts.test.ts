@@ -98,7 +98,12 @@ test("tuning a tiny model keeps a file that is read again, and measures nothing 
   const path = join(folder, "products.json");
   const { allocatedBytes } = device;
   try {
-    const request = { device, configs: [tinyConfig()], logger: silentLogger, path };
+    const request = {
+      device,
+      runs: [{ config: tinyConfig(), patches: 16 }],
+      logger: silentLogger,
+      path,
+    };
     const first = await tune({ ...request, seconds: TUNE_SECONDS });
     expect(first.entries.length).toBeGreaterThan(0);
     expect(device.allocatedBytes).toBe(allocatedBytes);

@@ -185,7 +185,7 @@ describe("candidates", () => {
 
 test("a training step's products are found without a GPU, each form once", async () => {
   const config = presetConfig("nano", { batch: 2, batchStart: 0 });
-  const found = await trainingProducts(config, "f16");
+  const found = await trainingProducts({ config, patches: 48 }, "f16");
   const keys = found.map(({ product: p }) => productKey(p));
   expect(new Set(keys).size).toBe(keys.length);
   expect(found.some(({ product: p }) => p.transposeA === 1)).toBe(true);
@@ -196,6 +196,7 @@ test("a training step's products are found without a GPU, each form once", async
   // Newton–Schulz of several layers at once.
   expect(found.some(({ product: p }) => p.epilogue === "blend" && p.batch > 1)).toBe(true);
   expect(found.some(({ product: p }) => p.m === 2 * config.context)).toBe(true);
-  const single = await trainingProducts(config, "f32");
+  expect(found.some(({ product: p }) => p.m === 2 * 48)).toBe(true);
+  const single = await trainingProducts({ config, patches: 48 }, "f32");
   for (const { product: p } of single) expect([p.a, p.b, p.out]).toEqual(["f32", "f32", "f32"]);
 });
