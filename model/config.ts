@@ -63,7 +63,8 @@ export interface ModelConfig {
   readonly factDropout: number;
   /** Share of training windows that are arranged as fill-in-the-middle. */
   readonly fimRate: number;
-  /** How the definition that a name stands for becomes a colour: by its hash, by the symbol graph, by both, not at all. */
+  /** How the definition that a name stands for becomes a colour: by its hash, by the symbol graph, by both,
+   *  by its hash and its neighbours' (ColourKind), not at all. */
   readonly colour: ColourKind;
   /** Share of the loss that asks for the class of the next token besides the next byte (auxHead.ts); 0: no such head. */
   readonly auxWeight: number;

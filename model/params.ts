@@ -32,10 +32,12 @@ export interface EmbeddingLayout {
 
 function layoutOf(kind: ColourKind): EmbeddingLayout {
   const offsets = [0];
+  const first = new Map<string, number>();
   let rows = VOCAB;
-  for (const c of factChannels(kind)) {
-    offsets.push(rows);
-    rows += c.size;
+  for (const { name, size, rowsOf } of factChannels(kind)) {
+    first.set(name, rowsOf === undefined ? rows : first.get(rowsOf)!);
+    offsets.push(first.get(name)!);
+    if (rowsOf === undefined) rows += size;
   }
   return { rows, offsets };
 }

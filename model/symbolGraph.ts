@@ -75,8 +75,11 @@ export interface Spectrum {
   readonly degree: Float64Array;
 }
 
-/** The `count` smoothest eigenvectors after the trivial one D^½·1; fewer where the graph has fewer. */
-export function smoothest(graph: SymbolGraph, count: number): Spectrum {
+/** D^−½·A·D^−½ as a product, and the degrees D. */
+function normalizedAdjacency(graph: SymbolGraph): {
+  readonly apply: (x: Float64Array) => Float64Array;
+  readonly degree: Float64Array;
+} {
   const n = graph.identities.length;
   const fileWeight = new Float64Array(graph.files);
   graph.file.forEach((f, e) => (fileWeight[f]! += graph.weight[e]!));
@@ -96,6 +99,14 @@ export function smoothest(graph: SymbolGraph, count: number): Spectrum {
   const root = degree.map(Math.sqrt);
   const apply = (x: Float64Array): Float64Array =>
     adjacent(x.map((value, i) => value / root[i]!)).map((value, i) => value / root[i]!);
+  return { apply, degree };
+}
+
+/** The `count` smoothest eigenvectors after the trivial one D^½·1; fewer where the graph has fewer. */
+export function smoothest(graph: SymbolGraph, count: number): Spectrum {
+  const n = graph.identities.length;
+  const { apply, degree } = normalizedAdjacency(graph);
+  const root = degree.map(Math.sqrt);
   const total = degree.reduce((sum, d) => sum + d, 0);
   const trivial = root.map((r) => r / Math.sqrt(total));
 
@@ -136,6 +147,63 @@ export function smoothest(graph: SymbolGraph, count: number): Spectrum {
     vectors,
     degree,
   };
+}
+
+/** λ of the resolvent (L + λI)⁻¹, and the powers of the adjacency that its Neumann series is cut behind. */
+const SHIFT = 0.25;
+const POWERS = 3;
+/** Multiplications that the rows of all nodes may take; nodes that more files speak of come first. */
+const MOST_WORK = 2e9;
+
+/**
+ * [nodes, count]: of each node the `count` others that the resolvent (L + λI)⁻¹ = Σ Sᵏ / (1 + λ)ᵏ⁺¹, S = I − L, weighs
+ * most, by its weights: one that weighs twice as much as the last one stands there twice (d'Hondt's rule). A node
+ * without others, or beyond what the work allows, names itself.
+ */
+export function nearest(graph: SymbolGraph, count: number): Uint32Array {
+  const n = graph.identities.length;
+  const { apply } = normalizedAdjacency(graph);
+  const near = new Uint32Array(n * count);
+  for (let i = 0; i < n; i++) near.fill(i, i * count, (i + 1) * count);
+  const files = (i: number): number => graph.start[i + 1]! - graph.start[i]!;
+  const most = Math.floor(MOST_WORK / (2 * POWERS * Math.max(1, graph.file.length)));
+  const nodes = Array.from({ length: n }, (_, i) => i)
+    .sort((i, j) => files(j) - files(i) || i - j)
+    .slice(0, most);
+  for (const i of nodes) {
+    let power: Float64Array = new Float64Array(n);
+    power[i] = 1 / (1 + SHIFT);
+    const row = new Float64Array(n);
+    for (let k = 0; k < POWERS; k++) {
+      power = apply(power).map((x) => x / (1 + SHIFT));
+      axpy(row, 1, power);
+    }
+    const best = largest(row, count, i);
+    const seats = best.map(() => 0);
+    for (let c = 0; c < count && best.length > 0; c++) {
+      let winner = 0;
+      for (let b = 1; b < best.length; b++)
+        if (row[best[b]!]! / (1 + seats[b]!) > row[best[winner]!]! / (1 + seats[winner]!))
+          winner = b;
+      seats[winner]!++;
+      near[i * count + c] = best[winner]!;
+    }
+  }
+  return near;
+}
+
+/** Indices of the `count` largest positive values but the one at `except`, largest first, the lower index at ties. */
+function largest(values: Float64Array, count: number, except: number): number[] {
+  const best: number[] = [];
+  for (let j = 0; j < values.length; j++) {
+    if (j === except || values[j]! <= 0) continue;
+    if (best.length === count && values[j]! <= values[best[count - 1]!]!) continue;
+    let at = best.length;
+    while (at > 0 && values[j]! > values[best[at - 1]!]!) at--;
+    best.splice(at, 0, j);
+    best.length = Math.min(best.length, count);
+  }
+  return best;
 }
 
 function dot(x: Float64Array, y: Float64Array): number {

@@ -19,16 +19,22 @@ export type FactChannelName = (typeof FACT_CHANNELS)[number]["name"];
 export const N_FACT_CHANNELS = FACT_CHANNELS.length;
 
 /** hash: every definition a colour of its own, but for collisions; spectral: related ones the same or a near one
- *  (colour.ts); both: the first, and the second's cell in a channel of its own; off: none has any. */
-export type ColourKind = "hash" | "spectral" | "both" | "off";
-export const COLOUR_KINDS: readonly ColourKind[] = ["hash", "spectral", "both", "off"];
+ *  (colour.ts); both: the first, and the second's cell in a channel of its own; resolvent: the first, and those of its
+ *  neighbours (nearColours.ts); off: none has any. */
+export type ColourKind = "hash" | "spectral" | "both" | "resolvent" | "off";
+export const COLOUR_KINDS: readonly ColourKind[] = ["hash", "spectral", "both", "resolvent", "off"];
 
 /** Cells of the spectral colours. */
 export const COLOUR_CELLS = 64;
 
+/** Neighbours whose colours a definition shows besides its own. */
+export const NEAR_COLOURS = 4;
+
 export interface FactChannel {
   readonly name: string;
   readonly size: number;
+  /** The channel whose table rows its ids name; absent: rows of its own. */
+  readonly rowsOf?: FactChannelName;
 }
 
 const WITH_CELL: readonly FactChannel[] = [
@@ -36,9 +42,18 @@ const WITH_CELL: readonly FactChannel[] = [
   { name: "cell", size: 1 + COLOUR_CELLS },
 ];
 
+const WITH_NEAR: readonly FactChannel[] = [
+  ...FACT_CHANNELS,
+  ...Array.from({ length: NEAR_COLOURS }, (_, i) => ({
+    name: `near${i}`,
+    size: FACT_CHANNELS[4].size,
+    rowsOf: "colour" as const,
+  })),
+];
+
 /** The channels of a model with colours of this kind; the first are always the same. */
 export function factChannels(kind: ColourKind = "hash"): readonly FactChannel[] {
-  return kind === "both" ? WITH_CELL : FACT_CHANNELS;
+  return kind === "both" ? WITH_CELL : kind === "resolvent" ? WITH_NEAR : FACT_CHANNELS;
 }
 
 export const factWidth = (kind?: ColourKind): number => factChannels(kind).length;

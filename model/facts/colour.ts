@@ -2,12 +2,13 @@
  * Spectral colours: definitions that the same files speak of get the same colour, or one near it. The first Laplacian
  * eigenvectors of the symbol graph, each weighted by how smooth it is, are projected on a few fixed pseudo-random
  * signals (signs from the identities), which no eigenvector's sign or order can change; each coordinate is cut into
- * quantiles, and the cell is the colour. What a file is told of other files must not depend on that file: files are
- * dealt into folds by their paths, and a file's colours come from the graph without its fold.
+ * quantiles, and the cell is the colour. A file's colours come from the graph without its fold (folds.ts).
  */
 import { hash32 } from "../random.ts";
 import { smoothest, symbolGraph, type SymbolReferences } from "../symbolGraph.ts";
-import { colourOf, FACT_CHANNELS, identityOf, type ColourKind } from "./channels.ts";
+import { colourOf, FACT_CHANNELS, type ColourKind } from "./channels.ts";
+import { answerFor, FOLDS, foldwise } from "./folds.ts";
+import { NearColours, type SerializedNearColours } from "./nearColours.ts";
 
 /** How the definitions of a workspace become colours. */
 export interface Colours {
@@ -16,9 +17,9 @@ export interface Colours {
   of(identity: number, path: string | undefined): number;
   /** Puts a colour into its channel, out[at], and those behind it. */
   write(colour: number, path: string | undefined, out: Uint16Array, at: number): void;
+  serialize(): SerializedColours;
 }
 
-const FOLDS = 4;
 const EIGENVECTORS = 12;
 /** An eigenvector counts by this power of its eigenvalue: the steps of a random walk. */
 const WALK = 8;
@@ -30,15 +31,15 @@ const CELLS = LEVELS ** COORDINATES;
 /** Cell of each identity, 0 … CELLS − 1. */
 type Cells = ReadonlyMap<number, number>;
 
+export type SerializedColours = SerializedCells | SerializedNearColours;
+
 /** JSON-able: identities and cells, one after another, for each fold left out, and at last for all files. */
-export interface SerializedColours {
+export interface SerializedCells {
   /** Absent: spectral. */
   readonly kind?: "both";
   readonly files: readonly string[];
   readonly tables: readonly (readonly number[])[];
 }
-
-const foldOf = (path: string): number => identityOf(path, "") % FOLDS;
 
 function cellsOf(files: readonly SymbolReferences[]): Cells {
   const graph = symbolGraph(files);
@@ -88,19 +89,15 @@ export class SpectralColours implements Colours {
     files: readonly SymbolReferences[],
     kind: "spectral" | "both" = "spectral",
   ): SpectralColours {
-    const without = Array.from({ length: FOLDS }, (_, fold) =>
-      cellsOf(files.filter((f) => foldOf(f.path) !== fold)),
-    );
     const paths = new Set(files.map((f) => f.path));
-    return new SpectralColours(kind, paths, [...without, cellsOf(files)]);
+    return new SpectralColours(kind, paths, foldwise(files, cellsOf));
   }
 
   /** Colour of an identity for a file: 1 … CELLS for cells, above them a hash where the graph has no such node;
    *  0 stays unknown. Of both: the hash, and 1 + the cell by CELL_SHIFT higher. */
   of(identity: number, path: string | undefined): number {
     if (identity === 0) return 0;
-    const fold = path !== undefined && this.#files.has(path) ? foldOf(path) : FOLDS;
-    const cell = this.#tables[fold]!.get(identity);
+    const cell = this.#tables[answerFor(path, this.#files)]!.get(identity);
     if (this.kind === "both")
       return colourOf(identity) | ((cell === undefined ? 0 : 1 + cell) << CELL_SHIFT);
     if (cell !== undefined) return 1 + cell;
@@ -114,7 +111,7 @@ export class SpectralColours implements Colours {
     } else out[at] = colour;
   }
 
-  serialize(): SerializedColours {
+  serialize(): SerializedCells {
     return {
       ...(this.kind === "both" ? { kind: "both" } : {}),
       files: [...this.#files].sort(),
@@ -123,17 +120,14 @@ export class SpectralColours implements Colours {
   }
 
   /** The inverse of serialize(); undefined for anything that it cannot have written. */
-  static deserialize(value: unknown): SpectralColours | undefined {
-    const { kind, files, tables } = (value ?? {}) as Record<string, unknown>;
-    if (kind !== undefined && kind !== "both") return undefined;
-    const isList = (list: unknown, type: string): boolean =>
-      Array.isArray(list) && list.every((item) => typeof item === type);
-    if (!isList(files, "string") || !Array.isArray(tables) || tables.length !== FOLDS + 1)
-      return undefined;
+  static deserialize(
+    kind: "spectral" | "both",
+    files: readonly string[],
+    tables: readonly number[][],
+  ): SpectralColours | undefined {
+    if (tables.length !== FOLDS + 1) return undefined;
     const made: Cells[] = [];
-    for (const table of tables as unknown[]) {
-      if (!isList(table, "number")) return undefined;
-      const numbers = table as number[];
+    for (const numbers of tables) {
       const cells = new Map<number, number>();
       for (let i = 0; i + 1 < numbers.length; i += 2) {
         const cell = numbers[i + 1]!;
@@ -142,6 +136,28 @@ export class SpectralColours implements Colours {
       }
       made.push(cells);
     }
-    return new SpectralColours(kind ?? "spectral", new Set(files as string[]), made);
+    return new SpectralColours(kind, new Set(files), made);
   }
+}
+
+/** Colours by the symbol graph, or undefined for the kinds that need none. */
+export function graphColours(
+  kind: ColourKind,
+  files: () => readonly SymbolReferences[],
+): Colours | undefined {
+  if (kind === "spectral" || kind === "both") return SpectralColours.build(files(), kind);
+  return kind === "resolvent" ? NearColours.build(files()) : undefined;
+}
+
+/** The inverse of Colours.serialize(); undefined for anything that it cannot have written. */
+export function readColours(value: unknown): Colours | undefined {
+  const { kind, files, tables } = (value ?? {}) as Record<string, unknown>;
+  const isList = (list: unknown, type: string): boolean =>
+    Array.isArray(list) && list.every((item) => typeof item === type);
+  if (!isList(files, "string") || !Array.isArray(tables)) return undefined;
+  if (!tables.every((table) => isList(table, "number"))) return undefined;
+  const [paths, lists] = [files as string[], tables as number[][]];
+  if (kind === "resolvent") return NearColours.deserialize(paths, lists);
+  if (kind !== undefined && kind !== "both") return undefined;
+  return SpectralColours.deserialize(kind ?? "spectral", paths, lists);
 }

@@ -6,7 +6,7 @@
  */
 
 import { CheckpointError } from "../errors.ts";
-import { SpectralColours, type SerializedColours } from "./colour.ts";
+import { graphColours, readColours, type Colours, type SerializedColours } from "./colour.ts";
 import { colourOf, FACT_CHANNELS, packFact, TOKEN_MODIFIERS } from "./channels.ts";
 import type { ColourKind, PackedFact } from "./channels.ts";
 
@@ -76,7 +76,7 @@ export class FactLexicon {
   readonly #tallies = new Map<string, Tally>();
   readonly #namesOf = new Map<string, readonly string[]>();
   #version = 0;
-  #colours: SpectralColours | "off" | undefined;
+  #colours: Colours | "off" | undefined;
 
   /** Changes with every change of content, so that answers may be cached. */
   get version(): number {
@@ -85,14 +85,14 @@ export class FactLexicon {
 
   /** Decides how identities become colours, from what the files say now; later changes of them move no colour. */
   useColours(kind: ColourKind): void {
-    if (kind === "spectral" || kind === "both") {
-      const referencesOf = (path: string): (readonly [number, number])[] =>
-        this.evidenceOf(path).map((one) => [one.identity, one.count] as const);
-      this.#colours = SpectralColours.build(
-        this.files().map((path) => ({ path, references: referencesOf(path) })),
-        kind,
-      );
-    } else this.#colours = kind === "off" ? "off" : undefined;
+    const referencesOf = (path: string): (readonly [number, number])[] =>
+      this.evidenceOf(path).map((one) => [one.identity, one.count] as const);
+    this.#colours =
+      kind === "off"
+        ? "off"
+        : graphColours(kind, () =>
+            this.files().map((path) => ({ path, references: referencesOf(path) })),
+          );
     this.#version++;
   }
 
@@ -248,8 +248,7 @@ export class FactLexicon {
   static deserialize(value: unknown): FactLexicon {
     const { names, files, colours } = checked(value);
     const lexicon = new FactLexicon();
-    if (colours !== undefined)
-      lexicon.#colours = colours === "off" ? "off" : SpectralColours.deserialize(colours);
+    if (colours !== undefined) lexicon.#colours = colours === "off" ? "off" : readColours(colours);
     if (colours !== undefined && lexicon.#colours === undefined) throw damaged("the colours");
     for (const { path, evidence } of files) {
       const items: NameEvidence[] = [];

@@ -135,6 +135,12 @@ export const ARMS: readonly Arm[] = [
   },
   { name: "colours by hash and graph", part: "facts", set: { colour: "both" }, seeds: 2 },
   {
+    name: "colours through the graph's resolvent",
+    part: "facts",
+    set: { colour: "resolvent" },
+    seeds: 2,
+  },
+  {
     name: "plain residual, equal parameters",
     part: "residual",
     set: { residual: "plain", trunkChannels: 392, trunkHeads: 7 },

@@ -78,6 +78,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ["more bands in the trunk than locally", { bands: 4, localBands: 2 }],
   ["grid attention, flat bytes", GRID],
   ["colours of two channels", { colour: "both" }],
+  ["colours with their neighbours", { colour: "resolvent" }],
   [
     "patches by tokens",
     { patching: "bpe", bpeTokens: trainBpe(tinyFiles, 280), minBytesPerPatch: 2 },
@@ -155,6 +156,7 @@ describe("scoring", () => {
     ["topological attention", {}],
     ["grid attention", { ...GRID, context: 128 }],
     ["colours of two channels", { colour: "both" }],
+    ["colours with their neighbours", { colour: "resolvent" }],
   ] as const)
     test(`never depends on later bytes: any cut leaves the values before it bitwise equal: ${name}`, async () => {
       for (const device of await devices(Object.keys(overrides).length === 0 ? "all" : "cpu")) {

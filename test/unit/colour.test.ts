@@ -8,13 +8,15 @@ import {
   factChannels,
   factWidth,
   identityOf,
+  NEAR_COLOURS,
 } from "../../model/facts/channels.ts";
-import { SpectralColours } from "../../model/facts/colour.ts";
+import { graphColours, SpectralColours, type Colours } from "../../model/facts/colour.ts";
 import { createFactEncoder } from "../../model/facts/encoder.ts";
+import { NearColours } from "../../model/facts/nearColours.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
 import { embeddingLayout } from "../../model/params.ts";
 import { Random } from "../../model/random.ts";
-import { smoothest, symbolGraph, type SymbolReferences } from "../../model/symbolGraph.ts";
+import { nearest, smoothest, symbolGraph, type SymbolReferences } from "../../model/symbolGraph.ts";
 
 const GROUPS = 6;
 const FILES = 60;
@@ -111,11 +113,16 @@ describe("spectral colours", () => {
     expect(same / all).toBeGreaterThan(0.3);
   });
 
-  test.each(["spectral", "both"] as const)(
+  test.each(["spectral", "both", "resolvent"] as const)(
     "never depend on what the file they are given to says: %s",
     (kind) => {
       const files = grouped();
-      const colours = SpectralColours.build(files, kind);
+      const colours = graphColours(kind, () => files)!;
+      const shown = (of: Colours, identity: number, path: string): number[] => {
+        const out = new Uint16Array(factWidth(kind) - 4);
+        of.write(of.of(identity, path), path, out, 0);
+        return [...out];
+      };
       const pair = fc.tuple(
         fc.integer({ min: 0, max: GROUPS * SYMBOLS - 1 }).map(symbol),
         fc.integer({ min: 1, max: 9 }),
@@ -125,20 +132,95 @@ describe("spectral colours", () => {
           fc.integer({ min: 0, max: FILES - 1 }),
           fc.array(pair, { maxLength: 40 }),
           (at, references) => {
-            const other = SpectralColours.build(
-              files.with(at, { path: files[at]!.path, references }),
-              kind,
-            );
+            const { path } = files[at]!;
+            const other = graphColours(kind, () => files.with(at, { path, references }))!;
             for (let i = 0; i < GROUPS * SYMBOLS; i++)
-              expect(other.of(symbol(i), files[at]!.path)).toBe(
-                colours.of(symbol(i), files[at]!.path),
-              );
+              expect(shown(other, symbol(i), path)).toEqual(shown(colours, symbol(i), path));
           },
         ),
         { numRuns: 5 },
       );
     },
   );
+});
+
+describe("the resolvent of the symbol graph", () => {
+  test("gives the others that a dense one weighs most, by their weights", () => {
+    // Two definitions that only each other's files speak of, and each other's only neighbours.
+    const twins = ["p.ts", "q.ts"].map((path) => ({
+      path,
+      references: [
+        [identityOf("p.ts", "one"), 3],
+        [identityOf("p.ts", "other"), 1],
+      ] as const,
+    }));
+    const graph = symbolGraph([...grouped().slice(0, 24), ...twins]);
+    const n = graph.identities.length;
+    const B = Array.from({ length: n }, () => new Float64Array(graph.files));
+    for (let i = 0; i < n; i++)
+      for (let e = graph.start[i]!; e < graph.start[i + 1]!; e++)
+        B[i]![graph.file[e]!] = graph.weight[e]!;
+    const share = Float64Array.from({ length: graph.files }, (_, f) =>
+      B.reduce((sum, row) => sum + row[f]!, 0),
+    );
+    const A = B.map((x) => B.map((y) => x.reduce((s, v, f) => s + (v * y[f]!) / share[f]!, 0)));
+    const degree = A.map((row) => row.reduce((a, b) => a + b, 0));
+    const S = A.map((row, i) => row.map((a, j) => a / Math.sqrt(degree[i]! * degree[j]!)));
+    const times = (x: readonly number[][]): number[][] =>
+      x.map((row) => S.map((_, j) => row.reduce((s, v, k) => s + v * S[k]![j]!, 0) / 1.25));
+    let power: number[][] = S.map((_, i) => S.map((_, j) => (i === j ? 1 / 1.25 : 0)));
+    const R = power.map((row) => row.slice());
+    for (let k = 0; k < 3; k++) {
+      power = times(power);
+      power.forEach((row, i) => row.forEach((x, j) => (R[i]![j]! += x)));
+    }
+    const near = nearest(graph, 4);
+    let twice = 0;
+    for (let i = 0; i < n; i++) {
+      const seats = new Map<number, number>();
+      for (const j of near.subarray(i * 4, (i + 1) * 4)) seats.set(j, (seats.get(j) ?? 0) + 1);
+      expect(seats.has(i)).toBe(false);
+      // No one with a seat would rather give its last one to another.
+      for (const [j, count] of seats) {
+        if (count > 1) twice++;
+        for (let other = 0; other < n; other++)
+          if (other !== i && other !== j)
+            expect(R[i]![j]! / count).toBeGreaterThan(
+              R[i]![other]! / (1 + (seats.get(other) ?? 0)) - 1e-12,
+            );
+      }
+    }
+    expect(twice).toBeGreaterThan(0);
+    expect(nearest(symbolGraph([]), 4)).toHaveLength(0);
+  });
+
+  test("shows a definition's own hash and those of definitions of its group", () => {
+    const files = grouped();
+    const colours = NearColours.build(files);
+    const groupOf = new Map<number, number>();
+    for (let i = 0; i < GROUPS * SYMBOLS; i++)
+      groupOf.set(colourOf(symbol(i)), Math.floor(i / SYMBOLS));
+    const out = new Uint16Array(1 + NEAR_COLOURS);
+    let same = 0;
+    let all = 0;
+    for (const path of ["new.ts", "src/0.ts", "src/7.ts"])
+      for (let i = 0; i < GROUPS * SYMBOLS; i++) {
+        colours.write(colours.of(symbol(i), path), path, out, 0);
+        expect(out[0]).toBe(colourOf(symbol(i)));
+        for (const near of out.subarray(1)) {
+          if (near === 0) continue;
+          all++;
+          if (groupOf.get(near) === groupOf.get(out[0]!)) same++;
+        }
+      }
+    expect(all).toBeGreaterThan(3 * 3 * GROUPS * SYMBOLS);
+    // One in six would be by chance.
+    expect(same / all).toBeGreaterThan(0.8);
+    out.fill(7);
+    colours.write(colours.of(identityOf("z.ts", "unknown"), "new.ts"), "new.ts", out, 0);
+    expect(out[0]).toBe(colourOf(identityOf("z.ts", "unknown")));
+    expect(colours.of(0, "new.ts")).toBe(0);
+  });
 });
 
 describe("colours by hash and by graph", () => {
@@ -168,6 +250,10 @@ describe("colours by hash and by graph", () => {
     expect(offsets).toEqual([...hashed.offsets, hashed.rows]);
     expect(rows).toBe(hashed.rows + 1 + COLOUR_CELLS);
     expect(factChannels("both")).toHaveLength(factWidth("both"));
+    // Neighbours share the rows of what they are.
+    const near = embeddingLayout({ colour: "resolvent" });
+    expect(near.rows).toBe(hashed.rows);
+    expect(near.offsets.slice(6)).toEqual(Array(NEAR_COLOURS).fill(hashed.offsets[5]));
   });
 });
 
@@ -188,31 +274,34 @@ describe("a lexicon with colours", () => {
     return lexicon;
   };
 
-  test("shows the cell behind the hash, and knows that after it was stored", () => {
-    const lexicon = lexiconOf(grouped());
-    const [name, identity] = [`n${symbol(3)}`, symbol(3)];
-    const bytes = new TextEncoder().encode(`${name}();`);
-    const factsIn = (of: FactLexicon, path: string): number[] => {
-      const encoder = createFactEncoder({ lexicon: of, colour: "both" });
-      const at = name.length * encoder.width;
-      return [...encoder.channels(path, bytes).subarray(at, at + encoder.width)];
-    };
-    // A lexicon without cells leaves their channel unknown.
-    const [hashed, ...unknown] = factsIn(lexicon, "new.ts").slice(4);
-    expect([hashed, unknown]).toEqual([colourOf(identity), [0]]);
-    lexicon.useColours("both");
-    const stored = JSON.parse(JSON.stringify(lexicon.serialize())) as unknown;
-    const loaded = FactLexicon.deserialize(stored);
-    expect(loaded.colourKind).toBe("both");
-    for (const path of ["new.ts", "src/0.ts", "src/7.ts"]) {
-      expect(factsIn(lexicon, path)[4]).toBe(colourOf(identity));
-      expect(factsIn(lexicon, path)[5]).toBeGreaterThan(0);
-      expect(factsIn(loaded, path)).toEqual(factsIn(lexicon, path));
-    }
-    expect(() => createFactEncoder({ lexicon, colour: "hash" })).toThrow(/channels/);
-    lexicon.useColours("spectral");
-    expect(FactLexicon.deserialize(lexicon.serialize()).colourKind).toBe("spectral");
-  });
+  test.each(["both", "resolvent"] as const)(
+    "shows more behind the hash, and knows that after it was stored: %s",
+    (kind) => {
+      const lexicon = lexiconOf(grouped());
+      const [name, identity] = [`n${symbol(3)}`, symbol(3)];
+      const bytes = new TextEncoder().encode(`${name}();`);
+      const factsIn = (of: FactLexicon, path: string): number[] => {
+        const encoder = createFactEncoder({ lexicon: of, colour: kind });
+        const at = name.length * encoder.width;
+        return [...encoder.channels(path, bytes).subarray(at, at + encoder.width)];
+      };
+      // A lexicon without such colours leaves their channels unknown.
+      const [hashed, ...unknown] = factsIn(lexicon, "new.ts").slice(4);
+      expect([hashed, unknown]).toEqual([colourOf(identity), Array(factWidth(kind) - 5).fill(0)]);
+      lexicon.useColours(kind);
+      const stored = JSON.parse(JSON.stringify(lexicon.serialize())) as unknown;
+      const loaded = FactLexicon.deserialize(stored);
+      expect(loaded.colourKind).toBe(kind);
+      for (const path of ["new.ts", "src/0.ts", "src/7.ts"]) {
+        expect(factsIn(lexicon, path)[4]).toBe(colourOf(identity));
+        expect(factsIn(lexicon, path)[5]).toBeGreaterThan(0);
+        expect(factsIn(loaded, path)).toEqual(factsIn(lexicon, path));
+      }
+      expect(() => createFactEncoder({ lexicon, colour: "hash" })).toThrow(/channels/);
+      lexicon.useColours("spectral");
+      expect(FactLexicon.deserialize(lexicon.serialize()).colourKind).toBe("spectral");
+    },
+  );
 
   test("shows them in the facts, and keeps them when it is stored", () => {
     const lexicon = lexiconOf(grouped());
@@ -231,6 +320,11 @@ describe("a lexicon with colours", () => {
         expect(loaded.colourOf(symbol(i), path)).toBe(lexicon.colourOf(symbol(i), path));
     expect(() =>
       FactLexicon.deserialize({ ...stored, colours: { files: [], tables: [] } }),
+    ).toThrow(/colours/);
+    const odd = { kind: "resolvent", files: [], tables: Array(5).fill([1, 2, 3, 4, 4096]) };
+    expect(() => FactLexicon.deserialize({ ...stored, colours: odd })).toThrow(/colours/);
+    expect(() =>
+      FactLexicon.deserialize({ ...stored, colours: { ...odd, kind: "other" } }),
     ).toThrow(/colours/);
     lexicon.useColours("off");
     expect(colourIn(lexicon)).toBe(0);

@@ -52,6 +52,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ["fewer bands in local layers", { localBands: 1 }],
   ["dot product, plain residual", { attention: "dot", residual: "plain", patching: "stride" }],
   ["colours of two channels", { colour: "both" }],
+  ["colours with their neighbours", { colour: "resolvent" }],
   ["grid attention", { attention: "grid", trunkChannels: 32 }],
   ["Sinkhorn mixing", { residual: "sinkhorn" }],
   ["Kronecker mixing", { residual: "kronecker" }],
