@@ -73,7 +73,9 @@ export class WalkCursor implements MemoryCursor {
 
   constructor(parts: CursorParts) {
     this.walks = parts.walks;
-    this.drafts = parts.walks.map((walk) => new SegmentWalk(walk.segment, walk.sign));
+    this.drafts = parts.walks.map(
+      (walk) => new SegmentWalk(walk.segment, walk.sign, [], walk.maxOrder),
+    );
     if (parts.absorbOwn === 1) {
       this.own = parts.own?.index ?? new OwnIndex();
       this.ownContexts = parts.own?.contexts ?? new OwnContexts();
@@ -134,7 +136,7 @@ export class WalkCursor implements MemoryCursor {
     invariant(!this.predicted, "a cursor was forked between a prediction and its byte");
     const fork = new WalkCursor({
       walks: this.walks.map((walk) => {
-        const copy = new SegmentWalk(walk.segment, walk.sign, walk.contexts);
+        const copy = new SegmentWalk(walk.segment, walk.sign, walk.contexts, walk.maxOrder);
         copy.copyFrom(walk);
         return copy;
       }),

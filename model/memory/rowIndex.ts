@@ -9,12 +9,13 @@ import { sortSuffixes } from "./suffixSort.ts";
 
 export const NO_ROW = -1;
 
-/** Symbols up to which rows are sorted: those that are compared, doubled twice. */
+/** Symbols up to which rows are sorted: those that are compared, doubled twice, or, a quarter faster, not at all. */
 export const ROW_DEPTH = 4 * SORT_DEPTH;
+export const SHALLOW_ROW_DEPTH = SORT_DEPTH;
 /** Doublings, of two phases each; four phases besides. */
-const ROUNDS = Math.log2(ROW_DEPTH / SORT_DEPTH);
+const roundsTo = (depth: number): number => Math.log2(depth / SORT_DEPTH);
 
-/** Rows sorted by the context before them. A context of up to ROW_DEPTH bytes, counting the beginning of a file, is a
+/** Rows sorted by the context before them. A context of up to as many bytes, counting the beginning of a file, is a
  *  range of rows; those of the beginning alone come first. */
 export interface RowIndex {
   /** Byte that follows the context of a row; meaningless at end rows. */
@@ -39,16 +40,25 @@ export interface RowTask {
   readonly rowOf: Int32Array;
   /** While rows are sorted, their ties. */
   readonly next: Uint8Array;
+  /** What rows are sorted by. */
+  readonly rowDepth: number;
   /** Of each phase, chunks that were taken and chunks that are done; then the phase. */
   readonly control: Int32Array;
+}
+
+export interface RowOptions {
+  /** ROW_DEPTH, the default, or SHALLOW_ROW_DEPTH. */
+  readonly depth?: number | undefined;
+  /** Lets other threads work on the task until it is over. */
+  readonly join?: ((task: RowTask) => void) | undefined;
 }
 
 /** Buckets of two symbols; fewer rows than FEW_ROWS are one bucket. */
 const BUCKETS = 1 << 16;
 const FEW_ROWS = 1 << 15;
-const PHASES = 4 + 2 * ROUNDS;
-const PHASE = 2 * PHASES;
-const OVER = PHASES;
+const MOST_PHASES = 4 + 2 * roundsTo(ROW_DEPTH);
+/** Where `control` holds the phase. */
+const PHASE = 2 * MOST_PHASES;
 const ROWS_PER_CHUNK = 1 << 18;
 /** Nothing takes a thread this long between two signs of life. */
 const SILENCE_MS = 120_000;
@@ -74,8 +84,10 @@ function symbolsOf(files: readonly Uint8Array[]): Uint8Array | undefined {
   return used < 256 ? symbols : undefined;
 }
 
-/** `join`: lets other threads work on the task until it is over. */
-export function indexRows(files: readonly Uint8Array[], join?: (task: RowTask) => void): RowIndex {
+export function indexRows(
+  files: readonly Uint8Array[],
+  { depth: rowDepth = ROW_DEPTH, join }: RowOptions = {},
+): RowIndex {
   const symbols = symbolsOf(files);
   if (symbols === undefined) return indexAllBytes(files);
   const rows = files.reduce((sum, bytes) => sum + bytes.length + 1, 0);
@@ -110,6 +122,7 @@ export function indexRows(files: readonly Uint8Array[], join?: (task: RowTask) =
     positions,
     rowOf: integers(rows + 1),
     next: bytes(rows),
+    rowDepth,
     control: integers(PHASE + 1),
   };
   join?.(task);
@@ -150,7 +163,7 @@ export function workOnRows(task: RowTask): void {
     for (let row = first; row < last; row++) if (next[row] !== TIED) rowOf[positions[row]!] = row;
     rankTied(task, first, last);
   });
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < roundsTo(task.rowDepth); round++) {
     overRows((first, last) => sorter.sortTied(first, last, rowOf, SORT_DEPTH << round));
     overRows((first, last) => rankTied(task, first, last));
   }
@@ -169,7 +182,7 @@ export function workOnRows(task: RowTask): void {
   });
   for (;;) {
     const phase = Atomics.load(control, PHASE);
-    if (phase === OVER) return;
+    if (phase === phases.length) return;
     const { chunks, work } = phases[phase]!;
     let done = chunks === 0;
     for (;;) {

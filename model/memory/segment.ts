@@ -6,9 +6,9 @@
 
 import { WORKSPACE_KINDS } from "./blendWeights.ts";
 import { contextTables, type ContextTable } from "./contextTable.ts";
-import { indexRows, NO_ROW, type RowTask } from "./rowIndex.ts";
+import { indexRows, NO_ROW, ROW_DEPTH, type RowOptions } from "./rowIndex.ts";
 
-export const MAX_ORDER = 200;
+export const MAX_ORDER = ROW_DEPTH;
 
 /** Ranges of more rows than this get a cached table of followers; smaller ones are scanned. */
 const TABLE_ROWS = 32;
@@ -55,6 +55,8 @@ export class Segment {
   /** Positions in all files, one more per file for its end. */
   readonly rows: number;
   readonly fileCount: number;
+  /** Bytes of the longest contexts. */
+  readonly depth: number;
   /** Byte that follows the context of a row; meaningless at end rows. */
   readonly next: Uint8Array;
   /** Row of the context grown by that byte; NO_ROW where the file ends. */
@@ -65,9 +67,9 @@ export class Segment {
   private readonly files: readonly Uint8Array[];
   private tablesOfContexts: readonly ContextTable[] | undefined;
 
-  /** `join`: lets other threads help, see rowIndex.ts. */
-  constructor(files: readonly Uint8Array[], join?: (task: RowTask) => void) {
-    const { next, follow } = indexRows(files, join);
+  constructor(files: readonly Uint8Array[], o: RowOptions = {}) {
+    const { next, follow } = indexRows(files, o);
+    this.depth = o.depth ?? ROW_DEPTH;
     this.next = next;
     this.follow = follow;
     this.rows = next.length;
@@ -152,17 +154,25 @@ export class SegmentWalk {
   readonly segment: Segment;
   readonly sign: 1 | -1;
   readonly contexts: readonly ContextTable[];
+  readonly maxOrder: number;
   entries = 0;
   readonly low = new Uint32Array(MAX_ORDER + 2);
   readonly high = new Uint32Array(MAX_ORDER + 2);
   readonly topOrder = new Uint8Array(MAX_ORDER + 2);
   readonly table = new Uint32Array(MAX_ORDER + 2);
 
-  /** `contexts`: the segment's, or none where hashed contexts are not asked. */
-  constructor(segment: Segment, sign: 1 | -1, contexts: readonly ContextTable[] = []) {
+  /** `contexts`: the segment's, or none where hashed contexts are not asked. `maxOrder`: at most the segment's depth;
+   *  counts of several walks add up where theirs is the same. */
+  constructor(
+    segment: Segment,
+    sign: 1 | -1,
+    contexts: readonly ContextTable[] = [],
+    maxOrder: number = segment.depth,
+  ) {
     this.segment = segment;
     this.sign = sign;
     this.contexts = contexts;
+    this.maxOrder = maxOrder;
     this.low[0] = 0;
     this.high[0] = segment.rows;
     this.table[0] = segment.rootTable;
@@ -182,7 +192,7 @@ export class SegmentWalk {
   }
 
   push(byte: number): void {
-    const { segment, low, high, topOrder, table } = this;
+    const { segment, low, high, topOrder, table, maxOrder } = this;
     const { next, follow, tables } = segment;
     const before = this.entries;
     if (before === 0) return;
@@ -221,7 +231,7 @@ export class SegmentWalk {
         }
       }
       if (count === 0) break;
-      const top = readTop + 1 > MAX_ORDER ? MAX_ORDER : readTop + 1;
+      const top = readTop + 1 > maxOrder ? maxOrder : readTop + 1;
       const last = made - 1;
       if (low[last] === childLow && high[last] === childLow + count) {
         topOrder[last] = top;

@@ -2,8 +2,9 @@
  *  add up (the logarithmic method), so one changed file never rebuilds the index of all others. A file that is gone
  *  from a large segment is counted a second time, in a segment of sign −1; counts stay exact throughout. */
 
+import { ROW_DEPTH, SHALLOW_ROW_DEPTH } from "./rowIndex.ts";
 import { rowHelpers } from "./rowThreads.ts";
-import { Segment, SegmentWalk } from "./segment.ts";
+import { MAX_ORDER, Segment, SegmentWalk } from "./segment.ts";
 import type { TokenSource } from "./tokenReader.ts";
 import { TokenSegment } from "./tokenSegment.ts";
 
@@ -13,9 +14,9 @@ const SMALL_BYTES = 256 * 1024;
 const GONE_SHARE = 0.25;
 /** Files from this size have a segment of their own, so that leaving one out costs nothing. */
 const LARGE_FILE_BYTES = 2 * 1024 * 1024;
-/** A workspace of more bytes than this is asked at its orders only: tables of hashed contexts, and an index of tokens,
- *  would take too long. */
-const HASHED_BYTES = 16 * 1024 * 1024;
+/** Workspaces of more bytes than this are asked less, or building the index would take too long: `hashed`, at their
+ *  orders only, without tables of hashed contexts and an index of tokens; `deep`, at shorter orders. */
+const LIMITS = { hashed: 16 * 1024 * 1024, deep: 32 * 1024 * 1024 } as const;
 /** Indexes of files to leave out that are kept for the next reader. */
 const KEPT_EXCLUSIONS = 4;
 
@@ -34,6 +35,11 @@ export class SegmentSet {
   private negative: Segment | undefined;
   private negativeIsStale = false;
   private readonly exclusions = new Map<string, Segment>();
+  private readonly limits: { readonly hashed: number; readonly deep: number };
+
+  constructor(limits: { readonly hashed: number; readonly deep: number } = LIMITS) {
+    this.limits = limits;
+  }
 
   add(path: string, bytes: Uint8Array): void {
     this.waiting.set(path, bytes);
@@ -54,25 +60,33 @@ export class SegmentSet {
     this.settle();
     const excluded = exclude === undefined ? undefined : this.home.get(exclude);
     const left = this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0);
-    const walk = (segment: Segment, sign: 1 | -1) =>
-      new SegmentWalk(segment, sign, left > HASHED_BYTES ? [] : segment.contexts());
-    const walks: SegmentWalk[] = [];
+    const counted: [Segment, 1 | -1][] = [];
     for (const member of this.members) {
       const onlyExcluded = member === excluded && member.files.size === 1;
-      if (!onlyExcluded) walks.push(walk(member.segment, 1));
+      if (!onlyExcluded) counted.push([member.segment, 1]);
     }
-    if (this.negative !== undefined) walks.push(walk(this.negative, -1));
-    if (excluded !== undefined && excluded.files.size > 1) {
-      walks.push(walk(this.exclusion(exclude!, excluded.files.get(exclude!)!), -1));
-    }
-    return walks;
+    if (this.negative !== undefined) counted.push([this.negative, -1]);
+    if (excluded !== undefined && excluded.files.size > 1)
+      counted.push([this.exclusion(exclude!, excluded.files.get(exclude!)!), -1]);
+    // What one segment cannot say is not asked of any: what is taken away must have been counted.
+    const maxOrder = Math.min(MAX_ORDER, ...counted.map(([segment]) => segment.depth));
+    return counted.map(
+      ([segment, sign]) =>
+        new SegmentWalk(
+          segment,
+          sign,
+          left > this.limits.hashed ? [] : segment.contexts(),
+          maxOrder,
+        ),
+    );
   }
 
   /** Where rows of tokens are looked up; `exclude` and files that are gone are hidden. */
   tokenSources(exclude: string | undefined): TokenSource[] {
     this.settle();
     const excluded = exclude === undefined ? undefined : this.home.get(exclude);
-    if (this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0) > HASHED_BYTES) return [];
+    if (this.countedBytes - (excluded?.files.get(exclude!)!.length ?? 0) > this.limits.hashed)
+      return [];
     return this.members.map((member) => {
       const hidden = new Set<number>();
       for (const [i, path] of [...member.files.keys()].entries())
@@ -107,6 +121,10 @@ export class SegmentSet {
       else kept.push(member);
     }
     const large: [string, Uint8Array][] = [];
+    this.members = kept;
+    let total = this.countedBytes;
+    for (const bytes of this.waiting.values()) total += bytes.length;
+    const depth = total > this.limits.deep ? SHALLOW_ROW_DEPTH : ROW_DEPTH;
     let size = 0;
     for (const [path, bytes] of this.waiting) {
       if (bytes.length < LARGE_FILE_BYTES) size += bytes.length;
@@ -123,8 +141,8 @@ export class SegmentSet {
       this.dissolve(member);
     }
     this.members = [...kept.filter(isLargeFile), ...shared];
-    if (this.waiting.size > 0) this.makeMember(new Map(this.waiting));
-    for (const file of large) this.makeMember(new Map([file]));
+    if (this.waiting.size > 0) this.makeMember(new Map(this.waiting), depth);
+    for (const file of large) this.makeMember(new Map([file]), depth);
     this.waiting.clear();
     if (this.negativeIsStale) {
       const gone = this.members.flatMap((member) =>
@@ -134,17 +152,17 @@ export class SegmentSet {
       this.negativeIsStale = false;
     }
     // Now, and not when the first reader waits for its first byte.
-    if (this.countedBytes <= HASHED_BYTES)
+    if (this.countedBytes <= this.limits.hashed)
       for (const member of this.members) {
         member.segment.contexts();
         tokensOf(member);
       }
   }
 
-  private makeMember(files: ReadonlyMap<string, Uint8Array>): void {
+  private makeMember(files: ReadonlyMap<string, Uint8Array>, depth: number): void {
     let size = 0;
     for (const bytes of files.values()) size += bytes.length;
-    const segment = new Segment([...files.values()], rowHelpers(size));
+    const segment = new Segment([...files.values()], { depth, join: rowHelpers(size) });
     const member: Member = { segment, files, gone: new Set() };
     for (const path of files.keys()) this.home.set(path, member);
     this.members.push(member);

@@ -4,6 +4,7 @@ import {
   indexRows,
   NO_ROW,
   ROW_DEPTH,
+  SHALLOW_ROW_DEPTH,
   workOnRows,
   type RowIndex,
 } from "../../model/memory/rowIndex.ts";
@@ -23,11 +24,10 @@ function drawFiles(count: number, length: number, letters: number, seed: number)
   });
 }
 
-/** The bytes before a place, nearest first, up to ROW_DEPTH symbols: −1 is the beginning of the file. */
-function contextOf(bytes: Uint8Array, at: number): number[] {
+/** The bytes before a place, nearest first, up to `depth` symbols: −1 is the beginning of the file. */
+function contextOf(bytes: Uint8Array, at: number, depth: number): number[] {
   const context: number[] = [];
-  for (let i = at - 1; i >= -1 && context.length < ROW_DEPTH; i--)
-    context.push(i < 0 ? -1 : bytes[i]!);
+  for (let i = at - 1; i >= -1 && context.length < depth; i--) context.push(i < 0 ? -1 : bytes[i]!);
   return context;
 }
 
@@ -37,7 +37,7 @@ function compare(a: readonly number[], b: readonly number[]): number {
 }
 
 /** Reads every file along the rows and checks the contexts' order. */
-function check(files: readonly Uint8Array[], index: RowIndex): void {
+function check(files: readonly Uint8Array[], index: RowIndex, depth: number = ROW_DEPTH): void {
   const { next, follow } = index;
   const contexts: number[][] = [];
   const found: string[] = [];
@@ -49,7 +49,7 @@ function check(files: readonly Uint8Array[], index: RowIndex): void {
       rows.push(follow[row]!);
     }
     const file = Uint8Array.from(bytes);
-    rows.forEach((row, at) => (contexts[row] = contextOf(file, at)));
+    rows.forEach((row, at) => (contexts[row] = contextOf(file, at, depth)));
     found.push(Buffer.from(file).toString("latin1"));
   }
   expect(found.toSorted()).toEqual(
@@ -74,9 +74,11 @@ describe("the rows of an index", () => {
   ] as const) {
     test(`are sorted and read every file: ${name}`, () => check(files, indexRows(files)));
     test(`are the same made by others: ${name}`, () => {
-      const index = indexRows(files, workOnRows);
+      const index = indexRows(files, { join: workOnRows });
       check(files, index);
       expect(index).toEqual(indexRows(files));
     });
+    test(`are sorted to a smaller depth: ${name}`, () =>
+      check(files, indexRows(files, { depth: SHALLOW_ROW_DEPTH }), SHALLOW_ROW_DEPTH));
   }
 });
