@@ -31,7 +31,7 @@ const { values } = parseArgs({
     "most-bytes": { type: "string", default: "12e6" },
     until: { type: "string", default: "Infinity" },
     device: { type: "string", default: "gpu" },
-    /** Only tasks whose name has this in it. */
+    /** A regular expression: only tasks whose name it is found in. */
     only: { type: "string", default: "" },
     list: { type: "boolean", default: false },
   },
@@ -50,7 +50,7 @@ const tasks = allTasks({
   mostBytes: Number(values["most-bytes"]),
   repositories,
   plotted,
-}).filter((t) => t.id.includes(values.only));
+}).filter((t) => new RegExp(values.only).test(t.id));
 if (values.list) {
   for (const t of tasks)
     process.stdout.write(`${t.id} ${t.bytes} ${JSON.stringify(t.set ?? {})}\n`);

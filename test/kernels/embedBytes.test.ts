@@ -57,6 +57,8 @@ describe("embedBytes", () => {
     check({ rows: 1, K: 1, tableRows: 1, C: 4 }));
   test("matches on several rows per position and odd sizes", () =>
     check({ rows: 13, K: 3, tableRows: 7, C: 12 }));
+  test("matches when a position names a row several times", () =>
+    check({ rows: 90, K: 10, tableRows: 12, C: 16 }));
   test("matches when lists cross many chunks", () =>
     check({ rows: 700, K: 2, tableRows: 31, C: 20 }));
   for (const halves of [["out", "dOut"], ["out"], ["dOut"]])
