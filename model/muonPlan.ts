@@ -38,7 +38,7 @@ interface Batch {
 }
 
 const padded = (n: number): number => Math.ceil(n / PAD) * PAD;
-/** Multiply-adds of one Newton–Schulz iteration: Gram matrix and application, and the Gram matrix's square. */
+/** Multiply-adds of one polynomial: Gram matrix and application, and the Gram matrix's square. */
 const workOf = (side: number, length: number): number => 2 * side ** 2 * length + side ** 3;
 
 export function planMuon(matrices: readonly MuonMatrix[]): MuonPlan {

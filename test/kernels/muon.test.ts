@@ -10,10 +10,10 @@ import { expectClose } from "../support/checkOp.ts";
 import { testGpu } from "../support/gpu.ts";
 import { singularValues, transposed } from "../support/singularValues.ts";
 
-/** Newton–Schulz steepens small singular values by up to 3.4 a round, and rounding errors with them: a float32
+/** The polynomials steepen small singular values, and rounding errors with them: a float32
  *  run stays within about 500 ulp of the float64 one on normalized matrices. */
 const tolerance = { atol: 6e-5, rtol: 6e-5 };
-/** Where five rounds leave the singular values of a well-conditioned matrix. */
+/** Where four rounds leave the singular values of a well-conditioned matrix. */
 const band = [0.65, 1.25] as const;
 
 interface Hyper {
@@ -35,18 +35,26 @@ type Matrix = number[][];
 const times = (a: Matrix, b: Matrix): Matrix =>
   a.map((row) => b[0]!.map((_, j) => row.reduce((sum, x, i) => sum + x * b[i]![j]!, 0)));
 
+/** Of the composition that is best on [0.003, 1], the last times 0.933. */
+const published = [
+  [8.383673612923165, -24.76590585797455, 18.35708189288761],
+  [4.043420433700427, -3.011404993841532, 0.5695121503191821],
+  [3.5055706172438934, -2.6266538356181, 0.525719404820322],
+  [2.3232781715014905, -1.7113786522082426, 0.4075667815334314],
+] as const;
+
 /** The published form, transposing tall matrices. */
 function orthogonalized(direction: Matrix): Matrix {
   const tall = direction.length > direction[0]!.length;
   let x = tall ? transposed(direction) : direction;
   const norm = Math.sqrt(x.flat().reduce((sum, v) => sum + v * v, 0)) + 1e-7;
   x = x.map((row) => row.map((v) => v / norm));
-  for (let i = 0; i < 5; i++) {
+  for (const [first, second, third] of published) {
     const gram = times(x, transposed(x));
     const squared = times(gram, gram);
-    const mix = gram.map((row, r) => row.map((v, c) => -4.775 * v + 2.0315 * squared[r]![c]!));
+    const mix = gram.map((row, r) => row.map((v, c) => second * v + third * squared[r]![c]!));
     const moved = times(mix, x);
-    x = x.map((row, r) => row.map((v, c) => 3.4445 * v + moved[r]![c]!));
+    x = x.map((row, r) => row.map((v, c) => first * v + moved[r]![c]!));
   }
   return tall ? transposed(x) : x;
 }

@@ -1,11 +1,11 @@
 /** Muon's iteration with every stored entry rounded to a half, as GPUs with shader-f16 run it. */
 import { describe, expect, test } from "vitest";
 import { fromHalf, toHalf } from "../../model/half.ts";
-import { ITERATIONS, NEWTON_SCHULZ } from "../../model/kernels/muon.ts";
+import { POLYNOMIALS, UNIT } from "../../model/kernels/muon.ts";
 import { Random } from "../../model/random.ts";
 import { singularValues } from "../support/singularValues.ts";
 
-/** Where five iterations leave singular values that start above about 1/300 of the norm. */
+/** Where the polynomials leave singular values that start above about 1/300 of the norm. */
 const band = [0.6, 1.3] as const;
 
 interface Matrix {
@@ -35,10 +35,9 @@ const blend = (m: Matrix, share: number, x: Matrix, productShare: number): Matri
 });
 
 function orthogonalizedInHalves(direction: Matrix): number[] {
-  const { first, second, third } = NEWTON_SCHULZ;
   const norm = Math.hypot(...direction.values);
   let x = rounded({ ...direction, values: direction.values.map((v) => v / norm) });
-  for (let i = 0; i < ITERATIONS; i++) {
+  for (const { first, second, third } of POLYNOMIALS) {
     const gram = rounded(product(x, x, 1));
     const mixed = rounded(blend(gram, second, product(gram, gram, 0), third));
     x = rounded(blend(x, first, product(mixed, x, 0), 1));
@@ -77,7 +76,19 @@ function withSpectrum(spectrum: readonly number[], cols: number): Matrix {
   return product(orthonormal(side, side, 1), scaled, 0);
 }
 
-describe("Newton–Schulz in halves", () => {
+describe("orthogonalization", () => {
+  test("leaves every singular value from 0.003 to 1 within a fifth of its unit, in exact arithmetic", () => {
+    for (let s = 0.003; s <= 1; s *= 1.001) {
+      const end = POLYNOMIALS.reduce(
+        (x, { first, second, third }) => first * x + second * x ** 3 + third * x ** 5,
+        s,
+      );
+      expect(Math.abs(end / UNIT - 1)).toBeLessThan(0.2);
+    }
+  });
+});
+
+describe("orthogonalization in halves", () => {
   test.each([
     [24, 24 * 4],
     [96, 384],
