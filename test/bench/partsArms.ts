@@ -121,6 +121,18 @@ export const ARMS: readonly Arm[] = [
     seeds: 2,
   },
   {
+    name: "four bytes ahead, 1",
+    part: "loss",
+    set: { aheadWeight: 1, aheadBytes: 4 },
+    seeds: 2,
+  },
+  {
+    name: "eight bytes ahead, 0.5",
+    part: "loss",
+    set: { aheadWeight: 0.5, aheadBytes: 8 },
+    seeds: 2,
+  },
+  {
     name: "two bytes ahead, 0.3",
     part: "loss",
     set: { aheadWeight: 0.3, aheadBytes: 2 },
