@@ -12,7 +12,7 @@ import { Model } from "../../model/model.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 import { decodeSafetensors } from "../../model/safetensors.ts";
 import { train, type TrainOptions } from "../../model/train.ts";
-import { tinyConfig, tinyFiles } from "../support/tinyModel.ts";
+import { tinyConfig, tinyFiles, tinyLexicon } from "../support/tinyModel.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -115,6 +115,37 @@ describe("patches by tokens", () => {
     expect(score.bits.every((x) => Number.isFinite(x) && x > 0)).toBe(true);
     await model.dispose();
   });
+});
+
+describe("colours of several channels", () => {
+  test.each(["both", "resolvent"] as const)(
+    "are kept with the model, for scores and completions: %s",
+    async (colour) => {
+      const lexicon = tinyLexicon(colour);
+      // The run makes the colours itself.
+      lexicon.useColours("hash");
+      const { result, manifest } = await run(colour, { set: { colour }, lexicon });
+      expect(result.stopped).toBe("done");
+      expect(manifest.config).toMatchObject({ colour });
+      const device = await createCpuDevice({ threads: 0 });
+      const load = (): Promise<Model> =>
+        Model.load(join(folder, colour), { device: "cpu", on: { device, reason: "a test" } });
+      const model = await load();
+      expect(model.lexicon.colourKind).toBe(colour);
+      const file = tinyFiles[0]!;
+      const score = await model.score({ ...file, memory: "off", network: "on" });
+      expect(score.bits.every((x) => Number.isFinite(x) && x > 0)).toBe(true);
+      const completion = await model.complete({
+        path: file.path,
+        before: file.bytes.subarray(0, 60),
+        after: new Uint8Array(0),
+        maxBytes: 8,
+        singleLine: 0,
+      });
+      expect(completion.bytes.length).toBeGreaterThan(0);
+      await model.dispose();
+    },
+  );
 });
 
 describe("preset auto", () => {
