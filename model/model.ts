@@ -52,6 +52,8 @@ export interface ScoreOptions {
   /** Whether names in scope change the mixture; off where it is not said, and where one side is off. */
   readonly candidates?: "on" | "off";
   readonly record?: 0 | 1;
+  /** 1: the mixture goes on as it ended with the last file of the session, instead of as it was fitted. */
+  readonly session?: 1;
 }
 
 /** Stands for the byte before the first one. */
@@ -78,6 +80,8 @@ export class Predictor {
   readonly #completing = new Exclusive();
   readonly #candidates: Candidates | undefined;
   #scorer: Scorer | undefined;
+  /** The mixture of the files that were scored as one session. */
+  #session: RankedMixer | undefined;
   #completer: Completer | undefined;
 
   constructor(parts: ModelParts) {
@@ -145,6 +149,13 @@ export class Predictor {
     return this.#scoring.run(() => this.#score(o));
   }
 
+  /** A copy follows this file, or this session; the fitted weights stay. */
+  #follower({ session }: ScoreOptions): AnyMixer {
+    const { mixer } = this.#parts;
+    if (!(mixer instanceof RankedMixer)) return mixer;
+    return session === 1 ? (this.#session ??= mixer.copy()) : mixer.copy();
+  }
+
   async #score(o: ScoreOptions): Promise<Score> {
     const n = o.bytes.length;
     const score = {
@@ -154,9 +165,7 @@ export class Predictor {
       top1: new Uint8Array(n),
     };
     const { memory, lexicon, config } = this.#parts;
-    // A copy follows this file; the fitted weights stay.
-    const mixer =
-      this.#parts.mixer instanceof RankedMixer ? this.#parts.mixer.copy() : this.#parts.mixer;
+    const mixer = this.#follower(o);
     const distributions =
       o.record === 1 ? new Float32Array(new SharedArrayBuffer(n * 1024)) : undefined;
     // Its own saved version is no memory of a file.
@@ -164,7 +173,12 @@ export class Predictor {
     const names = o.candidates === "on" ? this.#candidates?.reader(o.path) : undefined;
     const fromMemory = new Float64Array(256);
     const mixed = new Float64Array(256);
-    const visit = (at: number, p: Float32Array | undefined, offset: number): void => {
+    const visit = (
+      at: number,
+      p: Float32Array | undefined,
+      offset: number,
+      state: Float32Array | undefined,
+    ): void => {
       const byte = o.bytes[at]!;
       const network = p?.subarray(offset, offset + 256);
       if (network !== undefined) distributions?.set(network, at * 256);
@@ -172,7 +186,7 @@ export class Predictor {
       let distribution: Float64Array | Float32Array;
       if (network !== undefined && match !== undefined) {
         const last = at === 0 ? LINE_END : o.bytes[at - 1]!;
-        const input = { network, memory: fromMemory, last, ...match };
+        const input = { network, memory: fromMemory, last, state, ...match };
         mixer.mix(input, mixed);
         names?.adjust(mixed);
         distribution = mixed;
@@ -197,8 +211,12 @@ export class Predictor {
       const encoder =
         config.facts === "on" ? createFactEncoder({ lexicon, colour: config.colour }) : undefined;
       const scorer = await this.#ownScorer();
-      await scorer.score({ path: o.path, bytes: o.bytes, encoder }, visit);
-    } else for (let at = 0; at < n; at++) visit(at, undefined, 0);
+      const mixes = cursor !== undefined && mixer instanceof RankedMixer;
+      await scorer.score(
+        { path: o.path, bytes: o.bytes, encoder, ...(mixes ? { states: 1 } : {}) },
+        visit,
+      );
+    } else for (let at = 0; at < n; at++) visit(at, undefined, 0, undefined);
     return { ...score, distributions };
   }
 }

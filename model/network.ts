@@ -50,6 +50,8 @@ export interface NetworkInputs {
 export interface Network {
   /** [rows, V], or [wanted, V], before the soft cap. */
   readonly logits: Tensor;
+  /** [rows, C local], or [wanted, C local]: what logits are linear in. */
+  readonly state: Tensor;
   /** [patches, C trunk]: the collapsed trunk state, normalized. */
   readonly trunkState: Tensor;
   backward(dLogits: Tensor): void;
@@ -192,6 +194,7 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
 
   return {
     logits: unembed.out,
+    state: last,
     trunkState,
     backward: (dLogits) => {
       const dLast = b.temp("dLast", [rows, Cl], b.half);

@@ -22,8 +22,14 @@ import { idChannels, WindowBatch, type Window } from "./windows.ts";
 /** Windows advance by this share of their length; the rest is context of the bytes they score. */
 const STRIDE_SHARE = 1 / 4;
 
-/** Called with the distribution of byte `at` of the file: 256 probabilities at `offset` of `p`. */
-export type OnDistribution = (at: number, p: Float32Array, offset: number) => void;
+/** Called with the distribution of byte `at` of the file: 256 probabilities at `offset` of `p`, and, where it was asked
+ *  for, the state that its logits are linear in. */
+export type OnDistribution = (
+  at: number,
+  p: Float32Array,
+  offset: number,
+  state: Float32Array | undefined,
+) => void;
 
 export class Scorer {
   readonly #device: Device;
@@ -34,6 +40,7 @@ export class Scorer {
     readonly ends: Tensor;
     readonly newest: Tensor;
     readonly p: Tensor;
+    readonly state: Tensor;
     readonly trunkState: Tensor;
     readonly engram?: Tensor;
   };
@@ -53,6 +60,7 @@ export class Scorer {
       ends: device.tensor("score ends", [patches], "u32"),
       newest: device.tensor("score newest", [rows], "u32"),
       p: device.tensor("score p", [rows, 256]),
+      state: device.tensor("score state", [rows, config.localChannels]),
       trunkState: device.tensor("score trunk state", [patches, config.trunkChannels]),
     };
     if (config.engram !== "on") return;
@@ -108,12 +116,11 @@ export class Scorer {
       eom: b.temp("eom", [B * N]),
       softcap: c.logitCap,
     });
-    addForward(b.graph, {
-      x: network.trunkState,
-      z: network.trunkState,
-      y: t.trunkState,
-      scale: 0,
-    });
+    for (const [from, to] of [
+      [network.state, t.state],
+      [network.trunkState, t.trunkState],
+    ] as const)
+      addForward(b.graph, { x: from, z: from, y: to, scale: 0 });
     this.#program = await device.compile(b.graph, "scoring");
   }
 
@@ -140,7 +147,7 @@ export class Scorer {
 
   /** Visits every byte of the file in order. */
   async score(
-    o: { path: string; bytes: Uint8Array; encoder?: FactEncoder | undefined },
+    o: { path: string; bytes: Uint8Array; encoder?: FactEncoder | undefined; states?: 1 },
     visit: OnDistribution,
   ): Promise<void> {
     const { bytes } = o;
@@ -176,16 +183,20 @@ export class Scorer {
           return { symbols, facts };
         }),
       );
-      const p = (await this.#device.read(
-        this.#tensors.p,
-        0,
-        group.length * N * 256,
-      )) as Float32Array;
+      const rows = group.length * N;
+      const C = this.#config.localChannels;
+      const { p: pTensor, state: stateTensor } = this.#tensors;
+      const [p, states] = (await Promise.all([
+        this.#device.read(pTensor, 0, rows * 256),
+        o.states === 1 ? this.#device.read(stateTensor, 0, rows * C) : undefined,
+      ])) as [Float32Array, Float32Array | undefined];
       group.forEach((s, w) => {
         // Row t predicts symbol s+t+1; what stands before was scored by the windows before.
         const first = s === 0 ? Math.max(0, header.length - 1) : context;
-        for (let t = first; t < N && s + t + 1 < total; t++)
-          visit(s + t + 1 - header.length, p, (w * N + t) * 256);
+        for (let t = first; t < N && s + t + 1 < total; t++) {
+          const row = w * N + t;
+          visit(s + t + 1 - header.length, p, row * 256, states?.subarray(row * C, (row + 1) * C));
+        }
       });
     }
   }

@@ -15,6 +15,8 @@ export interface MixInput {
   readonly total: number;
   /** The byte before the one to come; a line end at the beginning of a file. */
   readonly last: number;
+  /** What the network's logits are linear in, where it is known. */
+  readonly state?: Float32Array | undefined;
 }
 
 /** What both sides gave to the byte that came. */

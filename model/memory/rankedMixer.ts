@@ -2,12 +2,14 @@
  *  after the other "is it this one, if none before it?"; each question is answered by logistic mixtures of what both
  *  sides say, one per set of situations, whose mean is refined by how often such answers were right. The rest keeps the
  *  linear mixture's proportions, so the 256 probabilities sum to 1 by construction. `learn` corrects the weights after a
- *  byte is known, never before; a copy that learns along one file leaves the fitted weights as they are.
+ *  byte is known, never before; a copy that learns along one file leaves the fitted weights as they are. Where the
+ *  network's state is known, what it adds to the answers is learned along the file too (followedHead.ts).
  *  Source: logistic mixing and adaptive probability maps as in PAQ (Mahoney 2005) over symbol ranking instead of bits. */
 
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
 import { logistic, logit } from "./evidence.ts";
+import { FollowedHead } from "./followedHead.ts";
 import { Mixer, type MixInput } from "./mixer.ts";
 import { BYTE_CLASSES, byteClass } from "./situations.ts";
 
@@ -83,6 +85,11 @@ export class RankedMixer {
   private readonly refineAt = new Int32Array(CANDIDATES);
   private readonly between = new Float64Array(CANDIDATES);
   private readonly situation = new Int32Array(SETS);
+  /** Logits of the sets and the head together. */
+  private readonly told = new Float64Array(CANDIDATES);
+  /** From the first state on. */
+  private head: FollowedHead | undefined;
+  private stateKnown = false;
 
   constructor(linear: Mixer = new Mixer()) {
     this.linear = linear;
@@ -107,6 +114,8 @@ export class RankedMixer {
     const { even, candidate, answer, input, situation } = this;
     const { bucket, memoryChoice, networkChoice, networkSum } = this.linear.mix(o, even);
     const candidates = this.rank();
+    this.stateKnown = o.state !== undefined;
+    if (o.state !== undefined) (this.head ??= new FollowedHead(o.state.length)).read(o.state);
     let networkLeft = networkSum;
     let match = 0;
     while (match < LONGER_MATCH.length && o.matchLength >= LONGER_MATCH[match]!) match++;
@@ -131,7 +140,9 @@ export class RankedMixer {
       situation[3] = SET_STARTS[3]! + chooser * SURES + sure;
       situation[4] = SET_STARTS[4]! + match * LEANINGS + leaning;
       const table = (lastClass * REFINE_RANKS + Math.min(rank, REFINE_RANKS - 1)) * CHOOSERS;
-      const yes = this.refined(rank, this.mixSets(rank), table + chooser);
+      const told = this.mixSets(rank) + (this.stateKnown ? this.head!.answer(byte) : 0);
+      this.told[rank] = told;
+      const yes = this.refined(rank, told, table + chooser);
       answer[rank] = mass * yes;
       mass *= 1 - yes;
       memoryLeft -= o.memory[byte]!;
@@ -186,6 +197,7 @@ export class RankedMixer {
         const from = row[rank * SETS + set]!;
         for (let i = 0; i < INPUTS; i++) weight[from + i]! += step * input[rank * INPUTS + i]!;
       }
+      if (this.stateKnown) this.head!.correct(candidate[rank]!, hit - logistic(this.told[rank]!));
       this.correct(this.refineAt[rank]!, hit, 1 - this.between[rank]!);
       this.correct(this.refineAt[rank]! + 1, hit, this.between[rank]!);
       if (hit === 1) break;

@@ -235,7 +235,13 @@ async function measure(
     let [bytes, bits, bitsNetwork, bitsMemory, identifiers, right] = [0, 0, 0, 0, 0, 0];
     for (const file of repository.measured) {
       o.terminal.signal.throwIfAborted();
-      const scored = await model.score({ ...file, memory, network, candidates });
+      const scored = await model.score({
+        ...file,
+        memory,
+        network,
+        candidates,
+        ...(row.session === "on" ? { session: 1 } : {}),
+      });
       bytes += file.bytes.length;
       bits += sum(scored.bits);
       bitsNetwork += sum(scored.bitsNetwork);

@@ -199,7 +199,13 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
     const { path, bytes } = file;
     signal.throwIfAborted();
     const t0 = performance.now();
-    const scored = await model.score({ ...file, memory: o.memory, network: o.network, candidates });
+    const scored = await model.score({
+      ...file,
+      memory: o.memory,
+      network: o.network,
+      candidates,
+      ...(o.session === "on" ? { session: 1 } : {}),
+    });
     scoringMs += performance.now() - t0;
     await o.perByte?.append(path, scored.bits);
     bits += sum(scored.bits);

@@ -22,6 +22,8 @@ import {
 
 /** Decoding adds the same numbers in the same order; only the tiling of products may differ. */
 const TOLERANCE = 2e-5;
+/** The same where activations may be halves. */
+const HALF_TOLERANCE = 2e-3;
 /** Enough that distributions are far from uniform: between equal ones, a wrong row would go unseen. */
 const STEPS = 150;
 /** What neighbouring rows must differ by somewhere, or the comparison says nothing. */
@@ -188,6 +190,38 @@ describe("scoring", () => {
         trainer.dispose();
       }
     });
+
+  test("gives the state that the logits of each byte are linear in", async () => {
+    for (const device of await devices()) {
+      const config = tinyConfig();
+      const trainer = await trained(device, config);
+      const scorer = await Scorer.create(device, config, trainer.params);
+      const unembed = await device.read(trainer.params.get("unembed")!);
+      const columns = unembed.length / config.localChannels;
+      const { path, bytes } = tinyFiles[0]!;
+      const text = bytes.subarray(0, 100);
+      let worst = 0;
+      await scorer.score({ path, bytes: text, states: 1 }, (at, p, offset, state) => {
+        const odds = Float64Array.from({ length: 256 }, (_, byte) => {
+          let logit = 0;
+          state!.forEach((x, c) => (logit += x * unembed[c * columns + byte]!));
+          return Math.exp(config.logitCap * Math.tanh(logit / config.logitCap));
+        });
+        const sum = odds.reduce((a, b) => a + b, 0);
+        odds.forEach((x, byte) => {
+          worst = Math.max(worst, Math.abs(x / sum - p[offset + byte]!));
+        });
+      });
+      expect(worst).toBeLessThan(device.kind === "gpu" ? HALF_TOLERANCE : TOLERANCE);
+      let given = 0;
+      await scorer.score({ path, bytes: text }, (_at, _p, _offset, state) => {
+        if (state !== undefined) given++;
+      });
+      expect(given).toBe(0);
+      scorer.dispose();
+      trainer.dispose();
+    }
+  });
 
   test("gives every byte of a file one normalized distribution", async () => {
     const device = await createCpuDevice({ threads: 0 });
