@@ -18,10 +18,10 @@ import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { factWidth, type ColourKind } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
-import { analogyOf, lineScore, promising } from "./lineChoice.ts";
+import { LineChoice } from "./lineChoice.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 import { MemoryView } from "./memoryView.ts";
-import { weighLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
+import { chooseLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
 
 export interface CompleteOptions {
   readonly path: string;
@@ -57,7 +57,7 @@ export interface NamesResult {
 
 export interface Completion {
   readonly text: string;
-  /** Probability that the mixture gives to the whole text. */
+  /** Probability of the whole text: of a single line as the choice between lines finds it, else the mixture's. */
   readonly confidence: number;
   readonly ms: number;
   readonly bytes: Uint8Array;
@@ -217,30 +217,29 @@ export class Completer {
         canEnd: o.after.length === 0 ? 0 : 1,
         ...parts,
       });
-    const sources =
+    const choice =
       o.singleLine === 1
-        ? { copies: cursor.lines(o.maxBytes), renamed: cursor.renamedLines(o.maxBytes) }
-        : { copies: [], renamed: [] };
-    const lines = promising(sources);
-    const own = lines.length === 0 ? { cursor, names } : { cursor: cursor.fork(), names: names?.fork() }; // prettier-ignore
+        ? new LineChoice(o.before, {
+            copies: cursor.lines(o.maxBytes),
+            renamed: cursor.renamedLines(o.maxBytes),
+          })
+        : undefined;
+    const isChoice = choice !== undefined && choice.lines.length > 0;
+    const own = isChoice ? { cursor: cursor.fork(), names: names?.fork() } : { cursor, names };
     const { best: greedy, bound } = await writeGreedily(begin(own), o);
-    let best: Written = greedy;
-    if (greedy.finished !== "aborted") {
-      let score = lineScore(greedy.logProbability, analogyOf(greedy.bytes, sources.renamed));
-      for (const line of lines) {
-        const analogy = analogyOf(line, sources.renamed);
-        const mayWin = (logProbability: number): boolean =>
-          lineScore(logProbability, analogy) > score;
-        if (!mayWin(bound(line))) continue;
-        stream.restore(here);
-        const way = begin({ cursor: cursor.fork(), names: names?.fork() });
-        const weighed = await weighLine(way, line, mayWin);
-        if (givenUp()) return aborted();
-        if (weighed === undefined) continue;
-        best = weighed;
-        score = lineScore(weighed.logProbability, analogy);
-      }
-    }
+    let best: Written | undefined = greedy;
+    if (choice !== undefined && greedy.finished !== "aborted")
+      best = await chooseLine({
+        greedy,
+        bound,
+        choice,
+        begin: () => {
+          stream.restore(here);
+          return begin({ cursor: cursor.fork(), names: names?.fork() });
+        },
+        givenUp,
+      });
+    if (best === undefined) return aborted();
     const { bytes, perByte, finished } = best;
     return {
       text: new TextDecoder().decode(Uint8Array.from(bytes)),

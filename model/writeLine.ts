@@ -1,7 +1,11 @@
 /** Lines written byte by byte, and lines that are given and weighed. */
 import type { Continuation } from "./continuation.ts";
+import type { LineChoice } from "./lineChoice.ts";
 
 const NEWLINE = 10;
+/** Surprise of a line in nats: it is taken for at least so much, and stretched at most so many times. */
+const LEAST_SURPRISE = 1e-3;
+const MOST_STRETCHED = 8;
 
 /** Why a text ends where it does. */
 export type Finished = "end" | "line" | "length" | "aborted";
@@ -69,7 +73,7 @@ export async function writeGreedily(
 }
 
 /** A given line, for as long as it may still be the one; undefined where it is not. */
-export async function weighLine(
+async function weighLine(
   way: Continuation,
   line: Uint8Array,
   mayWin: (logProbability: number) => boolean,
@@ -87,4 +91,44 @@ export async function weighLine(
     perByte.push(probability);
     way.push(line[i]!);
   }
+}
+
+/** The greedy line, or one of those that it is weighed against, its bytes together with its end as probable as such
+ *  lines are right. Undefined where it was given up. */
+export async function chooseLine(o: {
+  readonly greedy: Written;
+  readonly bound: (line: Uint8Array) => number;
+  readonly choice: LineChoice;
+  /** A continuation from the cursor. */
+  readonly begin: () => Continuation;
+  readonly givenUp: () => boolean;
+}): Promise<Written | undefined> {
+  const { greedy, bound, choice } = o;
+  let best = greedy;
+  let score = choice.scoreOf(greedy.bytes)(greedy.logProbability);
+  for (const line of choice.lines) {
+    const scoreOf = choice.scoreOf(line);
+    const mayWin = (logProbability: number): boolean => scoreOf(logProbability) > score;
+    if (!mayWin(bound(line))) continue;
+    const weighed = await weighLine(o.begin(), line, mayWin);
+    if (o.givenUp()) return undefined;
+    if (weighed === undefined) continue;
+    best = weighed;
+    score = scoreOf(weighed.logProbability);
+  }
+  // Of a line that was not written to its end nothing more is known.
+  if (best.finished === "length") return best;
+  const isWritten = best === greedy ? 1 : 0;
+  return asProbable(best, choice.chanceOf({ bytes: best.bytes, isWritten }, best.logProbability));
+}
+
+/** The same line with the surprise of every byte stretched or shrunk alike. */
+function asProbable(line: Written, chance: number): Written {
+  const surprise = Math.max(LEAST_SURPRISE, -line.logProbability);
+  const exponent = Math.min(MOST_STRETCHED, -Math.log(chance) / surprise);
+  return {
+    ...line,
+    perByte: line.perByte.map((p) => p ** exponent),
+    logProbability: line.logProbability * exponent,
+  };
 }

@@ -1,9 +1,6 @@
 /** Copies of lines are those that a search by hand finds, without the file that is read, and nothing else. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { analogyOf, lineScore, promising } from "../../model/lineChoice.ts";
-import type { LineCopy } from "../../model/memory/lineCopies.ts";
-import type { RenamedLine } from "../../model/memory/renamedLines.ts";
 import { MAX_ORDER } from "../../model/memory/segment.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 
@@ -79,52 +76,5 @@ describe("copies of lines", () => {
     const cursor = memory.cursor({ absorbOwn: 0 });
     for (const byte of encode("first call(")) cursor.push(byte);
     expect(cursor.lines(20).map(({ bytes }) => decode(bytes))).toEqual(["two);"]);
-  });
-});
-
-describe("the choice of a line", () => {
-  const copy = (text: string, matchLength: number, places = 1): LineCopy => ({
-    bytes: encode(text),
-    matchLength,
-    best: 1,
-    places,
-    own: 0,
-  });
-
-  const renamed = (text: string, sameNames = 1): RenamedLine => ({
-    bytes: encode(text),
-    tokens: 6,
-    sameNames,
-    replaced: 1,
-    places: 1,
-  });
-  test("looks at the longest match, at the likeliest of equally long ones, and at the best analogy", () => {
-    const lengths = [5, 9, 7, 8, 6];
-    const copies = lengths.map((length) => copy(`at ${length}`, length));
-    const twice = { ...copy("twice", 9), best: 2 };
-    const texts = (lines: Uint8Array[]): string[] => lines.map(decode);
-    const analogies = [renamed("new"), renamed("worse")];
-    expect(texts(promising({ copies, renamed: [] }))).toEqual(["at 9"]);
-    expect(texts(promising({ copies: [...copies, twice], renamed: analogies }))).toEqual(["twice", "new"]); // prettier-ignore
-    expect(texts(promising({ copies: [], renamed: analogies }))).toEqual(["new"]);
-    expect(promising({ copies: [], renamed: [] })).toEqual([]);
-  });
-
-  test("weighs a line that is both copy and analogy once", () => {
-    expect(promising({ copies: [copy("same", 9)], renamed: [renamed("same")] })).toHaveLength(1);
-  });
-
-  test("rises with a line's probability, the names its place shares, and those replaced", () => {
-    expect(lineScore(-1, undefined)).toBeGreaterThan(lineScore(-2, undefined));
-    expect(lineScore(-1, renamed("a", 8))).toBeGreaterThan(lineScore(-1, renamed("a", 2)));
-    expect(lineScore(-6, renamed("a", 2))).toBeGreaterThan(lineScore(-6, { ...renamed("a", 2), replaced: 0 })); // prettier-ignore
-    expect(lineScore(-1, undefined)).toBeGreaterThan(lineScore(-60, renamed("a", 8)));
-    expect(lineScore(-Infinity, renamed("a"))).toBe(-Infinity);
-  });
-
-  test("knows the analogy that a line is", () => {
-    const analogies = [renamed("one"), renamed("one more")];
-    expect(analogyOf([...encode("one more")], analogies)).toBe(analogies[1]);
-    expect(analogyOf(encode("on"), analogies)).toBeUndefined();
   });
 });

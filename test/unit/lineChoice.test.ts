@@ -1,0 +1,161 @@
+/** The choice between ways to end a line: which are weighed, what speaks for them, how probable the best one is. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { LineChoice, type LineSources } from "../../model/lineChoice.ts";
+import { LinePlace } from "../../model/linePlace.ts";
+import type { LineCopy } from "../../model/memory/lineCopies.ts";
+import type { RenamedLine } from "../../model/memory/renamedLines.ts";
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+const copy = (text: string, matchLength: number, places = 1): LineCopy => ({
+  bytes: encode(text),
+  matchLength,
+  best: 1,
+  places,
+  own: 0,
+});
+
+const renamed = (text: string, sameNames = 1, replaced = 1): RenamedLine => ({
+  bytes: encode(text),
+  tokens: 6,
+  sameNames,
+  replaced,
+  places: 1,
+});
+
+const NOTHING: LineSources = { copies: [], renamed: [] };
+const choose = (sources: LineSources, before = "let x = 1;\nf("): LineChoice =>
+  new LineChoice(encode(before), sources);
+
+describe("the choice of a line", () => {
+  test("looks at the longest match, at the likeliest of equally long ones, and at the best analogy, once where they are one", () => {
+    const lengths = [5, 9, 7, 8, 6];
+    const copies = lengths.map((length) => copy(`at ${length}`, length));
+    const twice = { ...copy("twice", 9), best: 2 };
+    const analogies = [renamed("new"), renamed("worse")];
+    const lines = (sources: LineSources): string[] => choose(sources).lines.map(decode);
+    expect(lines({ copies, renamed: [] })).toEqual(["at 9"]);
+    expect(lines({ copies: [...copies, twice], renamed: analogies })).toEqual(["twice", "new"]);
+    expect(lines({ copies: [], renamed: analogies })).toEqual(["new"]);
+    expect(lines(NOTHING)).toEqual([]);
+    expect(lines({ copies: [copy("same", 9)], renamed: [renamed("same")] })).toEqual(["same"]);
+  });
+
+  test("rises with a line's probability, the names its place shares, and those replaced", () => {
+    const score = (analogy: RenamedLine | undefined, logProbability: number): number =>
+      choose({ copies: [], renamed: analogy === undefined ? [] : [analogy] }).scoreOf(encode("a)"))(logProbability); // prettier-ignore
+    expect(score(undefined, -1)).toBeGreaterThan(score(undefined, -2));
+    expect(score(renamed("a)", 8), -1)).toBeGreaterThan(score(renamed("a)", 2), -1));
+    expect(score(renamed("a)", 2, 1), -6)).toBeGreaterThan(score(renamed("a)", 2, 0), -6));
+    expect(score(undefined, -1)).toBeGreaterThan(score(renamed("a)", 8), -60));
+    expect(score(renamed("a)"), -Infinity)).toBe(-Infinity);
+    // Of another line nothing is known.
+    expect(score(renamed("b)"), -6)).toBe(score(undefined, -6));
+  });
+
+  test("speaks against a line that stands right above, that is imported, and that leaves a quotation open", () => {
+    const before = 'import a from "a";\n\ncall(1);\n';
+    const score = (begun: string, line: string): number =>
+      choose(NOTHING, before + begun).scoreOf(encode(line))(-2);
+    expect(score("ca", "ll(2);")).toBe(-2);
+    expect(score("ca", "ll(1);")).toBeLessThan(-4);
+    expect(score("imp", 'ort a from "b";')).toBe(-2);
+    expect(score("imp", 'ort a from "a";')).toBeLessThan(-4);
+    expect(score("ca", 'll(");')).toBeLessThan(-4);
+  });
+});
+
+describe("the chance of a line", () => {
+  const chance = (
+    sources: LineSources,
+    { line = "a)", isWritten = 0, logProbability = -3 }: { line?: string; isWritten?: 0 | 1; logProbability?: number } = {}, // prettier-ignore
+  ): number => choose(sources).chanceOf({ bytes: encode(line), isWritten }, logProbability);
+  const of = (...copies: LineCopy[]): LineSources => ({ copies, renamed: [] });
+  const by = (...analogies: RenamedLine[]): LineSources => ({ copies: [], renamed: analogies });
+
+  test("is a probability that rises with the mixture's, down to where that says nothing more", () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(NOTHING, of(copy("a)", 9)), by(renamed("a)")), by(renamed("a)", 3, 0))),
+        fc.constantFrom(0, 1),
+        fc.double({ min: -40, max: 0, noNaN: true }),
+        fc.double({ min: 0, max: 9, noNaN: true }),
+        (sources, isWritten, logProbability, more) => {
+          const one = chance(sources, { isWritten, logProbability });
+          expect(one).toBeGreaterThan(0);
+          expect(one).toBeLessThan(1);
+          const lesser = chance(sources, { isWritten, logProbability: logProbability - more });
+          expect(lesser).toBeLessThanOrEqual(one);
+        },
+      ),
+    );
+    expect(chance(NOTHING, { logProbability: -Infinity })).toBe(chance(NOTHING, { logProbability: -60 })); // prettier-ignore
+  });
+
+  test("is near the mixture's for what the mixture wrote, and above it for copies and analogies", () => {
+    const written = chance(NOTHING, { isWritten: 1, logProbability: Math.log(0.9) });
+    expect(written).toBeGreaterThan(0.5);
+    expect(chance(NOTHING, { isWritten: 1, logProbability: -5 })).toBeLessThan(0.05);
+    expect(chance(of(copy("a)", 200)), { logProbability: -4 })).toBeGreaterThan(Math.exp(-4));
+    expect(chance(by(renamed("a)", 4)), { logProbability: -4 })).toBeGreaterThan(2 * Math.exp(-4));
+  });
+
+  test("rises with matches, with the share of the places, and with the names shared and replaced", () => {
+    expect(chance(of(copy("a)", 3)))).toBeGreaterThan(chance(of(copy("a)", 1))));
+    const places = (count: number): LineSources => of(copy("a)", 9, 4), copy("b)", 9, count));
+    expect(chance(places(1))).toBeGreaterThan(chance(places(9)));
+    expect(chance(by(renamed("a)", 8)))).toBeGreaterThan(chance(by(renamed("a)", 2))));
+    expect(chance(by(renamed("a)", 2, 1)))).toBeGreaterThan(chance(by(renamed("a)", 2, 0))));
+    const second = by(renamed("b)"), renamed("a)"));
+    expect(chance(by(renamed("a)"), renamed("b)")))).toBeGreaterThan(chance(second));
+  });
+});
+
+describe("a place of a line", () => {
+  const text = fc
+    .array(fc.constantFrom("a", "b1", "(", ")", '"', "\\", ";", " ", "\t", "\n", "\r", "é"), {
+      maxLength: 50,
+    })
+    .map((parts) => parts.join(""));
+
+  test("is a function of the bytes before the cursor", () => {
+    fc.assert(
+      fc.property(text, text, text, text, (before, line, after, other) => {
+        const at = (behind: string): unknown => {
+          const known = encode(before);
+          const all = encode(before + behind);
+          return new LinePlace(all.subarray(0, known.length)).textOf(encode(line));
+        };
+        expect(at(after)).toEqual(at(other));
+      }),
+    );
+  });
+
+  test("knows the line above, its shape, and how lines end", () => {
+    const place = new LinePlace(encode("a(1);\nbb(22);\n\n  cc("));
+    expect(place.begunBytes).toBe(3);
+    const one = place.textOf(encode("333);"));
+    expect([one.hasShapeAbove, one.repeats]).toEqual([1, 0]);
+    expect(place.textOf(encode("d, 333);")).hasShapeAbove).toBe(0);
+    // Two lines of two, and half a line more among five.
+    expect(one.sameEnd).toBeCloseTo(2.5 / 7);
+    expect(place.textOf(encode("333),")).sameEnd).toBeCloseTo(0.5 / 7);
+    expect(new LinePlace(encode("a(1);\na(")).textOf(encode("1);")).repeats).toBe(1);
+    expect(new LinePlace(encode("a(")).textOf(encode("1);"))).toEqual({
+      repeats: 0,
+      importsAgain: 0,
+      hasShapeAbove: 0,
+      opensQuotation: 0,
+      sameEnd: 0.5 / 5,
+    });
+  });
+
+  test("knows an open quotation, but for an escaped mark", () => {
+    const place = new LinePlace(encode('log("'));
+    expect(place.textOf(encode('a");')).opensQuotation).toBe(0);
+    expect(place.textOf(encode("a);")).opensQuotation).toBe(1);
+    expect(place.textOf(encode('\\"");')).opensQuotation).toBe(0);
+  });
+});
