@@ -56,7 +56,7 @@ const EXPRESSED: Readonly<Record<keyof ModelConfig, "any" | readonly unknown[]>>
   fimRate: "any",
   colour: "any",
   auxWeight: [0],
-  aheadWeight: [0],
+  aheadWeight: "any",
   aheadBytes: "any",
   engram: ["off"],
   engramRows: "any",

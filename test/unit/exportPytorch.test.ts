@@ -51,6 +51,7 @@ const variants: readonly [string, Partial<ModelConfig>][] = [
   ["no head tied", { tiedHeads: 0 }],
   ["fewer bands in local layers", { localBands: 1 }],
   ["dot product, plain residual", { attention: "dot", residual: "plain", patching: "stride" }],
+  ["heads for the bytes ahead", { aheadWeight: 0.3 }],
   ["colours of two channels", { colour: "both" }],
   ["colours with their neighbours", { colour: "resolvent" }],
   ["grid attention", { attention: "grid", trunkChannels: 32 }],

@@ -384,9 +384,12 @@ class Narrowgauge(nn.Module):
         self.unpool = matrix(c.trunkChannels, c.localChannels)
         self.decoder = nn.ModuleList(Layer(c, local=True) for _ in range(c.decoderLayers))
         self.unembed = matrix(c.localChannels, c.vocab)
+        if c.aheadWeight > 0:
+            self.ahead = matrix(c.localChannels, (c.aheadBytes - 1) * c.vocab)
 
-    def forward(self, ids: Tensor, ends: Tensor, newest: Tensor) -> Tensor:
-        """Logits [B, N, V] of the symbol behind each position.
+    def forward(self, ids: Tensor, ends: Tensor, newest: Tensor, further: bool = False) -> Tensor | tuple[Tensor, ...]:
+        """Logits [B, N, V] of the symbol behind each position; with `further`, which only training asks for, also those
+        [B, N, heads, V] of the symbols behind that one.
 
         ids [B, N, 1 + facts]: rows of the embedding table, the symbol's and its facts', NONE where nothing is known;
         ends [B, patches]: the position that ends each patch, or NONE; newest [B, N]: the newest patch each one sees."""
@@ -405,8 +408,12 @@ class Narrowgauge(nn.Module):
         x = x + rows_at(rms(p) @ self.unpool, newest)
         for layer in self.decoder:
             x = layer(x)
-        cap = self.c.logitCap
-        return cap * torch.tanh((rms(x) @ self.unembed).float() / cap)
+        state = rms(x)
+        logits = self.capped(state @ self.unembed)
+        return (logits, self.capped(state @ self.ahead).unflatten(-1, (-1, self.c.vocab))) if further else logits
+
+    def capped(self, logits: Tensor) -> Tensor:
+        return self.c.logitCap * torch.tanh(logits.float() / self.c.logitCap)
 
 
 # ---------------------------------------------------------------- safetensors

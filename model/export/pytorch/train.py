@@ -100,6 +100,17 @@ class Windows(IterableDataset):
         return ids, torch.tensor(ends), torch.tensor(newest), torch.tensor(targets)
 
 
+def ahead_targets(targets: torch.Tensor, heads: int) -> torch.Tensor:
+    """[B, N, heads]: the symbols behind the next one, as far as all up to there are scored."""
+    scored = targets != SKIP
+    found = []
+    for j in range(1, heads + 1):
+        later = F.pad(targets[:, j:], (0, j), value=SKIP)
+        scored = scored & (later != SKIP)
+        found.append(later.masked_fill(~scored, SKIP))
+    return torch.stack(found, -1)
+
+
 class Muon(torch.optim.Optimizer):
     """Momentum, then an approximate orthogonalization by five Newton-Schulz iterations, then a step with decay."""
 
@@ -172,13 +183,19 @@ def main() -> None:
     windows = Windows(c, files, o.seed * world + rank)
     batches = iter(DataLoader(windows, batch, num_workers=o.workers, pin_memory=cuda))
     steps = max(1, round(o.bytes / (batch * world * c.context)))
+    heads = c.aheadBytes - 1 if c.aheadWeight > 0 else 0
     started = time.time()
     for step in range(steps):
         ids, ends, newest, targets = (t.to(device, non_blocking=True) for t in next(batches))
         with torch.autocast(device.type, torch.bfloat16, enabled=cuda):
-            logits = step_model(ids, ends, newest)
+            out = step_model(ids, ends, newest, heads > 0)
+        logits = out[0] if heads > 0 else out
         loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=SKIP)
-        loss.backward()
+        whole = loss
+        if heads > 0:
+            ahead = F.cross_entropy(out[1].flatten(0, 2), ahead_targets(targets, heads).flatten(), ignore_index=SKIP)
+            whole = loss + c.aheadWeight * ahead
+        whole.backward()
         factor = learning_rate_factor(c, step, step / steps)
         for optimizer, rate in ((muon, c.muonRate), (adam, c.adamRate)):
             for group in optimizer.param_groups:
