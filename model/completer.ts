@@ -57,7 +57,7 @@ export interface NamesResult {
 
 export interface Completion {
   readonly text: string;
-  /** Probability of the whole text: of a single line as the choice between lines finds it, else the mixture's. */
+  /** Probability that the mixture gives to the whole text. */
   readonly confidence: number;
   readonly ms: number;
   readonly bytes: Uint8Array;

@@ -3,10 +3,6 @@ import type { Continuation } from "./continuation.ts";
 import type { LineChoice } from "./lineChoice.ts";
 
 const NEWLINE = 10;
-/** Surprise of a line in nats: it is taken for at least so much, and stretched at most so many times. */
-const LEAST_SURPRISE = 1e-3;
-const MOST_STRETCHED = 8;
-
 /** Why a text ends where it does. */
 export type Finished = "end" | "line" | "length" | "aborted";
 
@@ -93,8 +89,7 @@ async function weighLine(
   }
 }
 
-/** The greedy line, or one of those that it is weighed against, its bytes together with its end as probable as such
- *  lines are right. Undefined where it was given up. */
+/** The greedy line, or one of those that it is weighed against; undefined where it was given up. */
 export async function chooseLine(o: {
   readonly greedy: Written;
   readonly bound: (line: Uint8Array) => number;
@@ -116,19 +111,5 @@ export async function chooseLine(o: {
     best = weighed;
     score = scoreOf(weighed.logProbability);
   }
-  // Of a line that was not written to its end nothing more is known.
-  if (best.finished === "length") return best;
-  const isWritten = best === greedy ? 1 : 0;
-  return asProbable(best, choice.chanceOf({ bytes: best.bytes, isWritten }, best.logProbability));
-}
-
-/** The same line with the surprise of every byte stretched or shrunk alike. */
-function asProbable(line: Written, chance: number): Written {
-  const surprise = Math.max(LEAST_SURPRISE, -line.logProbability);
-  const exponent = Math.min(MOST_STRETCHED, -Math.log(chance) / surprise);
-  return {
-    ...line,
-    perByte: line.perByte.map((p) => p ** exponent),
-    logProbability: line.logProbability * exponent,
-  };
+  return best;
 }

@@ -1,4 +1,4 @@
-/** The choice between ways to end a line: which are weighed, what speaks for them, how probable the best one is. */
+/** The choice between ways to end a line: which are weighed, and what speaks for and against them. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LineChoice, type LineSources } from "../../model/lineChoice.ts";
@@ -67,52 +67,6 @@ describe("the choice of a line", () => {
   });
 });
 
-describe("the chance of a line", () => {
-  const chance = (
-    sources: LineSources,
-    { line = "a)", isWritten = 0, logProbability = -3 }: { line?: string; isWritten?: 0 | 1; logProbability?: number } = {}, // prettier-ignore
-  ): number => choose(sources).chanceOf({ bytes: encode(line), isWritten }, logProbability);
-  const of = (...copies: LineCopy[]): LineSources => ({ copies, renamed: [] });
-  const by = (...analogies: RenamedLine[]): LineSources => ({ copies: [], renamed: analogies });
-
-  test("is a probability that rises with the mixture's, down to where that says nothing more", () => {
-    fc.assert(
-      fc.property(
-        fc.constantFrom(NOTHING, of(copy("a)", 9)), by(renamed("a)")), by(renamed("a)", 3, 0))),
-        fc.constantFrom(0, 1),
-        fc.double({ min: -40, max: 0, noNaN: true }),
-        fc.double({ min: 0, max: 9, noNaN: true }),
-        (sources, isWritten, logProbability, more) => {
-          const one = chance(sources, { isWritten, logProbability });
-          expect(one).toBeGreaterThan(0);
-          expect(one).toBeLessThan(1);
-          const lesser = chance(sources, { isWritten, logProbability: logProbability - more });
-          expect(lesser).toBeLessThanOrEqual(one);
-        },
-      ),
-    );
-    expect(chance(NOTHING, { logProbability: -Infinity })).toBe(chance(NOTHING, { logProbability: -60 })); // prettier-ignore
-  });
-
-  test("is near the mixture's for what the mixture wrote, and above it for copies and analogies", () => {
-    const written = chance(NOTHING, { isWritten: 1, logProbability: Math.log(0.9) });
-    expect(written).toBeGreaterThan(0.5);
-    expect(chance(NOTHING, { isWritten: 1, logProbability: -5 })).toBeLessThan(0.05);
-    expect(chance(of(copy("a)", 200)), { logProbability: -4 })).toBeGreaterThan(Math.exp(-4));
-    expect(chance(by(renamed("a)", 4)), { logProbability: -4 })).toBeGreaterThan(2 * Math.exp(-4));
-  });
-
-  test("rises with matches, with the share of the places, and with the names shared and replaced", () => {
-    expect(chance(of(copy("a)", 3)))).toBeGreaterThan(chance(of(copy("a)", 1))));
-    const places = (count: number): LineSources => of(copy("a)", 9, 4), copy("b)", 9, count));
-    expect(chance(places(1))).toBeGreaterThan(chance(places(9)));
-    expect(chance(by(renamed("a)", 8)))).toBeGreaterThan(chance(by(renamed("a)", 2))));
-    expect(chance(by(renamed("a)", 2, 1)))).toBeGreaterThan(chance(by(renamed("a)", 2, 0))));
-    const second = by(renamed("b)"), renamed("a)"));
-    expect(chance(by(renamed("a)"), renamed("b)")))).toBeGreaterThan(chance(second));
-  });
-});
-
 describe("a place of a line", () => {
   const text = fc
     .array(fc.constantFrom("a", "b1", "(", ")", '"', "\\", ";", " ", "\t", "\n", "\r", "é"), {
@@ -133,23 +87,15 @@ describe("a place of a line", () => {
     );
   });
 
-  test("knows the line above, its shape, and how lines end", () => {
-    const place = new LinePlace(encode("a(1);\nbb(22);\n\n  cc("));
-    expect(place.begunBytes).toBe(3);
-    const one = place.textOf(encode("333);"));
-    expect([one.hasShapeAbove, one.repeats]).toEqual([1, 0]);
-    expect(place.textOf(encode("d, 333);")).hasShapeAbove).toBe(0);
-    // Two lines of two, and half a line more among five.
-    expect(one.sameEnd).toBeCloseTo(2.5 / 7);
-    expect(place.textOf(encode("333),")).sameEnd).toBeCloseTo(0.5 / 7);
-    expect(new LinePlace(encode("a(1);\na(")).textOf(encode("1);")).repeats).toBe(1);
-    expect(new LinePlace(encode("a(")).textOf(encode("1);"))).toEqual({
-      repeats: 0,
-      importsAgain: 0,
-      hasShapeAbove: 0,
-      opensQuotation: 0,
-      sameEnd: 0.5 / 5,
-    });
+  test("knows the line above and what is imported", () => {
+    const place = (before: string): LinePlace => new LinePlace(encode(before));
+    expect(place("a(1);\n  a(").textOf(encode("1);")).repeats).toBe(1);
+    expect(place("a(1);\n\na(").textOf(encode("1);")).repeats).toBe(0);
+    expect(place("use a;\n\nu").textOf(encode("se a;")).importsAgain).toBe(1);
+    expect(place("a(1);\n\na(").textOf(encode("1);")).importsAgain).toBe(0);
+    const nothing = { repeats: 0, importsAgain: 0, opensQuotation: 0 };
+    expect(place("").textOf(encode(""))).toEqual(nothing);
+    expect(place("a(").textOf(encode("1);"))).toEqual(nothing);
   });
 
   test("knows an open quotation, but for an escaped mark", () => {

@@ -9,6 +9,7 @@ import { LineChoice } from "../../model/lineChoice.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 import { chooseLine, writeGreedily, type Written } from "../../model/writeLine.ts";
 
+const LINE_FEED = 10;
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const decode = (line: Written): string => new TextDecoder().decode(Uint8Array.from(line.bytes));
 
@@ -27,7 +28,12 @@ async function complete(
   files: readonly string[],
   before: string,
   o: { maxBytes?: number; givenUp?: () => boolean } = {},
-): Promise<{ greedy: Written; chosen: Written | undefined; choice: LineChoice }> {
+): Promise<{
+  greedy: Written;
+  chosen: Written | undefined;
+  /** Probabilities of the bytes of a line, and of its end. */
+  weigh: (line: readonly number[]) => Promise<number[]>;
+}> {
   const { maxBytes = 40, givenUp = () => false } = o;
   const memory = new SuffixMemory();
   files.forEach((text, i) => memory.setFile(`${i}.ts`, encode(text)));
@@ -50,7 +56,17 @@ async function complete(
     renamed: cursor.renamedLines(maxBytes),
   });
   const { best: greedy, bound } = await writeGreedily(begin(), { maxBytes, singleLine: 1 });
-  return { greedy, chosen: await chooseLine({ greedy, bound, choice, begin, givenUp }), choice };
+  const weigh = async (line: readonly number[]): Promise<number[]> => {
+    const way = begin();
+    const perByte: number[] = [];
+    for (const byte of [...line, LINE_FEED]) {
+      await way.look(() => []);
+      perByte.push(way.mixed[byte]!);
+      way.push(byte);
+    }
+    return perByte;
+  };
+  return { greedy, chosen: await chooseLine({ greedy, bound, choice, begin, givenUp }), weigh };
 }
 
 describe("the chosen line", () => {
@@ -58,20 +74,15 @@ describe("the chosen line", () => {
   const once = "// only here, far above\nlet a = 1;\nrun(count);\n";
   const before = "// only here, far above\nlet a = 1;\nrun(";
 
-  test("is together with its end as probable as the choice says", async () => {
+  test("has the mixture's probabilities of its own bytes, and ends", async () => {
     for (const files of [[often], [often, once], [once]]) {
-      const { greedy, chosen, choice } = await complete(files, before);
-      const isWritten = decode(chosen!) === decode(greedy) ? 1 : 0;
-      const own = (await complete(files, before)).greedy;
-      expect(chosen!.finished).toBe("line");
+      const { greedy, chosen, weigh } = await complete(files, before);
+      expect([greedy.finished, chosen!.finished]).toEqual(["line", "line"]);
+      const weighed = await weigh(chosen!.bytes);
       expect(chosen!.perByte).toHaveLength(chosen!.bytes.length);
-      if (isWritten === 0) continue;
-      const chance = choice.chanceOf({ bytes: chosen!.bytes, isWritten }, own.logProbability);
-      expect(chosen!.logProbability).toBeCloseTo(Math.log(chance), 6);
-      const sum = (line: Written): number => line.perByte.reduce((all, p) => all + Math.log(p), 0);
-      // Every byte, and the end, by one factor.
-      const factor = chosen!.logProbability / own.logProbability;
-      expect(sum(chosen!)).toBeCloseTo(factor * sum(own), 6);
+      chosen!.perByte.forEach((p, i) => expect(p).toBeCloseTo(weighed[i]!, 9));
+      const sum = weighed.reduce((all, p) => all + Math.log(p), 0);
+      expect(chosen!.logProbability).toBeCloseTo(sum, 9);
     }
   });
 
@@ -82,7 +93,7 @@ describe("the chosen line", () => {
     expect(decode(greedy)).not.toBe(decode(chosen!));
   });
 
-  test("keeps the mixture's probabilities where it is not written to its end", async () => {
+  test("is the greedy one where nothing that fits is better, though that has no end", async () => {
     const { greedy, chosen } = await complete([often], before, { maxBytes: 3 });
     expect(greedy.finished).toBe("length");
     expect(chosen).toBe(greedy);
