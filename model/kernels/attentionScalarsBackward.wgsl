@@ -1,9 +1,9 @@
 // Gradients of an attention sublayer's scalars; names as in attentionScalars.wgsl. backward: queries, then keys; dA, dB
 // and dC → dQueries, dKeys and partial [2, chunks, T·E + 4·H·m] of mu's and of the gains' gradients (a gain's first of
 // four), queries' half before keys'. reduce: partial → the parameters' gradients, four columns × 64 parts per
-// workgroup. Threads are laid out as in the forward pass, `turns` times over. The launcher's givenTail and gainTail make
-// Wides of givenOf and gainOf. Workgroup memory: 8 KiB and bandSum's. Three barriers for the columns behind the tied
-// ones, two per Wide of a band at the end of a chunk, and bandSum's.
+// workgroup. Threads are laid out as in the forward pass, `turns` times over; the columns behind the tied ones have
+// workgroups of their own. The launcher's givenTail and gainTail make Wides of givenOf and gainOf. Workgroup memory:
+// 8 KiB and bandSum's. Barriers: three in those workgroups; in the others two per Wide of a band, and bandSum's.
 override rows: u32;
 override T: u32;
 override H: u32;
@@ -93,8 +93,10 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let tile = group.y * groups.x + group.x;
-  if (tile >= 2u * chunks) { return; }
+  let index = group.y * groups.x + group.x;
+  if (index >= 4u * chunks) { return; }
+  // Workgroups for the tied columns first, and as many for those behind.
+  let tile = index % (2u * chunks);
   let isKey = tile >= chunks;
   let width = select(widthQ, widthK, isKey);
   let thread = min(local, abreast * breadth - 1u);
@@ -105,29 +107,32 @@ fn backward(
   let end = min(rows, start + chunk);
   let part = tile * partWidth;
   // The columns behind the tied ones: a Wide of one row per thread, at most 256 Wides of a row at a time.
-  let tail = (width - T * E) / LANES;
-  for (var begin = 0u; begin < tail; begin += 256u) {
-    let wides = min(tail - begin, 256u);
-    let beside = 256u / wides;
-    let column = (begin + local % wides) * LANES;
-    let gains = gainTail(column);
-    var dGains = Wide();
-    if (local < beside * wides) {
-      for (var row = start + local / wides; row < end; row += beside) {
-        let at = (row * width + T * E + column) / LANES;
-        let raw = wideAt(isKey, at);
-        let given = givenTail(isKey, row, column, raw);
-        leave(isKey, at, given * gains);
-        dGains += given * raw;
+  if (index >= 2u * chunks) {
+    let tail = (width - T * E) / LANES;
+    for (var begin = 0u; begin < tail; begin += 256u) {
+      let wides = min(tail - begin, 256u);
+      let beside = 256u / wides;
+      let column = (begin + local % wides) * LANES;
+      let gains = gainTail(column);
+      var dGains = Wide();
+      if (local < beside * wides) {
+        for (var row = start + local / wides; row < end; row += beside) {
+          let at = (row * width + T * E + column) / LANES;
+          let raw = wideAt(isKey, at);
+          let given = givenTail(isKey, row, column, raw);
+          leave(isKey, at, given * gains);
+          dGains += given * raw;
+        }
+      }
+      workgroupBarrier();
+      let sum = sumRows(local, 0u, wides, beside, dGains);
+      if (local < wides) {
+        for (var i = 0u; i < LANES; i++) {
+          if (column + i < free) { partial[(part + T * E + 4u * (tied + column + i)) / LANES] = Wide(laneOf(sum, i)); }
+        }
       }
     }
-    workgroupBarrier();
-    let sum = sumRows(local, 0u, wides, beside, dGains);
-    if (local < wides) {
-      for (var i = 0u; i < LANES; i++) {
-        if (column + i < free) { partial[(part + T * E + 4u * (tied + column + i)) / LANES] = Wide(laneOf(sum, i)); }
-      }
-    }
+    return;
   }
   if (tied == 0u) { return; }
   let gain = across(ready[(T * E + 4u * scalar) / LANES]);

@@ -158,7 +158,7 @@ export const attentionScalarsBackwardOp: OpSpec = {
   cpu: twin.backward,
   halves: [0, 1, 6, 7],
   gpu: (p, caps, stored) =>
-    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "backward", groups: 2 * p["chunks"]! }),
+    kernel(p, caps, stored, { ...BACKWARD, entryPoint: "backward", groups: 4 * p["chunks"]! }),
 };
 
 export const attentionScalarsReduceOp: OpSpec = {

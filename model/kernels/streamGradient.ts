@@ -18,7 +18,12 @@ import { streamGradient as twin } from "../cpu/streamGradient.ts";
 import { halfAliases } from "./halves.ts";
 import { streamShape } from "./streamExpand.ts";
 import code from "./streamGradient.wgsl";
-import { fitsMatrices, streamGradientMatrix } from "./streamGradientMatrix.ts";
+import {
+  fitsMatrices,
+  streamGradientMatrix,
+  TILE,
+  type MatrixLayout,
+} from "./streamGradientMatrix.ts";
 
 /** mix [S, S], pre [S] and three scales, in whole quadruples. */
 export const termsOf = (S: number): number => Math.ceil((S * S + S + 3) / 4) * 4;
@@ -42,8 +47,26 @@ function layoutOf(p: Params, caps: GpuCaps): Layout {
   return layouts.find((l) => bytes(l) <= caps.maxWorkgroupStorageSize) ?? layouts.at(-1)!;
 }
 
-/** For matrix units: half a cache line per stream, as much as leaves workgroup memory for four, and enough rows to be worth holding phi. */
-const MATRIX = { channels: 32, tiles: 1, blocks: 8 } as const;
+/** For matrix units: half a cache line per stream, as much as leaves workgroup memory for four. */
+const MATRIX = { channels: 32, tiles: 1 } as const;
+/** Workgroups that a large GPU runs at a time: three on each multiprocessor. */
+const AT_A_TIME = 3 * 132;
+const MOST_BLOCKS = 32;
+/** What holding phi costs, in blocks. */
+const HOLDING = 2;
+
+/** With as many blocks per workgroup as let all of them end at about the same time. */
+function matrixLayout(p: Params): MatrixLayout {
+  const slabs = p["C"]! / MATRIX.channels;
+  const all = Math.ceil(p["T"]! / (TILE * MATRIX.tiles));
+  let best = { blocks: 1, time: Infinity };
+  for (let blocks = 1; blocks <= Math.min(all, MOST_BLOCKS); blocks++) {
+    const turns = Math.ceil((slabs * Math.ceil(all / blocks)) / AT_A_TIME);
+    const time = turns * (blocks + HOLDING);
+    if (time < best.time) best = { blocks, time };
+  }
+  return { ...MATRIX, blocks: best.blocks };
+}
 
 /** Workgroup memory of eight streams, the most that fit. */
 const MATRIX_BYTES = 20480;
@@ -52,7 +75,7 @@ const onMatrices = (p: Params, caps: GpuCaps, stored: readonly Stored[]): boolea
   caps.subgroupMatrix &&
   caps.maxWorkgroupStorageSize >= MATRIX_BYTES &&
   [0, 1, 5].every((binding) => stored[binding] === "f16") &&
-  fitsMatrices(p, MATRIX);
+  fitsMatrices(p, matrixLayout(p));
 
 function source(p: Params, l: Layout, stored: readonly Stored[]): string {
   return `${halfAliases(stored, { X: 0, H: 1, DX: 5 }, 4)}const T: u32 = ${p["T"]};
@@ -89,16 +112,18 @@ export const streamGradientOp: OpSpec = {
       end,
     ),
   gpu: (p, caps, stored) => {
-    if (onMatrices(p, caps, stored))
+    if (onMatrices(p, caps, stored)) {
+      const m = matrixLayout(p);
       return {
-        code: streamGradientMatrix(p, MATRIX, termsOf(p["S"]!)),
+        code: streamGradientMatrix(p, m, termsOf(p["S"]!)),
         entryPoint: "backward",
         constants: {},
         workgroups: gridFor(
-          (p["C"]! / MATRIX.channels) * Math.ceil(p["T"]! / (16 * MATRIX.tiles * MATRIX.blocks)),
+          (p["C"]! / m.channels) * Math.ceil(p["T"]! / (TILE * m.tiles * m.blocks)),
           1,
         ),
       };
+    }
     const l = layoutOf(p, caps);
     const slabs = Math.ceil(p["C"]! / 4 / l.quads);
     return {

@@ -11,7 +11,7 @@ import { invariant } from "../errors.ts";
 import type { Params } from "../graph.ts";
 
 /** Rows and columns of a matrix. */
-const TILE = 16;
+export const TILE = 16;
 /** phi is multiplied by two to this before it is split, and a row of dU so that its largest entry is in two to the
  *  next and twice that. */
 const PHI_BITS = 6;
@@ -168,9 +168,6 @@ ${hold.join("\n")}
     let base = source * ${(S * C) / 4}u + c;
 ${streams.map((j) => `    let x${j} = x[base + ${(j * C) / 4}u];\n    let y${j} = dX[base + ${(j * C) / 4}u];`).join("\n")}
     let branch = dNormed[source * ${C / 4}u + c];
-${range(terms / 4)
-  .map((i) => `    let w${i} = terms[source * ${terms / 4}u + ${i}u];`)
-  .join("\n")}
     let most4 = max(abs(d0), abs(d1));
     var most = max(max(most4.x, most4.y), max(most4.z, most4.w));
 ${range(steps)
@@ -194,6 +191,10 @@ ${results
   )
   .join("\n")}
     workgroupBarrier();
+    // Asked for only now: until here their registers are others'.
+${range(terms / 4)
+  .map((i) => `    let w${i} = terms[source * ${terms / 4}u + ${i}u];`)
+  .join("\n")}
     if (first + local < end) {
       let h = ${streams.map((j) => `${term(S * S + j)} * vec4f(x${j})`).join(" + ")};
       let dH = ${scale} * vec4f(branch) + ${slope} * h;

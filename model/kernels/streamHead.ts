@@ -52,6 +52,45 @@ const THREADS = 128;
 const KEPT = 16;
 const WORKGROUP_FLOATS = 4096;
 
+/** sumDots for subgroups: half of the sums are left to the other half of the lanes, and so on while their number is even,
+ *  so that eight of them take nine shuffles. */
+function dotSums(dots: number): string {
+  const lines: string[] = [];
+  const first: string[] = [];
+  let values = Array.from({ length: dots }, (_, i) => `own[${i}]`);
+  let mask = 16;
+  for (; values.length % 2 === 0 && mask > 0; mask >>= 1) {
+    const half = values.length / 2;
+    const upper = `(lane & ${mask}u) != 0u`;
+    first.push(`select(0u, ${half}u, ${upper})`);
+    values = values.slice(0, half).map((value, i) => {
+      const sum = `s${mask}_${i}`;
+      const other = values[half + i]!;
+      lines.push(
+        `let ${sum} = select(${value}, ${other}, ${upper}) + subgroupShuffleXor(select(${other}, ${value}, ${upper}), ${mask}u);`,
+      );
+      return sum;
+    });
+  }
+  const whole = values.map((value, i) => {
+    let from = value;
+    for (let m = mask; m > 0; m >>= 1) {
+      lines.push(`let w${m}_${i} = ${from} + subgroupShuffleXor(${from}, ${m}u);`);
+      from = `w${m}_${i}`;
+    }
+    return from;
+  });
+  return `fn sumDots(local: u32, thread: u32, own: array<f32, DOTS>) {
+  let lane = thread % 32u;
+  ${lines.join("\n  ")}
+  let to = local * DOTS + ${first.join(" + ")};
+  if (lane % ${Math.max(1, 2 * mask)}u == 0u) {
+    ${whole.map((value, i) => `reads[to + ${i}u] = ${value};`).join("\n    ")}
+  }
+}
+`;
+}
+
 interface Layout {
   /** Lanes of a row, and rows of a workgroup. */
   readonly lanes: number;
@@ -82,7 +121,7 @@ function kernel(
   const S = p["S"]!;
   const chunks = Math.ceil(p["C"]! / 4 / lanes);
   const columns = Math.ceil((2 * S + mixingLogits(mixingOf(p))) / lanes);
-  const body = code + (shuffles ? shuffledSums : plainSums);
+  const body = code + (shuffles ? shuffledSums + dotSums(2 * S) : plainSums);
   const bounds = {
     S,
     WIDE: S + 1,

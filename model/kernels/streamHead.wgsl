@@ -204,7 +204,6 @@ fn backward(
   let r = pre[S];
   let scale = inverseSqrt(squares / f32(C) + EPS);
   let slope = scale * scale * scale * inner / f32(C);
-  var along = 0.0;
   /* unroll */ for (var k = 0u; k < COLUMNS; k++) {
     let m = lane + k * LANES;
     if (m < M) {
@@ -213,11 +212,10 @@ fn backward(
       let dV = gradientOf(local, t, m, gain * z + bias[m], scale, slope);
       if (t < T) { dU[t * M + m] = r * gain * dV; }
       dValues[local * M + m] = dV;
-      along += gain * dV * z;
       gains += dV * z * vec3f(vec3u(min(m / S, 2u)) == vec3u(0u, 1u, 2u));
     }
   }
-  let through = sumLanes(thread, along); // dr·r.
+  let through = sumGains(thread, gains); // dr·r.
   if (t < T) {
     for (var o = lane; o < TERMS; o += LANES) {
       var term = 0.0;
@@ -231,7 +229,6 @@ fn backward(
       terms[t * TERMS + o] = term;
     }
   }
-  sumGains(thread, gains);
   workgroupBarrier();
   let tile = group.y * groups.x + group.x;
   if (tile * ROWS < T) {
@@ -242,7 +239,7 @@ fn backward(
     }
     if (thread < 3u) {
       var sum = 0.0;
-      for (var i = 0u; i < GAIN_PARTS; i++) { sum += gainParts[i][thread]; }
+      for (var i = 0u; i < GAIN_PARTS; i++) { sum += gainParts[3u * i + thread]; }
       sums[tile * (M + 3u) + M + thread] = sum;
     }
   }

@@ -22,8 +22,12 @@ fn sumDots(local: u32, thread: u32, own: array<f32, DOTS>) {
   }
 }
 
-// What a workgroup's sums of Σ dv·z are made of.
+// What a workgroup's sums of Σ dv·z are made of, for each of the three gains.
 const GAIN_PARTS = THREADS;
-var<workgroup> gainParts: array<vec3f, THREADS>;
+var<workgroup> gainParts: array<f32, 3u * GAIN_PARTS>;
 
-fn sumGains(thread: u32, own: vec3f) { gainParts[thread] = own; }
+// Σ dv·z of a row over all columns, each times its gain; to gainParts by gain.
+fn sumGains(thread: u32, own: vec3f) -> f32 {
+  for (var i = 0u; i < 3u; i++) { gainParts[3u * thread + i] = own[i]; }
+  return sumLanes(thread, dot(own, vec3f(alpha[0], alpha[1], alpha[2])));
+}

@@ -20,7 +20,7 @@ import forwardCode from "./tauAttention.wgsl";
 import fewSharedCode from "./attentionFew.wgsl";
 import fewCode from "./tauAttentionFew.wgsl";
 import backwardCode from "./tauAttentionBackward.wgsl";
-import { attentionRowScalars, attentionSlopeReduce } from "./attentionRows.ts";
+import { attentionRowScalars, attentionSlopeReduceOp } from "./attentionRows.ts";
 import { matrixForward } from "./tauAttentionMatrix.ts";
 import { matrixKeysBackward } from "./tauAttentionMatrixBackward.ts";
 import { matrixQueriesBackward, partsSize } from "./tauAttentionParts.ts";
@@ -134,9 +134,10 @@ export const tauAttentionKeysBackwardOp: OpSpec = {
       : backwardKernel(p, stored, "keysBackward"),
 };
 
+/** On matrix units it makes dSlope, elsewhere the partial sums of which tauAttentionSlope makes it. */
 export const tauAttentionQueriesBackwardOp: OpSpec = {
   name: "tauAttentionQueriesBackward",
-  access: ["read", "read", "read", "read", "read", "read", "write", "write"],
+  access: ["read", "read", "read", "read", "read", "read", "write", "write", "write"],
   halves: [3, 4],
   units: heads,
   cpu: (b, p, start, end) =>
@@ -145,6 +146,15 @@ export const tauAttentionQueriesBackwardOp: OpSpec = {
     backwardOnMatrices(p, caps)
       ? matrixQueriesBackward(p, stored)
       : backwardKernel(p, stored, "queriesBackward"),
+};
+
+export const tauAttentionSlopeOp: OpSpec = {
+  ...attentionSlopeReduceOp,
+  name: "tauAttentionSlope",
+  gpu: (p, caps, stored) => {
+    const kernel = attentionSlopeReduceOp.gpu(p, caps, stored);
+    return backwardOnMatrices(p, caps) ? { ...kernel, workgroups: [0, 0, 0] } : kernel;
+  },
 };
 
 function paramsOf(op: string, s: TauAttentionShape): Params {
@@ -267,8 +277,8 @@ export function tauAttentionBackward(g: Graph, t: TauAttentionBackward): void {
   );
   g.add(
     tauAttentionQueriesBackwardOp,
-    [t.a, t.b, stats, t.v, t.dOut, parts, t.dA, slopePartial],
+    [t.a, t.b, stats, t.v, t.dOut, parts, t.dA, slopePartial, t.dSlope],
     params,
   );
-  attentionSlopeReduce(g, { partial: slopePartial, dSlope: t.dSlope });
+  g.add(tauAttentionSlopeOp, [slopePartial, t.dSlope], { ...params, n: rowCount });
 }

@@ -283,10 +283,12 @@ fn keysBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_i
 @group(0) @binding(5) var<storage, read> queryParts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dA: array<f32>;
 @group(0) @binding(7) var<storage, read_write> slopePartial: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dSlope: array<f32>;
 
 @compute @workgroup_size(256)
 fn queriesBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   _ = &queryParts;
+  _ = &dSlope;
   let h = group.y;
   let gamma = stats[h].w;
   let firstQuery = group.x * TILE;

@@ -25,7 +25,8 @@ export const backwardBindings = (stored: readonly Stored[]): string => `
 @group(0) @binding(4) var<storage, read> dOut: array<${wideType(stored[4]!)}>;
 `;
 
-/** What the keys' kernel left in `parts`: one thread per row and head adds up dA and hands on the distance sums. */
+/** What the keys' kernel left in `parts`: one thread per row and head adds up dA, and before them one workgroup per head
+ *  the distance sums, so that no op has to follow for these. */
 export function matrixQueriesBackward(p: Params, stored: readonly Stored[]): GpuKernel {
   const n = p["batch"]! * p["rows"]! * p["nHeads"]!;
   const m = p["bands"]!;
@@ -38,6 +39,21 @@ ${backwardBindings(stored)}
 @group(0) @binding(5) var<storage, read> parts: array<f32>;
 @group(0) @binding(6) var<storage, read_write> dA: array<f32>;
 @group(0) @binding(7) var<storage, read_write> slopePartial: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dSlope: array<f32>;
+
+var<workgroup> distances: array<f32, 256>;
+
+// Of one head's key tiles.
+fn addSlopes(h: u32, lane: u32) {
+  var sum = 0.0;
+  for (var k = lane; k < ${p["batch"]!}u * TILES; k += 256u) { sum += parts[PARTS + k * nHeads + h]; }
+  distances[lane] = sum;
+  for (var step = 128u; step > 0u; step /= 2u) {
+    workgroupBarrier();
+    if (lane < step) { distances[lane] += distances[lane + step]; }
+  }
+  if (lane == 0u) { dSlope[h] = -distances[0]; }
+}
 
 @compute @workgroup_size(256)
 fn queriesBackwardMatrix(
@@ -51,7 +67,13 @@ fn queriesBackwardMatrix(
   _ = &stats;
   _ = &v;
   _ = &dOut;
-  let i = (group.y * groups.x + group.x) * 256u + lane;
+  _ = &slopePartial;
+  let index = group.y * groups.x + group.x;
+  if (index < nHeads) {
+    addSlopes(index, lane);
+    return;
+  }
+  let i = (index - nHeads) * 256u + lane;
   if (i >= ${n}u) { return; }
   let h = i % nHeads;
   let row = i / nHeads % rows;
@@ -65,15 +87,12 @@ fn queriesBackwardMatrix(
     ${times(m, (k) => `sum${k} += parts[at + ${k}u * BAND];`)}
   }
   ${times(m, (k) => `dA[i * bands + ${k}u] = -sum${k};`)}
-  var partial = 0.0;
-  if (row % TILE == 0u) { partial = parts[PARTS + (batch * TILES + row / TILE) * nHeads + h]; }
-  slopePartial[i] = partial;
 }
 `;
   return {
     code,
     entryPoint: "queriesBackwardMatrix",
     constants: {},
-    workgroups: gridFor(n, 256),
+    workgroups: gridFor(p["nHeads"]! + Math.ceil(n / 256), 1),
   };
 }
