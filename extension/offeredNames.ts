@@ -43,6 +43,7 @@ async function offered(params: OfferedNamesParams): Promise<OfferedNamesResult |
     ...(item.filterText === undefined ? {} : { filterText: item.filterText }),
     ...written(item.insertText),
     kind: item.kind === undefined ? 0 : item.kind + 1,
+    ...(item.sortText === undefined ? {} : { sortText: item.sortText }),
   }));
   return { items, isIncomplete: list.isIncomplete === true || list.items.length > MAX_ITEMS };
 }

@@ -59,10 +59,20 @@ const bytesOf = (params: Fields, name: string): Uint8Array =>
 /** What a language server offers, if the request says so. */
 function nameList(value: unknown): { list?: NameList } {
   if (value === undefined) return {};
-  const { names, complete } = value as Partial<NameList>;
-  if (!Array.isArray(names) || (complete !== 0 && complete !== 1))
+  const { names, ranks, complete } = value as Partial<NameList>;
+  const areRanks =
+    ranks === undefined ||
+    (Array.isArray(ranks) &&
+      ranks.length === names?.length &&
+      ranks.every((rank) => Number.isInteger(rank) && rank >= 0));
+  if (
+    !Array.isArray(names) ||
+    !names.every((name) => typeof name === "string") ||
+    !areRanks ||
+    (complete !== 0 && complete !== 1)
+  )
     throw new ProtocolError("NG_PROTOCOL", "the request's list of names is none");
-  return { list: { names: names.filter((name) => typeof name === "string"), complete } };
+  return { list: { names, complete, ...(ranks === undefined ? {} : { ranks }) } };
 }
 
 const EXIT_DEVICE_LOST = 3;

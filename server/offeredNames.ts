@@ -1,7 +1,7 @@
 /**
  * Names that the editor's language servers offer at a cursor, asked while typing rests, for the model to prefer. Asked
- * only where a name is being written; an editor that does not know the question is not asked again. An answer that
- * comes too late for its keystroke serves the next ones, as long as the same name is being written.
+ * only where a name is being written or may begin; an editor that does not know the question is not asked again. An
+ * answer that comes too late for its keystroke serves the next ones, as long as the same name is being written.
  */
 import {
   CompletionItemKind,
@@ -25,6 +25,8 @@ const NAME = /^[\p{L}_$][\p{L}\p{N}\p{M}_$]*/u;
 const WORD = /[\p{L}\p{N}\p{M}_$]*$/u;
 /** Behind these a member follows, or the name of something inside something. */
 const MEMBER = /(?:\.|->|::)\s*$/;
+/** Behind these a name may begin: nothing else on the line, an operator or an opening bracket, a word and a blank. */
+const BEGINS = /(?:^|[([{,;=<>+\-*/%!&|?:^~@.]|[\p{L}\p{N}\p{M}_$]\s)\s*$/u;
 
 /** Kinds that are no names of the language: they say nothing about what else may stand here. */
 const NO_NAMES: ReadonlySet<number> = new Set([
@@ -67,19 +69,51 @@ function nameOf(item: OfferedItem): string | undefined {
   return NAME.exec(written.replace(/^[?.]+/, ""))?.[0];
 }
 
-/** The names of a list. Complete is a list of members alone: elsewhere a name may be new. */
+/** What a list is sorted by before the names themselves: some servers have a few such groups, some one for each name. */
+function groupOf(item: OfferedItem, name: string): string {
+  const sorted = item.sortText ?? item.label;
+  const at = sorted.lastIndexOf(name);
+  return at < 0 ? sorted : sorted.slice(0, at);
+}
+
+/** How many of the names that begin with what was typed stand in groups before each one's. */
+function ranksOf(groups: ReadonlyMap<string, string>, typed: string): number[] {
+  const sizes = new Map<string, number>();
+  for (const [name, group] of groups)
+    sizes.set(group, (sizes.get(group) ?? 0) + (name.startsWith(typed) ? 1 : 0));
+  const before = new Map<string, number>();
+  let sum = 0;
+  for (const group of [...sizes.keys()].sort()) {
+    before.set(group, sum);
+    sum += sizes.get(group)!;
+  }
+  return Array.from(groups.values(), (group) => before.get(group)!);
+}
+
+/** The names of a list that was asked for behind `linePrefix`. Complete is a list of members alone: elsewhere a name may be
+ *  new. */
 export function nameList(offered: OfferedNamesResult, linePrefix: string): NameList | undefined {
-  const names = new Set<string>();
+  const groups = new Map<string, string>();
   let others = 0;
   for (const item of offered.items) {
     const name = nameOf(item);
-    if (name === undefined || NO_NAMES.has(item.kind)) others++;
-    else names.add(name);
+    if (name === undefined || NO_NAMES.has(item.kind)) {
+      others++;
+      continue;
+    }
+    const group = groupOf(item, name);
+    const known = groups.get(name);
+    if (known === undefined || group < known) groups.set(name, group);
   }
-  if (names.size === 0) return undefined;
-  const isMember = MEMBER.test(linePrefix.replace(WORD, ""));
+  if (groups.size === 0) return undefined;
+  const typed = WORD.exec(linePrefix)![0];
+  const isMember = MEMBER.test(linePrefix.slice(0, linePrefix.length - typed.length));
   const isComplete = !offered.isIncomplete && others === 0 && isMember;
-  return { names: [...names], complete: isComplete ? 1 : 0 };
+  return {
+    names: [...groups.keys()],
+    ranks: ranksOf(groups, typed),
+    complete: isComplete ? 1 : 0,
+  };
 }
 
 export interface OfferedNamesConnection {
@@ -90,12 +124,14 @@ export interface OfferedNamesConnection {
 interface Asked {
   readonly uri: string;
   readonly line: number;
-  /** The line up to the name. */
+  /** The line up to the name, and to the blanks before it: they change nothing in what may stand behind them. */
   readonly before: string;
   /** What was typed of the name when it was asked. */
   readonly typed: string;
   readonly answered: Promise<OfferedNamesResult | null>;
   answer?: OfferedNamesResult | null;
+  /** Of the answer, once it was used: further keystrokes use it again. */
+  list?: NameList | undefined;
 }
 
 export class OfferedNames {
@@ -114,8 +150,9 @@ export class OfferedNames {
   /** Undefined where nothing is offered in time. Never fails. */
   async at(uri: string, position: Position, linePrefix: string): Promise<NameList | undefined> {
     const typed = WORD.exec(linePrefix)![0];
-    const before = linePrefix.slice(0, linePrefix.length - typed.length);
-    const isName = typed === "" ? MEMBER.test(before) : NAME.test(typed);
+    const upToName = linePrefix.slice(0, linePrefix.length - typed.length);
+    const before = upToName.trimEnd();
+    const isName = typed === "" ? BEGINS.test(upToName) : NAME.test(typed);
     if (!this.isKnown || !isName) return undefined;
     const serves = (asked: Asked | undefined): asked is Asked =>
       asked?.uri === uri &&
@@ -128,10 +165,16 @@ export class OfferedNames {
     let asked = this.last;
     if (!serves(asked) || !isWhole(asked)) asked = this.ask({ uri, position, before, typed });
     const answer = await this.inTime(asked);
-    if (answer !== undefined && answer !== null) return nameList(answer, linePrefix);
+    if (answer !== undefined && answer !== null) return this.listOf(asked, answer);
     const { known } = this;
     if (!serves(known) || known.answer === undefined || known.answer === null) return undefined;
-    return nameList({ ...known.answer, isIncomplete: true }, linePrefix);
+    const list = this.listOf(known, known.answer);
+    return list === undefined ? undefined : { ...list, complete: 0 };
+  }
+
+  private listOf(asked: Asked, answer: OfferedNamesResult): NameList | undefined {
+    if (!("list" in asked)) asked.list = nameList(answer, asked.before + asked.typed);
+    return asked.list;
   }
 
   private ask(o: { uri: string; position: Position; before: string; typed: string }): Asked {

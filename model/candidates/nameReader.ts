@@ -10,8 +10,8 @@ import { isCommentMode, isStringMode } from "../facts/lexerState.ts";
 import { FactScanner, type ScannerSnapshot } from "../facts/scanner.ts";
 import { INPUTS, type CandidateWeights } from "./candidateWeights.ts";
 import { END, EVENTS, FIRST_HIGH, HIGH, LOWEST, NameInputs } from "./nameInputs.ts";
-import { NameTrie, NOWHERE, ROOT } from "./nameTrie.ts";
-import { offerOf, type NameList, type Offer } from "./offer.ts";
+import { NameTrie, ROOT } from "./nameTrie.ts";
+import { Offer, type NameList } from "./offer.ts";
 
 /** Places, in the order of the weights. */
 export const CODE = 0;
@@ -60,6 +60,8 @@ export class NameReader {
   readonly #after = new Float64Array(EVENTS);
   /** 1 for what some name that is offered goes on with. */
   readonly #supported = new Uint8Array(EVENTS);
+  /** −ln(1 + rank) of the first name that goes on so, where a byte of the name is known. */
+  readonly #order = new Float64Array(EVENTS);
   #mass = 0;
   #at = 0;
   /** Where the weight of an offer stands that has a say. */
@@ -100,7 +102,7 @@ export class NameReader {
   /** Takes in what a language server offers for the name at hand or the next one, and for no later one. With a complete
    *  list nothing else may follow. */
   offer(list: NameList | undefined): void {
-    this.#offer = list === undefined ? undefined : offerOf(list);
+    this.#offer = list === undefined ? undefined : new Offer(list);
   }
 
   #place(): number {
@@ -213,17 +215,22 @@ export class NameReader {
   /** Which events a name that is offered goes on with; false where none begins with the word. */
   #gatherOffered(word: readonly number[]): boolean {
     if (this.#offer === undefined) return false;
-    const { names } = this.#offer;
-    const node = walk(names, word);
-    if (node === NOWHERE) return false;
     const supported = this.#supported.fill(0);
-    names.spread(node, 0, (byte) => (supported[byte < FIRST_HIGH ? byte : HIGH] = 1));
-    if (names.end(node, 0) > 0) supported[END] = 1;
-    return true;
+    const order = this.#order.fill(0);
+    const support = (event: number, first: number): void => {
+      // With nothing typed the order of names says little of first bytes.
+      if (word.length > 0) order[event] = supported[event] === 1 ? Math.max(order[event]!, first) : first; // prettier-ignore
+      supported[event] = 1;
+    };
+    return this.#offer.visit(
+      word,
+      (byte, first) => support(byte < FIRST_HIGH ? byte : HIGH, first),
+      (first) => support(END, first),
+    );
   }
 
   #pool(): void {
-    const { weight, offered } = this.#weights;
+    const { weight, offered, order } = this.#weights;
     const input = this.#inputs.values;
     const after = this.#after;
     const at = this.#at;
@@ -233,7 +240,8 @@ export class NameReader {
       const from = event * INPUTS;
       let score = input[from]!;
       for (let i = 0; i < INPUTS; i++) score += weight[at + i]! * input[from + i]!;
-      if (offeredAt !== undefined) score += offered[offeredAt]! * this.#supported[event]!;
+      if (offeredAt !== undefined)
+        score += offered[offeredAt]! * this.#supported[event]! + order[0]! * this.#order[event]!;
       after[event] = score;
       if (score > highest) highest = score;
     }
@@ -257,13 +265,18 @@ export class NameReader {
     const events = this.#events;
     this.#events = NOTHING;
     if (!events.includes(came)) return;
-    const { weight, offered } = this.#weights;
+    const { weight, offered, order } = this.#weights;
     const input = this.#inputs.values;
-    // Where a list is offered its weight learns, and the others stay what they are without one.
+    // Where a list is offered its weights learn, and the others stay what they are without one.
     if (this.#offeredAt !== undefined) {
-      let expected = 0;
-      for (const event of events) expected += this.#after[event]! * this.#supported[event]!;
-      offered[this.#offeredAt]! += o.rate * (this.#supported[came]! - expected / this.#mass);
+      let supported = 0;
+      let ordered = 0;
+      for (const event of events) {
+        supported += this.#after[event]! * this.#supported[event]!;
+        ordered += this.#after[event]! * this.#order[event]!;
+      }
+      offered[this.#offeredAt]! += o.rate * (this.#supported[came]! - supported / this.#mass);
+      order[0]! += o.rate * (this.#order[came]! - ordered / this.#mass);
       return;
     }
     for (let i = 0; i < INPUTS; i++) {

@@ -12,6 +12,7 @@ const LINE = z.object({
   ms: z.number().optional(),
   said: z.string().optional(),
   names: z.array(z.string()).optional(),
+  ranks: z.array(z.number().int().nonnegative()).optional(),
   complete: z.union([z.literal(0), z.literal(1)]).optional(),
 });
 
@@ -45,8 +46,10 @@ export class RecordingLists implements OfferedLists {
     if (list === undefined && ms === undefined) return offered;
     const typed = WORD.exec(decoder.decode(before.subarray(-WORD_BYTES)))![0];
     // The others cannot be written here, and are most of a list.
-    const names = list?.names.filter((name) => name.startsWith(typed));
-    const line = { path, at: before.length, ms, said, names, complete: list?.complete };
+    const isMeant = (name: string): boolean => name.startsWith(typed);
+    const names = list?.names.filter(isMeant);
+    const ranks = list?.ranks?.filter((_, i) => isMeant(list.names[i]!));
+    const line = { path, at: before.length, ms, said, names, ranks, complete: list?.complete };
     await this.#file.write(`${JSON.stringify(line)}\n`);
     return offered;
   }
@@ -80,8 +83,9 @@ export class RecordedLists implements OfferedLists {
           name = z.object({ server: z.string() }).parse(value).server;
           continue;
         }
-        const { names, complete, ms, said, ...place } = LINE.parse(value);
-        const list = names === undefined ? undefined : { names, complete: complete ?? 0 };
+        const { names, ranks, complete, ms, said, ...place } = LINE.parse(value);
+        const order = ranks === undefined || ranks.length !== names?.length ? {} : { ranks };
+        const list = names === undefined ? undefined : { names, ...order, complete: complete ?? 0 };
         at.set(keyOf(place.path, place.at), { list, ms, said });
       }
     } catch (error) {

@@ -30,6 +30,7 @@ interface RawItem {
   readonly insertText?: string;
   readonly insertTextFormat?: number;
   readonly textEdit?: { readonly newText: string };
+  readonly sortText?: string;
 }
 
 type RawList = { readonly isIncomplete: boolean; readonly items: readonly RawItem[] };
@@ -60,6 +61,7 @@ const itemOf = (raw: RawItem): OfferedItem => {
     ...(insertText === undefined ? {} : { insertText }),
     ...(raw.insertTextFormat === SNIPPET ? { isSnippet: 1 as const } : {}),
     kind: raw.kind ?? 0,
+    ...(raw.sortText === undefined ? {} : { sortText: raw.sortText }),
   };
 };
 

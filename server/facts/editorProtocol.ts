@@ -74,6 +74,8 @@ export interface OfferedItem {
   readonly isSnippet?: 1;
   /** LSP CompletionItemKind, which is the editor's kind plus one; 0 where it is not told. */
   readonly kind: number;
+  /** What the list is sorted by, where it is not the label. */
+  readonly sortText?: string;
 }
 
 export interface OfferedNamesResult {

@@ -101,9 +101,18 @@ async function open(triple: string, keywords: 0 | 1): Promise<Repository> {
   };
 }
 
+/** The weights of what is offered and, as the last one, of its order. */
+const fittedOf = (weights: CandidateWeights): Float64Array =>
+  Float64Array.of(...weights.offered, weights.order[0]!);
+
+function setFitted(weights: CandidateWeights, fitted: Float64Array): void {
+  weights.offered.set(fitted.subarray(0, -1));
+  weights.order[0] = fitted.at(-1)!;
+}
+
 /** With the weights as they are: first guesses with no list and with it, by bytes typed. */
-async function measure(r: Repository, offered: Float64Array, useLists: boolean): Promise<number[]> {
-  r.weights.offered.set(offered);
+async function measure(r: Repository, fitted: Float64Array, useLists: boolean): Promise<number[]> {
+  setFitted(r.weights, fitted);
   const right = TYPED.map(() => 0);
   for (const place of r.places) {
     let live: ((bytes: readonly number[]) => Promise<Float64Array>) | undefined;
@@ -133,15 +142,16 @@ async function measure(r: Repository, offered: Float64Array, useLists: boolean):
   return right.map((n) => n / r.places.length);
 }
 
-/** One weight for places with nothing typed and one for all others, by class of place. */
+/** One weight for places with nothing typed and one for all others, by class of place, and one of the order. */
 function fit(repositories: readonly Repository[]): Float64Array {
   const weights = new CandidateWeights();
-  const offered = weights.offered.fill(0);
+  const offered = fittedOf(weights).fill(0);
   const groupOf = (place: number, typed: number): number[] =>
     typed === 0
       ? [weights.offeredAt(place, 0)]
       : Array.from({ length: TYPED_CLASSES - 1 }, (_, i) => weights.offeredAt(place, i + 1));
   const groups = Array.from({ length: PLACES }, (_, place) => [groupOf(place, 0), groupOf(place, 1)]).flat(); // prettier-ignore
+  groups.push([offered.length - 1]);
   const squares = groups.map(() => 1);
   const p = new Float64Array(256);
   const most = Math.max(...repositories.map((r) => r.places.length));
@@ -156,14 +166,15 @@ function fit(repositories: readonly Repository[]): Float64Array {
           place.reader.offer({ ...list, complete: 0 });
           for (let at = typed; at <= place.length && at < place.text.length; at++) {
             const typedSoFar = [...place.text.subarray(0, at)];
-            r.weights.offered.set(offered);
+            setFitted(r.weights, offered);
             p.set(place.known.get(String(typedSoFar))!);
             place.reader.adjust(p, typedSoFar);
             // A step of one is the gradient. Where the list has no say the other weights would learn.
             place.reader.learn({ byte: place.text[at]!, rate: 1 });
             r.weights.weight.set(r.base);
+            const learned = fittedOf(r.weights);
             groups.forEach((group, g) => {
-              const gradient = group.reduce((sum, w) => sum + r.weights.offered[w]! - offered[w]!, 0); // prettier-ignore
+              const gradient = group.reduce((sum, w) => sum + learned[w]! - offered[w]!, 0);
               if (gradient === 0) return;
               squares[g]! += gradient * gradient;
               for (const w of group) offered[w]! += (RATE * gradient) / Math.sqrt(squares[g]!);
@@ -181,7 +192,7 @@ const fitted: Repository[] = [];
 for (const one of values.fit) fitted.push(await open(one, 1));
 const others: Repository[] = [];
 for (const one of values.on) others.push(await open(one, 0));
-const weights = fitted.length > 0 ? fit(fitted) : new CandidateWeights().offered;
+const weights = fitted.length > 0 ? fit(fitted) : fittedOf(new CandidateWeights());
 out(JSON.stringify([...weights].map((w) => Math.round(w * 100) / 100)));
 for (const r of [...fitted, ...others]) {
   const without = await measure(r, weights, false);

@@ -49,6 +49,23 @@ describe("a list of names", () => {
     expect(withoutPlaceholders("$1name(${2:a ${3:deep}}, ${4|x,y|}) ${TM_FILENAME} \\$5\\}")).toBe("name(a deep, )  $5}"); // prettier-ignore
   });
 
+  test("says how many names stand before each one in the server's order", () => {
+    const sorted = (label: string, sortText: string) => ({ label, kind: Method, sortText });
+    const ranks = (linePrefix: string, ...items: OfferedResultItems) => {
+      const list = nameList(offers(items), linePrefix)!;
+      return Object.fromEntries(list.names.map((name, i) => [name, list.ranks![i]]));
+    };
+    // A few groups, in which names stand by their spelling: that is no order.
+    const inGroups = [sorted("zeta", "09.zeta"), sorted("alpha", "11.alpha"), sorted("beta", "09.beta"), sorted("all", "12.all")]; // prettier-ignore
+    expect(ranks("x = ", ...inGroups)).toEqual({ zeta: 0, beta: 0, alpha: 2, all: 3 });
+    // Names that do not go on as typed stand before nothing.
+    expect(ranks("x = a", ...inGroups)).toMatchObject({ alpha: 0, all: 1 });
+    expect(ranks("x = ", sorted("b", "3f1b"), sorted("a", "3f2a"))).toEqual({ b: 0, a: 1 });
+    // Of a name that is offered twice the first place counts; without an order all are alike.
+    expect(ranks("x = ", sorted("a", "2"), sorted("b", "1"), sorted("a", "0"))).toEqual({ a: 0, b: 1 }); // prettier-ignore
+    expect(ranks("x = ", item("b"), item("a"))).toEqual({ b: 0, a: 0 });
+  });
+
   test("is complete for members that a server knows, and for nothing else", () => {
     const complete = (linePrefix: string, result: OfferedNamesResult) =>
       nameList(result, linePrefix)?.complete;
@@ -65,7 +82,7 @@ describe("a list of names", () => {
 });
 
 describe("the editor", () => {
-  test("is asked only while a name is written, and not again where it does not know the question", async () => {
+  test("is asked only where a name is written or may begin, and not again where it does not know the question", async () => {
     let asked = 0;
     const knows = new OfferedNames({
       sendRequest: async () => {
@@ -74,9 +91,30 @@ describe("the editor", () => {
       },
     });
     const here = { line: 0, character: 5 };
-    expect(await knows.at("file:///a.ts", here, "x = (")).toBeUndefined();
+    for (const line of ["open()", "open() ", "list[0]", "12", '"text"'])
+      expect(await knows.at("file:///a.ts", here, line)).toBeUndefined();
     expect(asked).toBe(0);
-    expect(await knows.at("file:///a.ts", here, "file.")).toEqual({ names: ["open"], complete: 1 });
+    const begins = [
+      "",
+      "  ",
+      "x =",
+      "open(",
+      "open(a, ",
+      "return ",
+      "x.",
+      "x->",
+      "a && ",
+      "[",
+      "x: ",
+    ];
+    for (const line of begins) expect((await knows.at("file:///a.ts", here, line))?.names).toEqual(["open"]); // prettier-ignore
+    // The blanks at the beginning of a line, and those behind an operator, begin no other name.
+    expect(asked).toBe(begins.length - 1);
+    await knows.at("file:///a.ts", here, "y =");
+    await knows.at("file:///a.ts", here, "y = ");
+    await knows.at("file:///a.ts", here, "y = o");
+    expect(asked).toBe(begins.length);
+    expect(await knows.at("file:///a.ts", here, "file.")).toEqual({ names: ["open"], ranks: [0], complete: 1 }); // prettier-ignore
     const never = new OfferedNames({
       sendRequest: async () => {
         asked++;
@@ -101,7 +139,7 @@ describe("the editor", () => {
     const at = (linePrefix: string, line = 0) =>
       names.at("file:///a.ts", { line, character: linePrefix.length }, linePrefix);
     for (const typed of ["file.", "file.o", "file.op"])
-      expect(await at(typed)).toEqual({ names: ["open", "other"], complete: 1 });
+      expect(await at(typed)).toEqual({ names: ["open", "other"], ranks: [0, 0], complete: 1 }); // prettier-ignore
     expect(asked).toEqual([5]);
     // Another line, other text before the name, and what was typed taken back.
     await at("file.op", 1);
@@ -131,7 +169,7 @@ describe("the editor", () => {
     waiting[0]!(offers([item("open")], true));
     await new Promise((resolve) => setImmediate(resolve));
     // More typing may bring more, but until that comes the list known so far has its say, and does not rule.
-    expect(await at("file.op")).toEqual({ names: ["open"], complete: 0 });
+    expect(await at("file.op")).toEqual({ names: ["open"], ranks: [0], complete: 0 });
     expect(waiting.length).toBe(2);
     // Of another name it says nothing.
     expect(await at("file.open().")).toBeUndefined();

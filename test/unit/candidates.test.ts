@@ -257,6 +257,34 @@ describe("names in scope", () => {
     expect([...p.keys()].filter((byte) => p[byte] === 0 && byte === "x".charCodeAt(0))).toEqual([120]); // prettier-ignore
   });
 
+  test("count for more, once a byte is typed, the sooner the server names them", () => {
+    const candidates = new Candidates({ lexicon: lexicon(), weights: none() });
+    const ask = (before: string, names: string[], ranks?: number[]): Float64Array => {
+      const p = uniform();
+      candidates.after("c.ts", bytes(before), { names, complete: 0, ...(ranks === undefined ? {} : { ranks }) }).adjust(p); // prettier-ignore
+      return p;
+    };
+    const [a, e] = ["a".charCodeAt(0), "e".charCodeAt(0)];
+    const names = ["ready", "rally", "range", "rest"];
+    // It is the first of the names that counts, not how many there are.
+    const p = ask("r", names, [0, 1, 2, 3]);
+    expect(p[e]! / p[a]!).toBeCloseTo(2 ** new CandidateWeights().order[0]!, 9);
+    expect(p[a]!).toBeGreaterThan(p["z".charCodeAt(0)]!);
+    const other = ask("r", names, [3, 2, 0, 1]);
+    expect(other[a]! / other[e]!).toBeCloseTo(2 ** new CandidateWeights().order[0]!, 9);
+    expect(ask("r", names)[a]).toBeCloseTo(ask("r", names)[e]!, 12);
+    // A name that may end here has its own order, not that of the longer one.
+    const [ended, longer] = ["(".charCodeAt(0), "s".charCodeAt(0)];
+    const whole = (ranks: number[]): number => {
+      const q = ask("file.rest", ["rest", "rests"], ranks);
+      return q[ended]! / q[longer]!;
+    };
+    expect(whole([0, 7])).toBeGreaterThan(whole([7, 0]));
+    // With nothing typed it does not.
+    expect([...ask("x = ", ["ready", "all"], [0, 9])]).toEqual([...ask("x = ", ["ready", "all"])]);
+    expect(ask("x = ", ["ready", "all"])[a]).toBeGreaterThan(1 / 256);
+  });
+
   test("keep every distribution's sum and sign with any list", () => {
     const weights = believing();
     weights.offered.fill(0.7);
@@ -264,8 +292,9 @@ describe("names in scope", () => {
     const name = fc.constantFrom("retry", "read", "payload", "größe", "x1", "zebra");
     const before = fc.constantFrom("let zebra = 1; ", "x.", "x.re", "re", "zebra.gr", '"re', "pay");
     fc.assert(
-      fc.property(before, fc.array(name, { maxLength: 6 }), fc.constantFrom(0, 1), (text, names, complete) => {
-        const reader = candidates.after("c.ts", bytes(text), { names, complete });
+      fc.property(before, fc.array(fc.tuple(name, fc.nat(3000)), { maxLength: 6 }), fc.constantFrom(0, 1), (text, ranked, complete) => {
+        const [names, ranks] = [ranked.map(([one]) => one), ranked.map(([, rank]) => rank)];
+        const reader = candidates.after("c.ts", bytes(text), { names, ranks, complete });
         const p = uniform();
         reader.adjust(p);
         expect(sum(p)).toBeCloseTo(1, 9);

@@ -181,21 +181,21 @@ describe("what closes a text", () => {
 
 describe("a record", () => {
   test("gives what the server offered at the same places", async () => {
-    const items = ["open", "close", "other"].map((label) => ({ label, kind: Method }));
+    const items = ["open", "close", "other"].map((label, i) => ({ label, kind: Method, sortText: `${9 - i}${label}` })); // prettier-ignore
     const { lists: of } = await lists(() => ({ isIncomplete: false, items }));
     const path = join(folder, "lists.jsonl");
     const recording = await RecordingLists.create(of, path);
     await recording.at("a.ts", bytes("file."));
     await recording.at("a.ts", bytes("file.o"));
-    await recording.at("a.ts", bytes("x = "));
+    await recording.at("a.ts", bytes("x = 123"));
     await recording.dispose();
     const recorded = await RecordedLists.read(path);
     expect(recorded.name).toBe("fake");
     const at = async (text: string) => (await recorded.at("a.ts", bytes(text))).list;
-    expect(await at("file.")).toEqual({ names: ["open", "close", "other"], complete: 1 });
+    expect(await at("file.")).toEqual({ names: ["open", "close", "other"], ranks: [2, 1, 0], complete: 1 }); // prettier-ignore
     // What does not begin so is left out.
-    expect(await at("file.o")).toEqual({ names: ["open", "other"], complete: 1 });
-    expect(await at("x = ")).toBeUndefined();
+    expect(await at("file.o")).toEqual({ names: ["open", "other"], ranks: [2, 0], complete: 1 });
+    expect(await at("x = 123")).toBeUndefined();
     await writeFile(path, "no record");
     await expect(RecordedLists.read(path)).rejects.toThrow(
       /no record of completion lists \(line 1\)/,
