@@ -11,7 +11,7 @@ import { Decoder } from "./decoder.ts";
 import type { Device, DeviceChoice, KernelTime } from "./device.ts";
 import { createFactEncoder } from "./facts/encoder.ts";
 import { FactLexicon } from "./facts/lexicon.ts";
-import { GpuDevice } from "./gpu/device.ts";
+import type { GpuDevice } from "./gpu/device.ts";
 import { Graph } from "./graph.ts";
 import { convert } from "./kernels/convert.ts";
 import { silentLogger, type Logger } from "./logger.ts";
@@ -22,6 +22,7 @@ import { Random } from "./random.ts";
 import { Sampler } from "./sampler.ts";
 import { Trainer } from "./trainer.ts";
 import { learnedText, trainingPatches } from "./trainingPatches.ts";
+import { demandTimed } from "./tune.ts";
 
 export interface BenchOp {
   readonly op: string;
@@ -250,6 +251,7 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
   const file = o.file ?? syntheticFile();
   const ops: BenchOp[] = [];
   try {
+    if (o.tune === 1) demandTimed(device);
     logger.info(`measuring ${device.name}: ${reason}`);
     const copy = await benchCopy(device);
     ops.push(copy);
@@ -269,8 +271,8 @@ export async function bench(o: BenchOptions): Promise<BenchResult> {
         patches: trainingPatches(config, file.bytes),
       }));
       ops.push(...(await benchTuning({ device, runs, logger, signal: o.signal })));
-      for (const config of device instanceof GpuDevice ? configs : [])
-        ops.push(await benchUntuned(device as GpuDevice, config, file));
+      demandTimed(device);
+      for (const config of configs) ops.push(await benchUntuned(device, config, file));
     }
     for (const preset of presets) {
       if (o.signal?.aborted === true) break;

@@ -49,6 +49,8 @@ export interface Device {
   readonly name: string;
   /** What activations are best held in here. */
   readonly half: "f16" | "f32";
+  /** 1: small products of several sizes are best made together (matmulGroups.ts). */
+  readonly grouped?: 0 | 1;
   /** What was measured about matrix products here: training asks it. Absent where there is nothing to choose. */
   readonly products?: Products | undefined;
   /** A zero-filled tensor that outlives programs. */

@@ -72,6 +72,8 @@ export function planMuon(matrices: readonly MuonMatrix[]): MuonPlan {
     batches.splice(batches.indexOf(best.b), 1);
     batches[batches.indexOf(best.a)] = joined(best.a, best.b);
   }
+  // What takes longest is begun first, where one dispatch takes several.
+  batches.sort((a, b) => b.length * b.side - a.length * a.side);
   let first = 0;
   const groups = batches.map(({ side, length, matrices: { length: count } }): MuonGroup => {
     first += count;

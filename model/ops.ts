@@ -3,6 +3,7 @@ import type { OpSpec } from "./graph.ts";
 import * as adam from "./kernels/adam.ts";
 import * as ema from "./kernels/ema.ts";
 import * as matmul from "./kernels/matmul.ts";
+import * as matmulGroups from "./kernels/matmulGroups.ts";
 import * as muon from "./kernels/muon.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
@@ -42,6 +43,7 @@ const modules: readonly Record<string, unknown>[] = [
   adam,
   ema,
   matmul,
+  matmulGroups,
   muon,
   rmsNorm,
   add,

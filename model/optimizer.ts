@@ -175,6 +175,7 @@ export class Optimizer {
         hyper: this.#muonHyper,
         verdict,
         half: this.#half,
+        grouped: this.#device.grouped ?? 0,
       });
     for (const { name, grad, touched } of sparse)
       engramStep(g, {

@@ -30,12 +30,18 @@ const NO_PROGRAM: Program = {
   dispose: () => undefined,
 };
 
+/** What of a device its recordings depend on. */
+export interface Recorded {
+  readonly half: "f16" | "f32";
+  readonly grouped: 0 | 1;
+}
+
 /** A device in name: tensors have shapes and no memory. */
-function recordingDevice(half: "f16" | "f32", products: Products): Device {
+function recordingDevice(like: Recorded, products: Products): Device {
   return {
+    ...like,
     kind: "gpu",
     name: "recording",
-    half,
     products,
     tensor: (name, shape, dtype = "f32") => makeTensor(name, shape, dtype, "persistent"),
     view: (parent, name, shape) => makeTensor(name, shape, parent.dtype, "persistent"),
@@ -55,11 +61,11 @@ function recordingDevice(half: "f16" | "f32", products: Products): Device {
  *  per window (trainingPatches.ts). */
 export async function trainingProducts(
   { config, patches }: { readonly config: ModelConfig; readonly patches: number },
-  half: "f16" | "f32",
+  like: Recorded,
 ): Promise<CountedProduct[]> {
   const log = new ProductLog();
   const trainer = await Trainer.create({
-    device: recordingDevice(half, log),
+    device: recordingDevice(like, log),
     // The n-gram memory multiplies nothing, and would have to be built.
     config: { ...config, engram: "off" },
     spectrum: corpusSpectrum(new Uint8Array(1)),

@@ -51,25 +51,33 @@ export interface TuneReport {
 export const canTune = (device: Device): device is GpuDevice =>
   device instanceof GpuDevice && device.timed && !device.software;
 
-/** Measures the products of these runs that are not known yet; later recordings on the device use what is
- *  found. Throws ConfigError where dispatches cannot be timed. */
-export async function tune(o: TuneRequest): Promise<TuneReport> {
-  const { device, logger } = o;
+/** Throws ConfigError where nothing can be tuned. */
+export function demandTimed(device: Device): asserts device is GpuDevice {
   if (!(device instanceof GpuDevice) || !device.timed)
     throw new ConfigError(
       "NG_TUNE",
       `${device.name} cannot time its matrix products`,
       "tune on a GPU whose driver offers timestamps",
     );
+}
+
+/** Measures the products of these runs that are not known yet; later recordings on the device use what is
+ *  found. Throws ConfigError where dispatches cannot be timed. */
+export async function tune(o: TuneRequest): Promise<TuneReport> {
+  const { device, logger } = o;
+  demandTimed(device);
   const path = o.path ?? productFile(device);
   const started = performance.now();
   const all = new Map<string, Product>();
-  for (const run of o.runs)
-    for (const { product } of await trainingProducts(run, activationType(device, run.config)))
+  for (const run of o.runs) {
+    const like = { half: activationType(device, run.config), grouped: device.grouped };
+    for (const { product } of await trainingProducts(run, like))
       all.set(productKey(product), product);
+  }
   const products = [...all.values()].filter((p) => device.products?.has(p) !== true);
-  const bench = new ProductBench(device, products);
+  const bench = new ProductBench(device);
   try {
+    bench.allocate(products);
     const { entries, left } = await tuneProducts({
       products,
       candidates: (p) => candidates(p, device.caps),
@@ -95,27 +103,30 @@ export async function tune(o: TuneRequest): Promise<TuneReport> {
 /** Operands as large as the largest product's, filled once; smaller products take their beginnings. */
 class ProductBench {
   readonly #device: GpuDevice;
-  readonly #sizes = new Map<string, number>();
   readonly #pools = new Map<string, Tensor>();
 
-  constructor(device: GpuDevice, products: readonly Product[]) {
+  constructor(device: GpuDevice) {
     this.#device = device;
+  }
+
+  /** Throws ConfigError where the device may not hold them. */
+  allocate(products: readonly Product[]): void {
+    const sizes = new Map<string, { dtype: Real; size: number }>();
     for (const p of products)
       for (const { role, dtype, size } of operandsOf(p)) {
         const key = `${role} ${dtype}`;
-        this.#sizes.set(key, Math.max(this.#sizes.get(key) ?? 0, size));
+        sizes.set(key, { dtype, size: Math.max(sizes.get(key)?.size ?? 0, size) });
       }
+    for (const [key, { dtype, size }] of sizes) {
+      const pool = this.#device.tensor(`tuning ${key}`, [size], dtype);
+      this.#pools.set(key, pool);
+      this.#device.write(pool, someNumbers(size));
+    }
   }
 
   #operand(role: Role, dtype: Real, size: number): Tensor {
-    const key = `${role} ${dtype}`;
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = this.#device.tensor(`tuning ${key}`, [this.#sizes.get(key)!], dtype);
-      this.#device.write(pool, someNumbers(pool.size));
-      this.#pools.set(key, pool);
-    }
-    return this.#device.view(pool, `tuning ${key}`, [size], 0);
+    const pool = this.#pools.get(`${role} ${dtype}`)!;
+    return this.#device.view(pool, `tuning ${role}`, [size], 0);
   }
 
   async #compile(p: Product, choice: Candidate): Promise<{ program: Program; views: Tensor[] }> {

@@ -41,6 +41,7 @@ export async function createGpuDevice(options: AdapterOptions): Promise<GpuDevic
 export class GpuDevice implements Device {
   readonly kind = "gpu";
   readonly half: "f16" | "f32";
+  readonly grouped: 0 | 1;
   readonly name: string;
   readonly software: boolean;
   readonly caps: GpuCaps;
@@ -67,6 +68,7 @@ export class GpuDevice implements Device {
     this.software = opened.software;
     this.caps = opened.caps;
     this.identity = opened.identity;
+    this.grouped = opened.caps.subgroupMatrix ? 1 : 0;
     this.half = opened.caps.f16 && !opened.software ? "f16" : "f32";
     this.#pipelines = new Pipelines(opened.device);
     this.#queue = new SubmitQueue(opened.device, SUBMIT_MS, () => this.#check());

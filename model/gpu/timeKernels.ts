@@ -13,12 +13,18 @@ const MOST_REPEATS = 60;
 const FIRST_REPEATS = 4;
 /** A dispatch that takes longer than this stands for itself. */
 const LONG_US = 4000;
-/** An idle GPU takes this long to reach its clock: a kernel measured before reads up to five times too slow. */
+/** An idle GPU takes this long to reach its clock, and longer after a longer rest: a kernel measured before reads up to
+ *  five times too slow. */
 const WARM_MS = 400;
-const MOST_WARM_ROUNDS = 2000;
+/** It has reached it when nothing has become faster by this share for so long, or is taken as it is in the end. */
+const FASTER = 0.02;
+const STEADY_MS = 300;
+const MOST_WARM_MS = 4000;
+/** All dispatches of a round while warming up. */
+const WARM_ROUND_US = 15_000;
 
 export interface TimingOptions {
-  /** Work before the first measurement; a device that was just measured is warm. */
+  /** Work before the first measurement, at least; 0 on a device that was just measured and is warm. */
   readonly warmMs?: number;
   /** The best of so many. */
   readonly rounds?: number;
@@ -153,12 +159,23 @@ export async function timeSteps(
       steps.map(() => Infinity),
     );
     const few = estimate.map((us) => (us > LONG_US ? 1 : FIRST_REPEATS));
-    const started = performance.now();
-    for (let i = 0; i < MOST_WARM_ROUNDS && performance.now() - started < warmMs; i++)
-      estimate = await round(few, estimate);
-    const repeats = estimate.map((us, i) =>
-      Math.max(few[i]!, Math.min(MOST_REPEATS, Math.ceil(ROUND_US / us))),
-    );
+    const lasting = (targetUs: number): number[] =>
+      estimate.map((us, i) => Math.max(few[i]!, Math.min(MOST_REPEATS, Math.ceil(targetUs / us))));
+    const began = performance.now();
+    let fastest = Infinity;
+    let fasterAt = began;
+    const isWarm = (now: number): boolean =>
+      now - began >= MOST_WARM_MS || (now - began >= warmMs && now - fasterAt >= STEADY_MS);
+    // Between rounds the GPU waits for us: rounds are long, or it would not reach its clock.
+    const warm = lasting(WARM_ROUND_US / steps.length);
+    while (warmMs > 0 && !isWarm(performance.now())) {
+      estimate = await round(warm, estimate);
+      const sum = estimate.reduce((total, us) => total + us, 0);
+      if (sum >= fastest * (1 - FASTER)) continue;
+      fastest = sum;
+      fasterAt = performance.now();
+    }
+    const repeats = lasting(ROUND_US);
     const best = steps.map(() => Infinity);
     for (let r = 0; r < rounds; r++)
       (await round(repeats, estimate)).forEach((us, i) => (best[i] = Math.min(best[i]!, us)));

@@ -39,6 +39,9 @@ export interface MatrixForm extends MatmulOutput {
   readonly wholeM: boolean;
   readonly wholeN: boolean;
   readonly wholeK: boolean;
+  /** So many products of one form lie in the same tensors and are made by one dispatch (matmulGroups.ts): the uniforms
+   *  are then, for each, m, k, n, batch, its first workgroup, and where its a, b and out start. */
+  readonly groups?: number;
 }
 
 export const SUBGROUP = 32;
@@ -141,6 +144,7 @@ ${multiply("buffer")}
     buffer = ${slice}u - buffer;
   }`;
 
+  const sizes = sizesSource(f.groups);
   return `diagnostic(off, chromium.subgroup_matrix_uniformity);
 enable f16;
 enable subgroups;
@@ -148,7 +152,7 @@ enable chromium_experimental_subgroup_matrix;
 alias Left = subgroup_matrix_left<f16, 16, 16>;
 alias Right = subgroup_matrix_right<f16, 16, 16>;
 alias Result = subgroup_matrix_result<f32, 16, 16>;
-@group(0) @binding(${f.epilogue === "reluSquaredBackward" || f.epilogue === "blend" ? 4 : 3}) var<uniform> size: array<vec4u, 2>;
+@group(0) @binding(${f.epilogue === "reluSquaredBackward" || f.epilogue === "blend" ? 4 : 3}) ${sizes.declaration}
 var<workgroup> tile: array<vec4u, ${units}>;
 ${A.declarations}
 ${B.declarations}
@@ -159,15 +163,10 @@ fn main(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let m = size[0].x;
-  let k = size[0].y;
-  let n = size[0].z;
-  let batch = size[0].w;
-  let splits = size[1].x;
-  let chunk = size[1].y;
+${sizes.text}
   let tilesM = (m + ${t.tileM - 1}u) / ${t.tileM}u;
   let tilesN = (n + ${t.tileN - 1}u) / ${t.tileN}u;
-  let index = group.y * groups.x + group.x;
+  let index = dispatched - begins.x;
   if (index >= tilesM * tilesN * batch * splits) { return; }
   let z = index / (tilesN * tilesM);
   let inLayer = index % (tilesN * tilesM);
@@ -176,9 +175,9 @@ fn main(
   let groupRows = min(tilesM - firstM, ${GROUP}u);
   let mFirst = (firstM + inGroup % groupRows) * ${t.tileM}u;
   let nFirst = inGroup / groupRows * ${t.tileN}u;
-  let aBase = (z % batch) * m * k;
-  let bBase = (z % batch) * k * n;
-  let outBase = z * m * n;
+  let aBase = begins.y + (z % batch) * m * k;
+  let bBase = begins.z + (z % batch) * k * n;
+  let outBase = begins.w + z * m * n;
   let kFirst = (z / batch) * chunk;
   let kEnd = min(k, kFirst + chunk);
   let warp = lane / ${SUBGROUP}u;
@@ -196,6 +195,40 @@ ${walk}
 ${leaving.text}
 }
 `;
+}
+
+/** Which product a workgroup works at: m, k, n, batch, splits, chunk, and `begins`: its first workgroup, and where its
+ *  operands and its result start. `size` is what the way out asks for m and n. */
+function sizesSource(groups: number | undefined): { declaration: string; text: string } {
+  const dispatched = "  let dispatched = group.y * groups.x + group.x;\n";
+  if (groups === undefined)
+    return {
+      declaration: "var<uniform> size: array<vec4u, 2>;",
+      text: `${dispatched}  let m = size[0].x;
+  let k = size[0].y;
+  let n = size[0].z;
+  let batch = size[0].w;
+  let splits = size[1].x;
+  let chunk = size[1].y;
+  let begins = vec4u();`,
+    };
+  return {
+    declaration: `var<uniform> sizes: array<vec4u, ${2 * groups}>;
+var<private> size: array<vec4u, 2>;`,
+    text: `${dispatched}  var which = 0u;
+  for (var i = 1u; i < ${groups}u; i++) {
+    if (dispatched >= sizes[2u * i + 1u].x) { which = i; }
+  }
+  let shape = sizes[2u * which];
+  size[0] = shape;
+  let m = shape.x;
+  let k = shape.y;
+  let n = shape.z;
+  let batch = shape.w;
+  let splits = 1u;
+  let chunk = k;
+  let begins = sizes[2u * which + 1u];`,
+  };
 }
 
 /** Whether an operand can be read 16 bytes at a time along its contiguous dimension. */

@@ -14,6 +14,7 @@ import type { MuonGroup, MuonPlan } from "../muonPlan.ts";
 import { halfAliases } from "./halves.ts";
 import code from "./muon.wgsl";
 import { matmul } from "./matmul.ts";
+import { matmulGroups, type GroupSize } from "./matmulGroups.ts";
 import { VERDICT_SIZE } from "./verdict.ts";
 
 /**
@@ -46,7 +47,11 @@ const batchConstants = (p: Params): Record<string, number> => ({
   first: p["first"]!,
   side: p["side"]!,
   long: p["length"]!,
+  start: p["start"]!,
 });
+/** The batch's part of what holds all batches. */
+const batchIn = (x: Floats, p: Params): Floats =>
+  x.subarray(p["start"]!, p["start"]! + p["count"]! * p["side"]! * p["length"]!);
 
 export const muonMomentumOp: OpSpec = {
   name: "muonMomentum",
@@ -105,7 +110,7 @@ export const muonLoadOp: OpSpec = {
         hyper: hyper!,
         verdict: verdict!,
         norms: norms!,
-        x: x!,
+        x: batchIn(x!, p),
       },
       batchOf(p),
       start,
@@ -128,7 +133,7 @@ export const muonUpdateOp: OpSpec = {
   cpu: (b, p, start, end) => {
     const [x, param, , hyper, verdict] = b as readonly Floats[];
     twin.muonUpdate(
-      { x: x!, param: param!, table: b[2]!, hyper: hyper!, verdict: verdict! },
+      { x: batchIn(x!, p), param: param!, table: b[2]!, hyper: hyper!, verdict: verdict! },
       batchOf(p),
       start,
       end,
@@ -158,6 +163,8 @@ export interface MuonStep {
   readonly verdict: Tensor;
   /** 1 holds the iteration's matrices in halves. */
   readonly half?: 0 | 1;
+  /** 1, with halves: one dispatch makes the products of all batches, which fills GPUs with matrix units. */
+  readonly grouped?: 0 | 1;
 }
 
 /** param = param·(1 − lr·weightDecay) − lr·max(1, cols / rows)^0.5·orthogonalized(direction); momentum in place. */
@@ -180,16 +187,64 @@ export function muonStep(g: Graph, a: MuonStep): void {
   const norms = g.temp("muon norms", [count]);
   g.add(muonMomentumOp, [grad, momentum, table, hyper, verdict, parts], { count, partCount });
   g.add(muonNormsOp, [parts, norms], { count, partCount });
-  for (const group of plan.groups) {
-    const params = { ...group };
-    const x = g.temp("muon x", [group.count, group.side, group.length], halfOf(a));
-    g.add(muonLoadOp, [grad, momentum, table, hyper, verdict, norms, x], params);
-    const orthogonal = orthogonalized(g, x, group);
-    g.add(muonUpdateOp, [orthogonal, a.param, table, hyper, verdict], params);
+  const common = { grad, momentum, table, hyper, verdict, norms };
+  if (a.grouped === 1 && a.half === 1) {
+    batches(g, a, common, plan.groups, (x, groups) => orthogonalizedGroups(g, x, groups));
+    return;
   }
+  for (const group of plan.groups)
+    batches(g, a, common, [group], (x) => orthogonalized(g, x, group));
+}
+
+/** Loads these batches one after the other into a tensor, orthogonalizes it and moves the parameters. */
+function batches(
+  g: Graph,
+  a: MuonStep,
+  t: { readonly [name in "grad" | "momentum" | "table" | "hyper" | "verdict" | "norms"]: Tensor },
+  groups: readonly MuonGroup[],
+  orthogonalize: (x: Tensor, groups: readonly MuonGroup[]) => Tensor,
+): void {
+  let size = 0;
+  const placed = groups.map((group) => {
+    const start = size;
+    size += group.count * group.side * group.length;
+    return { ...group, start };
+  });
+  const x = g.temp("muon x", [size], halfOf(a));
+  const { grad, momentum, table, hyper, verdict, norms } = t;
+  for (const params of placed)
+    g.add(muonLoadOp, [grad, momentum, table, hyper, verdict, norms, x], params);
+  const orthogonal = orthogonalize(x, groups);
+  for (const params of placed)
+    g.add(muonUpdateOp, [orthogonal, a.param, table, hyper, verdict], params);
 }
 
 const halfOf = (a: MuonStep): "f16" | "f32" => (a.half === 1 ? "f16" : "f32");
+
+/** As orthogonalized, for several batches at once, in halves. */
+function orthogonalizedGroups(g: Graph, x: Tensor, groups: readonly MuonGroup[]): Tensor {
+  const of = (k: "side" | "length", n: "side" | "length"): GroupSize[] =>
+    groups.map((b) => ({ m: b.side, k: b[k], n: b[n], batch: b.count }));
+  const squares = groups.reduce((sum, { count, side }) => sum + count * side * side, 0);
+  let last = x;
+  for (const { first, second, third } of POLYNOMIALS) {
+    const gram = g.temp("muon gram", [squares], "f16");
+    const mixed = g.temp("muon polynomial", [squares], "f16");
+    const next = g.temp("muon x", x.shape, "f16");
+    const grams = of("length", "side");
+    matmulGroups(g, { a: last, b: last, out: gram, groups: grams, transposeB: 1 });
+    matmulGroups(g, {
+      ...{ a: gram, b: gram, out: mixed, groups: of("side", "side") },
+      blend: { hidden: gram, shares: { hidden: second, product: third } },
+    });
+    matmulGroups(g, {
+      ...{ a: mixed, b: last, out: next, groups: of("side", "length") },
+      blend: { hidden: last, shares: { hidden: first, product: 1 } },
+    });
+    last = next;
+  }
+  return last;
+}
 
 /** x [count, side, length] nearly orthogonalized; its dtype is that of all temporaries. */
 function orthogonalized(g: Graph, x: Tensor, { count: batch, side, length }: MuonGroup): Tensor {

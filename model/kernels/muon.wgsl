@@ -1,7 +1,7 @@
 // The elementwise parts of a Muon step on matrices that lie in packs. table [matrices] = offset, rows, cols, elements;
 // hyper [8] = lr, momentum, weightDecay, nesterov, cautious, 0, 0, 0; verdict as in verdict.wgsl. The launcher prepends
-// `alias X`, what x is held in. x [count, side, length] holds the matrices table[first …], tall ones transposed, zero
-// beyond their shape.
+// `alias X`, what x is held in. x holds [count, side, length] from element `start` on: the matrices table[first …], tall
+// ones transposed, zero beyond their shape.
 //   momentum  buffer = mu·buffer + grad; parts [matrices, partCount] are sums of squares of the direction,
 //             grad + mu·buffer (nesterov) or buffer. One workgroup per part; matrices in quads, gaps hold zero.
 //   norms     1 / (Frobenius norm + 1e-7) from the parts in fixed order. One workgroup per matrix.
@@ -12,6 +12,7 @@ override first: u32 = 0u;
 override partCount: u32 = 1u;
 override side: u32 = 1u;
 override long: u32 = 1u;
+override start: u32 = 0u;
 
 var<workgroup> sums: array<f32, 256>;
 // A column more than the tile has: columns then lie in different banks.
@@ -96,7 +97,7 @@ fn load(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let l = at.y + column;
     if (s < side && l < long) {
       let value = tile[select(row * 33u + column, column * 33u + row, tall)];
-      loaded[(group.y * side + s) * long + l] = X(value);
+      loaded[start + (group.y * side + s) * long + l] = X(value);
     }
   }
 }
@@ -117,7 +118,7 @@ fn update(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) 
     let s = at.x + row;
     let l = at.y + column;
     var value = 0.0;
-    if (s < side && l < long) { value = f32(x[(group.y * side + s) * long + l]); }
+    if (s < side && l < long) { value = f32(x[start + (group.y * side + s) * long + l]); }
     tile[row * 33u + column] = value;
   }
   workgroupBarrier();

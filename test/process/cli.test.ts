@@ -519,6 +519,14 @@ describe("info and bench", () => {
     expect(result["manifest"]).toBeTypeOf("object");
   });
 
+  test("bench says at once where there is nothing to tune or to measure with", async () => {
+    expectRefusal(await runCli(["bench", ...CPU, "--tune"]), 1, /cannot time its matrix products/);
+    const empty = join(dir, "empty for bench");
+    await mkdir(empty);
+    const args = ["bench", ...CPU, "--workspace", empty];
+    expectRefusal(await runCli(args), 1, /nothing to measure with/);
+  });
+
   test("bench measures operations on the CPU", async () => {
     const result = await runCli(["bench", ...CPU, "--json"]);
     expect(result.status, result.stderr).toBe(0);

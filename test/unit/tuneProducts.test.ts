@@ -185,7 +185,7 @@ describe("candidates", () => {
 
 test("a training step's products are found without a GPU, each form once", async () => {
   const config = presetConfig("nano", { batch: 2, batchStart: 0 });
-  const found = await trainingProducts({ config, patches: 48 }, "f16");
+  const found = await trainingProducts({ config, patches: 48 }, { half: "f16", grouped: 0 });
   const keys = found.map(({ product: p }) => productKey(p));
   expect(new Set(keys).size).toBe(keys.length);
   expect(found.some(({ product: p }) => p.transposeA === 1)).toBe(true);
@@ -197,6 +197,9 @@ test("a training step's products are found without a GPU, each form once", async
   expect(found.some(({ product: p }) => p.epilogue === "blend" && p.batch > 1)).toBe(true);
   expect(found.some(({ product: p }) => p.m === 2 * config.context)).toBe(true);
   expect(found.some(({ product: p }) => p.m === 2 * 48)).toBe(true);
-  const single = await trainingProducts({ config, patches: 48 }, "f32");
+  const grouped = await trainingProducts({ config, patches: 48 }, { half: "f16", grouped: 1 });
+  expect(grouped.some(({ product: p }) => p.epilogue === "blend")).toBe(false);
+  expect(grouped.length).toBeLessThan(found.length);
+  const single = await trainingProducts({ config, patches: 48 }, { half: "f32", grouped: 0 });
   for (const { product: p } of single) expect([p.a, p.b, p.out]).toEqual(["f32", "f32", "f32"]);
 });
