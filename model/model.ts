@@ -52,7 +52,7 @@ export interface ScoreOptions {
   /** Whether names in scope change the mixture; off where it is not said, and where one side is off. */
   readonly candidates?: "on" | "off";
   readonly record?: 0 | 1;
-  /** 1: the mixture goes on as it ended with the last file of the session, instead of as it was fitted. */
+  /** 1: the mixture's weights go on as they ended with the last file of the session, instead of as they were fitted. */
   readonly session?: 1;
 }
 
@@ -153,7 +153,10 @@ export class Predictor {
   #follower({ session }: ScoreOptions): AnyMixer {
     const { mixer } = this.#parts;
     if (!(mixer instanceof RankedMixer)) return mixer;
-    return session === 1 ? (this.#session ??= mixer.copy()) : mixer.copy();
+    if (session !== 1) return mixer.copy();
+    this.#session ??= mixer.copy();
+    this.#session.beginFile();
+    return this.#session;
   }
 
   async #score(o: ScoreOptions): Promise<Score> {

@@ -109,6 +109,13 @@ export class RankedMixer {
     return copy;
   }
 
+  /** Forgets what was learned of states: another file follows. */
+  beginFile(): void {
+    this.head = undefined;
+    this.stateKnown = false;
+    this.asked = 0;
+  }
+
   /** Writes 256 probabilities that sum to 1 into `out`, which must not be `memory` or `network`. */
   mix(o: MixInput, out: Float64Array): void {
     const { even, candidate, answer, input, situation } = this;

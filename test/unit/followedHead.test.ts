@@ -123,15 +123,16 @@ describe("the head that follows a file", () => {
     expect(now).toBeLessThan(0.5);
   });
 
-  test("starts anew in a copy, and goes on in the same mixer", () => {
+  test("goes on in the same mixer, and starts anew in a copy and in another file", () => {
     const places = toldByState(600, 11);
     const mixer = new RankedMixer();
     const first = read(mixer, places);
-    const on = bits(read(mixer, places), places, 0);
-    expect(on).toBeLessThan(bits(first, places, 0));
-    const fresh = mixer.copy();
-    const [anew] = read(fresh, places.slice(0, 1));
-    expect(anew).toEqual(read(mixer.copy(), places.slice(0, 1), 0)[0]);
+    expect(bits(read(mixer, places), places, 0)).toBeLessThan(bits(first, places, 0));
+    const one = places.slice(0, 1);
+    const untold = read(mixer.copy(), one, 0);
+    expect(read(mixer.copy(), one)).toEqual(untold);
+    mixer.beginFile();
+    expect(read(mixer, one)).toEqual(untold);
   });
 
   test("has as many channels as it began with", () => {
