@@ -164,6 +164,7 @@ const common = {
   emaDecay: 0.998,
   epochs: 6,
   ...LATER_FIELDS,
+  aheadWeight: 0.3,
 } as const;
 
 export const PRESETS: Readonly<Record<Preset, ModelConfig>> = {

@@ -115,9 +115,9 @@ export const ARMS: readonly Arm[] = [
   { name: "n-gram memory", part: "memory", set: { engram: "on" }, seeds: ALL_SEEDS },
   { name: "auxiliary head, 0.1", part: "loss", set: { auxWeight: 0.1 }, seeds: ALL_SEEDS },
   {
-    name: "four bytes ahead, 0.3",
+    name: "no heads for bytes ahead",
     part: "loss",
-    set: { aheadWeight: 0.3, aheadBytes: 4 },
+    set: { aheadWeight: 0 },
     seeds: 2,
   },
   {

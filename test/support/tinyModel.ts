@@ -28,6 +28,8 @@ export function tinyConfig(overrides: Partial<ModelConfig> = {}): ModelConfig {
     bands: 2,
     energyChannels: 8,
     emaDecay: 0.9,
+    // The loss that a trainer reports is the next byte's; heads for those behind it are tested by themselves.
+    aheadWeight: 0,
     ...overrides,
   });
 }
