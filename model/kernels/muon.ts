@@ -50,8 +50,10 @@ const batchConstants = (p: Params): Record<string, number> => ({
   start: p["start"]!,
 });
 /** The batch's part of what holds all batches. */
-const batchIn = (x: Floats, p: Params): Floats =>
-  x.subarray(p["start"]!, p["start"]! + p["count"]! * p["side"]! * p["length"]!);
+const batchIn = (x: Floats, p: Params): Floats => {
+  const start = p["start"]!;
+  return x.subarray(start, start + p["count"]! * p["side"]! * p["length"]!);
+};
 
 export const muonMomentumOp: OpSpec = {
   name: "muonMomentum",
