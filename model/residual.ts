@@ -12,7 +12,7 @@ import { rmsNormBackward, rmsNormForward } from "./kernels/rmsNorm.ts";
 import { streamCollapseBackward, streamCollapseForward } from "./kernels/streamCollapse.ts";
 import { streamExpandBackward, streamExpandForward } from "./kernels/streamExpand.ts";
 import { streamGradient, termsOf } from "./kernels/streamGradient.ts";
-import { streamHeadBackward, streamHeadForward } from "./kernels/streamHead.ts";
+import { headSumsShape, streamHeadBackward, streamHeadForward } from "./kernels/streamHead.ts";
 import { streamWriteBackward, streamWriteForward } from "./kernels/streamWrite.ts";
 
 export type Sublayer = (normed: Tensor) => Part;
@@ -134,18 +134,15 @@ function streamResidual(
       const dNormed = inner.backward(dF);
       const dU = b.temp("dStream logits", [rows, n]);
       const terms = b.temp("stream terms", [rows, termsOf(S)]);
-      streamHeadBackward(g, {
-        ...head,
-        dWeights,
-        dNormed,
-        dU,
-        terms,
+      const sums = b.temp("head sums", headSumsShape(mixing, rows, channels));
+      streamHeadBackward(g, { ...head, dWeights, dNormed, dU, terms, sums });
+      const dPhi = b.gradient(`${prefix}.phi`);
+      matmul(g, { a: x, b: dU, out: dPhi, m: k, k: rows, n, transposeA: 1 });
+      streamGradient(g, {
+        ...{ x, dNormed, terms, dU, phi, dX: dY, sums },
         dAlpha: b.gradient(`${prefix}.alpha`),
         dBias: b.gradient(`${prefix}.bias`),
       });
-      const dPhi = b.gradient(`${prefix}.phi`);
-      matmul(g, { a: x, b: dU, out: dPhi, m: k, k: rows, n, transposeA: 1 });
-      streamGradient(g, { x, dNormed, terms, dU, phi, dX: dY });
       return dY;
     },
   };

@@ -1,6 +1,7 @@
 /**
  * The gradient of a sublayer's streams, all of it in one pass: through the mixing, the branch's input, and phi. The
- * product with phi is made here, not added by a matrix product, which would read and write the streams once more.
+ * product with phi is made here, not added by a matrix product, which would read and write the streams once more. What
+ * the head's backward pass left of its bias' and gains' gradients is added up beside it, in workgroups of their own.
  * Source: go-mHC (arXiv 2604.02309) eq. 2–4.
  */
 import {
@@ -15,8 +16,10 @@ import {
   type Tensor,
 } from "../graph.ts";
 import { streamGradient as twin } from "../cpu/streamGradient.ts";
+import { streamHeadGains as gainsTwin } from "../cpu/streamHead.ts";
 import { halfAliases } from "./halves.ts";
 import { streamShape } from "./streamExpand.ts";
+import gainsCode from "./streamGains.wgsl";
 import code from "./streamGradient.wgsl";
 import {
   fitsMatrices,
@@ -43,25 +46,26 @@ function layoutOf(p: Params, caps: GpuCaps): Layout {
     { quads: 2, fours: 16, tiles: 4 },
     { quads: 1, fours: 16, tiles: 8 },
   ];
-  const bytes = (l: Layout): number => 16 * p["M"]! * (p["S"]! * l.quads + l.fours);
+  const bytes = (l: Layout): number =>
+    16 * p["M"]! * (p["S"]! * l.quads + l.fours) + 4 * l.quads * l.fours;
   return layouts.find((l) => bytes(l) <= caps.maxWorkgroupStorageSize) ?? layouts.at(-1)!;
 }
 
 /** For matrix units: half a cache line per stream, as much as leaves workgroup memory for four. */
 const MATRIX = { channels: 32, tiles: 1 } as const;
-/** Workgroups that a large GPU runs at a time: three on each multiprocessor. */
+/** Workgroups that a large GPU runs at a time: three of each multiprocessor's. */
 const AT_A_TIME = 3 * 132;
 const MOST_BLOCKS = 32;
 /** What holding phi costs, in blocks. */
 const HOLDING = 2;
 
-/** With as many blocks per workgroup as let all of them end at about the same time. */
+/** With how many blocks a workgroup no processor waits long for the last ones. */
 function matrixLayout(p: Params): MatrixLayout {
   const slabs = p["C"]! / MATRIX.channels;
   const all = Math.ceil(p["T"]! / (TILE * MATRIX.tiles));
   let best = { blocks: 1, time: Infinity };
   for (let blocks = 1; blocks <= Math.min(all, MOST_BLOCKS); blocks++) {
-    const turns = Math.ceil((slabs * Math.ceil(all / blocks)) / AT_A_TIME);
+    const turns = Math.ceil((gainWorkgroups(p) + slabs * Math.ceil(all / blocks)) / AT_A_TIME);
     const time = turns * (blocks + HOLDING);
     if (time < best.time) best = { blocks, time };
   }
@@ -69,7 +73,7 @@ function matrixLayout(p: Params): MatrixLayout {
 }
 
 /** Workgroup memory of eight streams, the most that fit. */
-const MATRIX_BYTES = 20480;
+const MATRIX_BYTES = 20992;
 
 const onMatrices = (p: Params, caps: GpuCaps, stored: readonly Stored[]): boolean =>
   caps.subgroupMatrix &&
@@ -86,15 +90,28 @@ const TERMS: u32 = ${termsOf(p["S"]!)};
 const QUADS: u32 = ${l.quads};
 const FOURS: u32 = ${l.fours};
 const TILES: u32 = ${l.tiles};
-${code}`;
+const GROUPS: u32 = ${p["groups"]};
+const THREADS: u32 = ${l.quads * l.fours};
+${gainsCode}${code}`;
 }
+
+/** As in streamGains.wgsl, where a workgroup takes eight columns. */
+const gainWorkgroups = (p: Params): number => Math.ceil((p["M"]! + 3) / 8);
 
 export const streamGradientOp: OpSpec = {
   name: "streamGradient",
-  access: ["read", "read", "read", "read", "read", "readWrite"],
+  access: [
+    ...["read", "read", "read", "read", "read", "readWrite"],
+    ...["read", "write", "write"],
+  ] as OpSpec["access"],
   halves: [0, 1, 5],
-  units: (p) => p["T"]!,
-  cpu: (b, p, start, end) =>
+  // Tokens, and the gains behind them.
+  units: (p) => p["T"]! + 1,
+  cpu: (b, p, start, end) => {
+    const [sums, dBias, dAlpha] = b.slice(6) as [Floats, Floats, Floats];
+    const T = p["T"]!;
+    if (end > T) gainsTwin({ M: p["M"]!, groups: p["groups"]!, sums, dBias, dAlpha });
+    if (start === T) return;
     twin(
       {
         x: b[0] as Floats,
@@ -109,8 +126,9 @@ export const streamGradientOp: OpSpec = {
         stride: termsOf(p["S"]!),
       },
       start,
-      end,
-    ),
+      Math.min(end, T),
+    );
+  },
   gpu: (p, caps, stored) => {
     if (onMatrices(p, caps, stored)) {
       const m = matrixLayout(p);
@@ -119,7 +137,8 @@ export const streamGradientOp: OpSpec = {
         entryPoint: "backward",
         constants: {},
         workgroups: gridFor(
-          (p["C"]! / m.channels) * Math.ceil(p["T"]! / (TILE * m.tiles * m.blocks)),
+          gainWorkgroups(p) +
+            (p["C"]! / m.channels) * Math.ceil(p["T"]! / (TILE * m.tiles * m.blocks)),
           1,
         ),
       };
@@ -130,22 +149,46 @@ export const streamGradientOp: OpSpec = {
       code: source(p, l, stored),
       entryPoint: "backward",
       constants: {},
-      workgroups: gridFor(slabs * Math.ceil(p["T"]! / (4 * l.fours * l.tiles)), 1),
+      workgroups: gridFor(
+        gainWorkgroups(p) + slabs * Math.ceil(p["T"]! / (4 * l.fours * l.tiles)),
+        1,
+      ),
     };
   },
 };
 
 /** dX [T, S, C] holds the gradient of streamWrite's y and becomes that of x [T, S, C], through dNormed [T, C],
- *  dU [T, M] with phi [S·C, M], and the terms [T, termsOf(S)] that streamHead's backward leaves. */
+ *  dU [T, M] with phi [S·C, M], and the terms [T, termsOf(S)] that streamHead's backward leaves; dBias [M] and
+ *  dAlpha [3] from its sums [groups, M + 3]. */
 export function streamGradient(
   g: Graph,
-  v: { x: Tensor; dNormed: Tensor; terms: Tensor; dU: Tensor; phi: Tensor; dX: Tensor },
+  v: {
+    x: Tensor;
+    dNormed: Tensor;
+    terms: Tensor;
+    dU: Tensor;
+    phi: Tensor;
+    dX: Tensor;
+    sums: Tensor;
+    dBias: Tensor;
+    dAlpha: Tensor;
+  },
 ): void {
   const op = "streamGradient";
   const { T, S, C } = streamShape(op, v.dNormed, v.x);
   const M = v.dU.size / T;
+  const groups = v.sums.size / (M + 3);
   expectSize(op, "terms", v.terms, T * termsOf(S));
   expectSize(op, "phi", v.phi, S * C * M);
   expectSize(op, "dX", v.dX, v.x.size);
-  g.add(streamGradientOp, [v.x, v.dNormed, v.terms, v.dU, v.phi, v.dX], { T, S, C, M });
+  expectSize(op, "sums", v.sums, Math.ceil(groups) * (M + 3));
+  expectSize(op, "dBias", v.dBias, M);
+  expectSize(op, "dAlpha", v.dAlpha, 3);
+  g.add(streamGradientOp, [v.x, v.dNormed, v.terms, v.dU, v.phi, v.dX, v.sums, v.dBias, v.dAlpha], {
+    T,
+    S,
+    C,
+    M,
+    groups,
+  });
 }

@@ -3,9 +3,9 @@
 // terms [T, TERMS] = mix, pre, scale, slope, along; dU [T, M], phi [S · C, M].
 // A workgroup takes QUADS quadruples of channels of all streams, whose part of phi it holds in workgroup memory, and
 // TILES times FOURS·4 rows; each invocation makes one quadruple of four rows. C % 4 == 0.
-// Constants given: T, S, C, M, TERMS, QUADS, FOURS, TILES. Aliases given: X, H (dNormed), DX.
+// The first workgroups add up the heads' gains instead (streamGains, in front of this).
+// Constants given: T, S, C, M, TERMS, QUADS, FOURS, TILES, THREADS. Aliases given: X, H (dNormed), DX.
 const C4 = C / 4u;
-const THREADS = QUADS * FOURS;
 const SLABS = (C4 + QUADS - 1u) / QUADS;
 
 @group(0) @binding(0) var<storage, read> x: array<X>;
@@ -68,7 +68,12 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let index = group.y * groups.x + group.x;
+  let workgroup = group.y * groups.x + group.x;
+  if (workgroup < GAIN_WORKGROUPS) {
+    addGains(workgroup, thread);
+    return;
+  }
+  let index = workgroup - GAIN_WORKGROUPS;
   let quad = thread % QUADS;
   let four = thread / QUADS;
   let c = index % SLABS * QUADS + quad;

@@ -9,6 +9,7 @@
  */
 import { invariant } from "../errors.ts";
 import type { Params } from "../graph.ts";
+import gainsCode from "./streamGains.wgsl";
 
 /** Rows and columns of a matrix. */
 export const TILE = 16;
@@ -143,6 +144,10 @@ enable chromium_experimental_subgroup_matrix;
 @group(0) @binding(5) var<storage, read_write> dX: array<vec4h>;
 
 var<workgroup> tile: array<vec4u, ${units}>;
+const M: u32 = ${M};
+const GROUPS: u32 = ${p["groups"]};
+const THREADS: u32 = ${threads};
+${gainsCode}
 ${SPLIT}${quadOf("dUQuad", "dU", M)}${quadOf("phiQuad", "phi", M)}
 @compute @workgroup_size(${threads})
 fn backward(
@@ -150,7 +155,12 @@ fn backward(
   @builtin(num_workgroups) groups: vec3u,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let index = group.y * groups.x + group.x;
+  let workgroup = group.y * groups.x + group.x;
+  if (workgroup < GAIN_WORKGROUPS) {
+    addGains(workgroup, thread);
+    return;
+  }
+  let index = workgroup - GAIN_WORKGROUPS;
   let slab = index % ${C / channels}u;
   let warp = thread / 32u;
   let local = thread / ${quads}u;
@@ -191,7 +201,7 @@ ${results
   )
   .join("\n")}
     workgroupBarrier();
-    // Asked for only now: until here their registers are others'.
+    // Asked for only now: their registers are others' until here.
 ${range(terms / 4)
   .map((i) => `    let w${i} = terms[source * ${terms / 4}u + ${i}u];`)
   .join("\n")}

@@ -28,7 +28,6 @@ import { invariant } from "../errors.ts";
 import {
   streamHeadBackward as backwardTwin,
   streamHeadForward as forwardTwin,
-  streamHeadGains as gainsTwin,
 } from "../cpu/streamHead.ts";
 import { halfAliases } from "./halves.ts";
 import {
@@ -114,7 +113,7 @@ function kernel(
   p: Params,
   caps: GpuCaps,
   stored: readonly Stored[],
-  o: { entryPoint: "forward" | "backward" | "gains"; workgroups?: number },
+  entryPoint: "forward" | "backward",
 ): GpuKernel {
   const { lanes, rows } = layoutOf(p);
   const shuffles = caps.subgroupMatrix && lanes === 32;
@@ -138,9 +137,9 @@ const C: u32 = ${p["C"]};
 const LANES: u32 = ${lanes};
 const TERMS: u32 = ${termsOf(S)};
 ${caps.software ? body : unroll(body, bounds)}`,
-    entryPoint: o.entryPoint,
+    entryPoint,
     constants: {},
-    workgroups: o.workgroups === undefined ? gridFor(p["T"]!, rows) : [o.workgroups, 1, 1],
+    workgroups: gridFor(p["T"]!, rows),
   };
 }
 
@@ -165,7 +164,7 @@ export const streamHeadForwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p, caps, stored) => kernel(p, caps, stored, { entryPoint: "forward" }),
+  gpu: (p, caps, stored) => kernel(p, caps, stored, "forward"),
 };
 
 export const streamHeadBackwardOp: OpSpec = {
@@ -195,26 +194,7 @@ export const streamHeadBackwardOp: OpSpec = {
       start,
       end,
     ),
-  gpu: (p, caps, stored) => kernel(p, caps, stored, { entryPoint: "backward" }),
-};
-
-export const streamHeadGainsOp: OpSpec = {
-  name: "streamHeadGains",
-  access: ["read", "write", "write"],
-  units: () => 1,
-  cpu: (b, p) =>
-    gainsTwin({
-      M: 2 * p["S"]! + mixingLogits(mixingOf(p)),
-      groups: p["groups"]!,
-      sums: b[0] as Floats,
-      dBias: b[1] as Floats,
-      dAlpha: b[2] as Floats,
-    }),
-  gpu: (p, caps) =>
-    kernel(p, caps, [], {
-      entryPoint: "gains",
-      workgroups: 2 * p["S"]! + mixingLogits(mixingOf(p)) + 3,
-    }),
+  gpu: (p, caps, stored) => kernel(p, caps, stored, "backward"),
 };
 
 interface HeadTensors {
@@ -256,7 +236,13 @@ export function streamHeadForward(
   );
 }
 
-/** dU, dAlpha, dBias and the terms [T, termsOf(S)] that streamGradient wants, from dWeights and dNormed. */
+/** What the backward pass leaves of dBias and dAlpha, [groups of rows, 2S + K + 3]. */
+export function headSumsShape(mixing: MixingKind, T: number, C: number): [number, number] {
+  const { rows } = layoutOf({ ...mixingParams(mixing), T, C });
+  return [Math.ceil(T / rows), 2 * mixing.S + mixingLogits(mixing) + 3];
+}
+
+/** dU, and what streamGradient wants: the terms [T, termsOf(S)] and sums [headSumsShape]; from dWeights and dNormed. */
 export function streamHeadBackward(
   g: Graph,
   v: HeadTensors & {
@@ -265,8 +251,7 @@ export function streamHeadBackward(
     dNormed: Tensor;
     dU: Tensor;
     terms: Tensor;
-    dAlpha: Tensor;
-    dBias: Tensor;
+    sums: Tensor;
   },
 ): void {
   const op = "streamHeadBackward";
@@ -274,15 +259,11 @@ export function streamHeadBackward(
   const T = sizes["T"]!;
   expectSize(op, "dU", v.dU, v.u.size);
   expectSize(op, "terms", v.terms, T * termsOf(v.mixing.S));
-  expectSize(op, "dAlpha", v.dAlpha, 3);
-  expectSize(op, "dBias", v.dBias, v.bias.size);
-  const groups = Math.ceil(T / layoutOf(sizes).rows);
-  const params = { ...sizes, groups };
-  const sums = g.temp("streamHead sums", [groups, v.bias.size + 3]);
+  const [groups, columns] = headSumsShape(v.mixing, T, sizes["C"]!);
+  expectSize(op, "sums", v.sums, groups * columns);
   g.add(
     streamHeadBackwardOp,
-    [v.x, v.u, v.alpha, v.bias, v.gates, v.dWeights, v.dNormed, v.dU, v.terms, sums],
-    params,
+    [v.x, v.u, v.alpha, v.bias, v.gates, v.dWeights, v.dNormed, v.dU, v.terms, v.sums],
+    { ...sizes, groups },
   );
-  g.add(streamHeadGainsOp, [sums, v.dBias, v.dAlpha], params);
 }

@@ -4,8 +4,7 @@
 // mix = mixRows(v); weights [T, S, S + 1] = mix and post, gates [T, S + 1] = pre and r, normed [T, C] = norm(Σ_j pre_j x_j).
 // backward: x, dNormed, u, alpha, bias, gates, dWeights → dU [T, M], and terms [T, TERMS], with which streamGradient
 // makes dX: mix, pre, and of the norms the scales of dNormed, of the branch input h and of x.
-// sums [groups, M + 3] = Σ dv and, for each of alpha's gains, Σ dv·z of ROWS rows; gains adds those of all groups, one
-// workgroup per column, to dBias and dAlpha.
+// sums [groups, M + 3] = Σ dv and, for each of alpha's gains, Σ dv·z of ROWS rows, which streamGradient adds up.
 // ROWS rows per workgroup, LANES lanes for each, which keep it in registers: all of a row is asked for before anything
 // is made of it. C % 4 == 0.
 // Constants given, besides mixing's (S, K, ROWS): T, C, LANES, TERMS. Aliases given: X, H (normed and dNormed). Given
@@ -243,25 +242,4 @@ fn backward(
       sums[tile * (M + 3u) + M + thread] = sum;
     }
   }
-}
-
-@group(0) @binding(0) var<storage, read> groupSums: array<f32>;
-@group(0) @binding(1) var<storage, read_write> dBias: array<f32>;
-@group(0) @binding(2) var<storage, read_write> dAlpha: array<f32>;
-
-var<workgroup> lanes: array<f32, 256>;
-
-@compute @workgroup_size(256)
-fn gains(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  const GROUPS = (T + ROWS - 1u) / ROWS;
-  var sum = 0.0;
-  for (var i = thread; i < GROUPS; i += 256u) { sum += groupSums[i * (M + 3u) + group.x]; }
-  lanes[thread] = sum;
-  workgroupBarrier();
-  for (var half = 128u; half > 0u; half >>= 1u) {
-    if (thread < half) { lanes[thread] += lanes[thread + half]; }
-    workgroupBarrier();
-  }
-  if (thread != 0u) { return; }
-  if (group.x < M) { dBias[group.x] = lanes[0]; } else { dAlpha[group.x - M] = lanes[0]; }
 }

@@ -5,7 +5,11 @@ import { matmul } from "../../model/kernels/matmul.ts";
 import { MIXINGS } from "../../model/cpu/mixing.ts";
 import { mixingLogits } from "../../model/kernels/mixing.ts";
 import { streamGradient, streamGradientOp, termsOf } from "../../model/kernels/streamGradient.ts";
-import { streamHeadBackward, streamHeadForward } from "../../model/kernels/streamHead.ts";
+import {
+  headSumsShape,
+  streamHeadBackward,
+  streamHeadForward,
+} from "../../model/kernels/streamHead.ts";
 import { streamWriteBackward, streamWriteForward } from "../../model/kernels/streamWrite.ts";
 import { onHeldMatrices } from "../support/heldMatrices.ts";
 import { checkOp, type OpCase, type Tensors } from "../support/checkOp.ts";
@@ -75,21 +79,25 @@ function chain(
       });
       const dU = t["dU"] ?? g.temp("dU", [T, M]);
       const terms = g.temp("terms", [T, termsOf(S)]);
+      const sums = g.temp("sums", headSumsShape(mixing, T, C));
       streamHeadBackward(g, {
         ...head(t, u, gates),
         dWeights,
         dNormed: t["dNormed"]!,
         dU,
         terms,
-        dAlpha: t["dAlpha"]!,
-        dBias: t["dBias"]!,
+        sums,
       });
       // dX holds dY at first.
       const zero = g.temp("zero", [T, S, C], dtype);
       addForward(g, { x: t["dY"]!, z: t["dY"]!, y: zero, scale: -1 });
       addForward(g, { x: t["dY"]!, z: zero, y: t["dX"]! });
       const phi = t["phi"]!;
-      streamGradient(g, { x: t["x"]!, dNormed: t["dNormed"]!, terms, dU, phi, dX: t["dX"]! });
+      streamGradient(g, {
+        ...{ x: t["x"]!, dNormed: t["dNormed"]!, terms, dU, phi, dX: t["dX"]!, sums },
+        dAlpha: t["dAlpha"]!,
+        dBias: t["dBias"]!,
+      });
       const dPhi = t["dPhi"];
       if (dPhi !== undefined)
         matmul(g, { a: t["x"]!, b: dU, out: dPhi, m: S * C, k: T, n: M, transposeA: 1 });
@@ -113,6 +121,9 @@ describe("streamHead", () => {
   test("takes streams and branch in half precision", () => checkOp(chain([37, 4, 2, 36], "f16")));
 });
 
+/** Sums of the heads, more than a thread asks for at a time. */
+const groups = 300;
+
 /** Tokens, streams, channels, and columns of phi; with the kernel of matrix units, emulated where there are none. */
 const gradientShapes = [
   [150, 4, 68, 36, false],
@@ -131,8 +142,9 @@ describe("streamGradient", () => {
           terms: { shape: [T, termsOf(S)], constant: true },
           dU: { shape: [T, M], constant: true },
           phi: { shape: [S * C, M], constant: true },
+          sums: { shape: [groups, M + 3], constant: true },
         },
-        outputs: { made: [T, S, C] },
+        outputs: { made: [T, S, C], dBias: [M], dAlpha: [3] },
         halves: ["made"],
         forward: (g, t) => {
           const zero = g.temp("zero", [T, S, C], "f16");
@@ -146,6 +158,9 @@ describe("streamGradient", () => {
             dU: t["dU"]!,
             phi: t["phi"]!,
             dX: t["made"]!,
+            sums: t["sums"]!,
+            dBias: t["dBias"]!,
+            dAlpha: t["dAlpha"]!,
           });
           for (const node of recorded.nodes) g.add(op, node.tensors, node.params);
         },
