@@ -45,7 +45,7 @@ export const SETTINGS = {
   }),
   "completion.minConfidence": setting({
     schema: z.number().min(0).max(1),
-    default: 0.35,
+    default: 0.5,
     scope: "window",
     description:
       "How probable a suggestion must be to be shown; a longer one is cut where it falls below. Higher means fewer and shorter suggestions, and more of them right; `0` shows everything.",

@@ -256,7 +256,7 @@ describe("eval", () => {
       expect(one.top1_without_candidates).toBeTypeOf("number");
     }
     expect(figures.candidates).toMatchObject({ used: true, lexicon_names: 0 });
-    expect(figures.typing).toMatchObject({ lines: 1, min_confidence: 0.35 });
+    expect(figures.typing).toMatchObject({ lines: 1, min_confidence: 0.5 });
     expect(figures.typing!.keys).toBeLessThanOrEqual(figures.typing!.characters);
     expect(figures.baselines!.suffix_copy.lines).toBe(4);
     expect(figures.baselines!.count_model.lines).toBe(4);
