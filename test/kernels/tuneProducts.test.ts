@@ -63,7 +63,7 @@ test("columns of several matrices with a choice are the twin's", async () => {
   });
 });
 
-test("every candidate of a product on this device gives what the model's choice gives, to the bit where k is whole", async () => {
+test("every candidate of a product on this device gives what the model's choice gives, up to the order of sums", async () => {
   const device = await testGpu();
   if (device === undefined) return;
   const [m, k, n] = [40, 64, 48];
@@ -87,7 +87,13 @@ test("every candidate of a product on this device gives what the model's choice 
   expect(expected.some((x) => x !== 0)).toBe(true);
   const choices = candidates(productOf({ a, b, out, m, k, n }), device.caps);
   expect(choices.length).toBeGreaterThan(0);
-  for (const choice of choices) expect(await run(choice)).toEqual(expected);
+  // Kernels of other forms add up in another order: a rounding for each of k products of at most 1.1².
+  const bound = k * 2 ** -23 * 1.21;
+  for (const choice of choices) {
+    const got = await run(choice);
+    got.forEach((x, i) => expect(Math.abs(x - expected[i]!)).toBeLessThan(bound));
+    expect(got.length).toBe(expected.length);
+  }
   for (const t of [a, b, out]) device.free(t);
 });
 
