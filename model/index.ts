@@ -47,5 +47,6 @@ export {
   tokenTypeOfSymbolKind,
 } from "./facts/channels.ts";
 export { BYTE_KINDS, byteKinds, isCode, KIND, type ByteKind } from "./facts/byteKinds.ts";
+export { isDataFile } from "./facts/languages.ts";
 export { FactLexicon, type NameEvidence } from "./facts/lexicon.ts";
 export { wordsOf } from "./facts/words.ts";

@@ -19,6 +19,7 @@ import { TextDocument } from "vscode-languageserver-textdocument";
 import { URI } from "vscode-uri";
 import type { CorpusFile, Logger } from "../model/index.ts";
 import { CompletionRegistration } from "./completionRegistration.ts";
+import { readableText } from "./corpus/readable.ts";
 import { DocumentBytes } from "./documents.ts";
 import { FileChanges, type FileSink } from "./fileChanges.ts";
 import { InlineCompletions } from "./inlineCompletion.ts";
@@ -310,7 +311,7 @@ class LanguageServer {
     if (this.workspace === undefined) return undefined;
     const uri = URI.file(join(this.workspace.corpus.root, path)).toString();
     const document = this.documents.get(uri);
-    return document === undefined ? undefined : this.bytes.of(document).bytes;
+    return document === undefined ? undefined : readableText(path, this.bytes.of(document).bytes);
   }
 
   /** Workspace-relative path with "/"; undefined outside the workspace. */

@@ -3,7 +3,7 @@
  * down for the model host, and single files as they change. A file that becomes excluded is reported as removed,
  * so that the model's memory forgets it.
  */
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CorpusError, type CorpusFile } from "../model/index.ts";
 import { splitHeldout } from "./corpus/split.ts";
@@ -30,7 +30,7 @@ const REASONS: Readonly<Record<string, string>> = {
   unreadable: "not readable",
 };
 
-/** Entry of the file list the host reads; bytes stay on disk. */
+/** Entry of the file list the host reads; bytes stay on disk, those of converted texts in a folder beside the list. */
 export interface ManifestEntry {
   readonly path: string;
   readonly absolute: string;
@@ -90,7 +90,7 @@ export class WorkspaceCorpus {
     folder: string,
     signal: AbortSignal,
   ): Promise<{ readonly manifest: string; readonly files: readonly CorpusFile[] }> {
-    const { files, excluded } = await this.walk(signal);
+    const { files, excluded, converted } = await this.walk(signal);
     if (files.length === 0)
       throw new CorpusError(
         "NG_CORPUS_EMPTY",
@@ -101,13 +101,16 @@ export class WorkspaceCorpus {
       );
     const { heldout } = splitHeldout(files);
     const held = new Set(heldout.map((file) => file.path));
-    const entries: ManifestEntry[] = files.map((file) => ({
-      path: file.path,
-      absolute: join(this.root, file.path),
-      heldout: held.has(file.path),
-    }));
+    const texts = join(folder, "texts");
+    await rm(texts, { recursive: true, force: true });
+    await mkdir(converted.size === 0 ? folder : texts, { recursive: true });
+    const entries: ManifestEntry[] = [];
+    for (const [at, { path, bytes }] of files.entries()) {
+      const absolute = converted.has(path) ? join(texts, `${at}.txt`) : join(this.root, path);
+      if (converted.has(path)) await writeFile(absolute, bytes);
+      entries.push({ path, absolute, heldout: held.has(path) });
+    }
     const manifest = join(folder, "files.json");
-    await mkdir(folder, { recursive: true });
     await writeFile(`${manifest}.new`, JSON.stringify({ root: this.root, files: entries }));
     await rename(`${manifest}.new`, manifest);
     return { manifest, files };

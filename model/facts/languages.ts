@@ -319,7 +319,8 @@ const LISP: Language = {
 
 const ROWS: readonly (readonly [Language, string])[] = [
   [TYPESCRIPT, "ts tsx mts cts js jsx mjs cjs vue svelte astro"],
-  [PYTHON, "py pyi pyw pyx"],
+  // A notebook is read as its script.
+  [PYTHON, "py pyi pyw pyx ipynb"],
   [RUST, "rs"],
   [GO, "go"],
   [JAVA, "java"],
@@ -333,7 +334,7 @@ const ROWS: readonly (readonly [Language, string])[] = [
   ],
   [MARKUP, "html htm xml svg xhtml md mdx markdown rst plist xaml csproj"],
   [CSS, "css scss sass less styl"],
-  [JSON_LIKE, "json jsonc json5 webmanifest ipynb"],
+  [JSON_LIKE, "json jsonc json5 webmanifest"],
   [SQL, "sql"],
   [LUA, "lua hs elm ml mli fs fsx"],
   [LISP, "lisp el clj cljs cljc scm rkt"],
@@ -345,6 +346,11 @@ const BY_EXTENSION: ReadonlyMap<string, Language> = new Map(
     extensions.split(" ").map((e) => [e, language] as const),
   ),
 );
+
+const DATA: ReadonlySet<Language> = new Set([PLAIN, UNKNOWN, JSON_LIKE, MARKUP, HASH_CONFIG]);
+
+/** Not written in a programming language, as far as its name tells: prose, markup, configuration, data. */
+export const isDataFile = (path: string): boolean => DATA.has(languageOf(path));
 
 /** The profile for a path: by its extension, or by its whole name where there is none (Makefile). */
 export function languageOf(path: string): Language {

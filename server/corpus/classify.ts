@@ -1,6 +1,7 @@
 /**
  * What a file is, judged from its path and bytes alone: text that somebody wrote, or one of the kinds that
- * would teach the model nothing (binary, generated, minified, vendored, lock files). No IO here.
+ * would teach the model nothing (binary, generated, vendored, lock files). What its text tells: writtenText.ts.
+ * No IO here.
  */
 
 export interface Finding {
@@ -39,7 +40,29 @@ const BUILT_IN_FOLDERS = new Set([
   ".nyc_output",
   ".idea",
   ".vs",
+  ".ipynb_checkpoints",
+  ".direnv",
+  ".dart_tool",
+  ".stack-work",
+  "dist-newstyle",
+  "elm-stuff",
+  ".zig-cache",
+  "zig-cache",
+  "zig-out",
+  "DerivedData",
+  ".yarn",
+  ".pnpm-store",
+  ".angular",
+  ".docusaurus",
 ]);
+
+/** Files that only a tool puts into a folder it fills. */
+const FOLDERS_BY_CONTENT: readonly { readonly file: string; readonly what: string }[] = [
+  { file: "pyvenv.cfg", what: "a Python environment" },
+  // Source: the Cache Directory Tagging Specification, which Cargo and others follow.
+  { file: "CACHEDIR.TAG", what: "a cache" },
+  { file: "CMakeCache.txt", what: "build output" },
+];
 
 /** Folders that are build output or vendored only when the file beside them says so. */
 const FOLDERS_BY_SIBLING: readonly {
@@ -53,15 +76,25 @@ const FOLDERS_BY_SIBLING: readonly {
     what: "vendored dependencies",
   },
   { folder: /^Pods$/, siblings: ["Podfile"], what: "vendored dependencies" },
+  { folder: /^Carthage$/, siblings: ["Cartfile"], what: "vendored dependencies" },
   { folder: /^deps$/, siblings: ["mix.exs"], what: "vendored dependencies" },
-  { folder: /^target$/, siblings: ["Cargo.toml", "pom.xml", "build.sbt"], what: "build output" },
   {
-    folder: /^build$/,
-    siblings: ["build.gradle", "build.gradle.kts", "setup.py"],
+    folder: /^target$/,
+    siblings: ["Cargo.toml", "pom.xml", "build.sbt", "project.clj"],
     what: "build output",
   },
-  { folder: /^_build$/, siblings: ["mix.exs", "dune-project"], what: "build output" },
-  { folder: /^(bin|obj)$/, siblings: [".csproj"], what: "build output" },
+  { folder: /^\.build$/, siblings: ["Package.swift"], what: "build output" },
+  {
+    folder: /^build$/,
+    siblings: ["build.gradle", "build.gradle.kts", "setup.py", "pubspec.yaml"],
+    what: "build output",
+  },
+  {
+    folder: /^_build$/,
+    siblings: ["mix.exs", "dune-project", "rebar.config"],
+    what: "build output",
+  },
+  { folder: /^(bin|obj)$/, siblings: [".csproj", ".fsproj", ".vbproj"], what: "build output" },
 ];
 
 const VENDORED_FOLDERS = new Set(["third_party", "third-party", "thirdparty"]);
@@ -69,7 +102,17 @@ const VENDORED_FOLDERS = new Set(["third_party", "third-party", "thirdparty"]);
 /** Version control stores; nothing takes these back. */
 export const REPOSITORY_FOLDERS = new Set([".git", ".hg", ".svn", ".jj"]);
 
-/** Judges a folder by its name and by the names beside it and in it. */
+/** Judges a folder by the names in it. */
+export function judgeFolderContent(
+  names: ReadonlySet<string>,
+): { reason: "builtInFolder"; detail: string } | undefined {
+  const mark = FOLDERS_BY_CONTENT.find(({ file }) => names.has(file));
+  return mark === undefined
+    ? undefined
+    : { reason: "builtInFolder", detail: `${mark.what}, as ${mark.file} in it says` };
+}
+
+/** Judges a folder by its name and by the names beside it. */
 export function judgeFolder(o: {
   name: string;
   siblings: ReadonlySet<string>;
@@ -91,35 +134,41 @@ export function judgeFolder(o: {
   return undefined;
 }
 
+/** Beside all that end in ".lock". */
 const LOCK_FILES = new Set([
   "package-lock.json",
   "npm-shrinkwrap.json",
-  "yarn.lock",
   "pnpm-lock.yaml",
-  "bun.lock",
   "bun.lockb",
-  "deno.lock",
-  "Cargo.lock",
-  "Gemfile.lock",
-  "Podfile.lock",
   "Package.resolved",
-  "composer.lock",
-  "poetry.lock",
-  "pdm.lock",
-  "uv.lock",
-  "Pipfile.lock",
+  "Cartfile.resolved",
   "go.sum",
   "go.work.sum",
-  "flake.lock",
-  "mix.lock",
-  "pubspec.lock",
   "packages.lock.json",
   "gradle.lockfile",
+  "cabal.project.freeze",
 ]);
 
-export function judgeName(path: string): Finding | undefined {
+/** Files that a program's forms, tables and project trees are saved to; nobody types them. */
+const DESIGNER_FILES: readonly { readonly pattern: RegExp; readonly what: string }[] = [
+  { pattern: /\.designer\.(cs|vb)$/i, what: "a form designer" },
+  { pattern: /\.(g|g\.i)\.cs$/i, what: "a compiler" },
+  { pattern: /\.resx$/i, what: "a resource editor" },
+  { pattern: /\.(pbxproj|xcscheme|storyboard|xib)$/, what: "Xcode" },
+];
+
+/** Drawings and fonts of more than this are coordinates that a program wrote. */
+const MAX_SVG_BYTES = 65_536;
+
+export function judgeName(path: string, bytes: number): Finding | undefined {
   const name = path.slice(path.lastIndexOf("/") + 1);
-  if (LOCK_FILES.has(name)) return { reason: "lockFile", detail: "a dependency lock file" };
+  if (LOCK_FILES.has(name) || /.\.lock$/.test(name))
+    return { reason: "lockFile", detail: "a dependency lock file" };
+  const designer = DESIGNER_FILES.find(({ pattern }) => pattern.test(name));
+  if (designer !== undefined)
+    return { reason: "generated", detail: `written by ${designer.what}, as its name says` };
+  if (/\.svg$/i.test(name) && bytes > MAX_SVG_BYTES)
+    return { reason: "generated", detail: "a large drawing" };
   if (/[.-]min\.(js|mjs|cjs|css)$/i.test(name))
     return { reason: "minified", detail: "minified by its name" };
   if (/\.(js|mjs|cjs|css|ts)\.map$/i.test(name))
@@ -150,47 +199,5 @@ export function judgeBytes(bytes: Uint8Array): Finding | undefined {
   }
   if (control > n * MAX_CONTROL_SHARE)
     return { reason: "binary", detail: "many control characters" };
-  return undefined;
-}
-
-/** A comment in the first lines that says a tool wrote the file. */
-const GENERATED_LINES = [
-  /@generated\b/,
-  /\bcode generated\b.*\bdo not edit\b/i,
-  /\b(?:file|code|source|module) (?:is|was|has been) (?:auto-?|automatically )generated\b/i,
-  /^\W*(?:auto-?generated|automatically generated)\b(?: (?:file|code|by|from|with)\b|\W*$)/i,
-  /\bgenerated by\b.*\bdo not (?:edit|modify|change)\b/i,
-  /^\/\/ Jest Snapshot v\d/,
-];
-const COMMENT_START = /^\s*(?:\/\/|\/\*|\*|#|--|;|<!--|%|"""|'|REM\b|\(\*)/i;
-
-const HEAD_LINES = 12;
-const MINIFIED_LONGEST_LINE = 2_000;
-const MINIFIED_MEAN_LINE = 400;
-
-/** Generated or minified text. `text` is the file's bytes as latin1. */
-export function judgeText(text: string): Finding | undefined {
-  let at = 0;
-  for (let line = 0; line < HEAD_LINES && at < text.length; line++) {
-    const end = text.indexOf("\n", at);
-    const one = text.slice(at, end < 0 ? Math.min(text.length, at + 400) : Math.min(end, at + 400));
-    if (COMMENT_START.test(one) && GENERATED_LINES.some((pattern) => pattern.test(one.trim())))
-      return { reason: "generated", detail: `line ${line + 1} says it is generated` };
-    if (end < 0) break;
-    at = end + 1;
-  }
-  let lines = 1;
-  let longest = 0;
-  for (let start = 0; ; lines++) {
-    const end = text.indexOf("\n", start);
-    longest = Math.max(longest, (end < 0 ? text.length : end) - start);
-    if (end < 0) break;
-    start = end + 1;
-  }
-  if (longest > MINIFIED_LONGEST_LINE && text.length / lines > MINIFIED_MEAN_LINE)
-    return {
-      reason: "minified",
-      detail: `a line of ${longest} characters, ${Math.round(text.length / lines)} on average`,
-    };
   return undefined;
 }

@@ -1,17 +1,27 @@
 /**
  * The files of a workspace that a model may learn from, as bytes, and every file left out with its reason.
  * A broken or unreadable file is a problem in the result, never an exception; only a missing root throws.
- * Bytes are kept as they are: invalid UTF-8, CRLF and byte order marks included. Links are not followed.
+ * Bytes are kept as they are: invalid UTF-8, CRLF and byte order marks included; only UTF-16 and notebooks are read
+ * as the text they stand for. Links are not followed.
  */
 import { createHash } from "node:crypto";
 import type { Dirent, Stats } from "node:fs";
-import { readFile, readdir, realpath, stat } from "node:fs/promises";
+import { open, readFile, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { CorpusError } from "../../model/index.ts";
+import { CorpusError, isDataFile } from "../../model/index.ts";
 import type { CorpusFile } from "../../model/index.ts";
-import { judgeBytes, judgeFolder, judgeName, judgeText, REPOSITORY_FOLDERS } from "./classify.ts";
+import {
+  judgeBytes,
+  judgeFolder,
+  judgeFolderContent,
+  judgeName,
+  REPOSITORY_FOLDERS,
+} from "./classify.ts";
 import { IgnoreRules } from "./ignoreRules.ts";
+import { isNotebook } from "./notebook.ts";
+import { MAX_NOTEBOOK_KIB, readableText } from "./readable.ts";
 import { secretByContent, secretByName } from "./secrets.ts";
+import { judgeText } from "./writtenText.ts";
 
 export const DEFAULT_MAX_FILE_KIB = 1024;
 /** Beyond it, indices in memory would no longer fit beside an editor. */
@@ -59,6 +69,8 @@ export interface CorpusTotals {
 export interface CorpusWalk {
   /** In path order (code units). */
   readonly files: readonly CorpusFile[];
+  /** Paths whose text is not what lies on disk: decoded, or a notebook's script. */
+  readonly converted: ReadonlySet<string>;
   readonly excluded: readonly Excluded[];
   readonly totals: CorpusTotals;
   readonly problems: readonly CorpusProblem[];
@@ -82,6 +94,9 @@ interface Candidate {
   readonly takenBack: boolean;
   readonly named: boolean;
 }
+
+/** What is read of a file that is too large, to tell a picture from a text. */
+const HEAD_BYTES = 65_536;
 
 /** How many files are read at the same time. */
 const READERS = 16;
@@ -107,14 +122,20 @@ export async function readCorpusFile(
   let rules = await walk.rootRules();
   let takenBack = false;
   let folder = "";
+  const namesIn = async (inside: string): Promise<Set<string>> =>
+    new Set(await readdir(join(root, inside)).catch(() => [] as string[]));
   for (const step of steps.slice(0, -1)) {
-    const names = await readdir(join(root, folder)).catch(() => [] as string[]);
+    const names = await namesIn(folder);
+    if (!walk.judgeContent(folder, { names, takenBack }))
+      return { excluded: walk.result().excluded[0]! };
     rules = await rules.descend(root, folder);
     folder = folder === "" ? step : `${folder}/${step}`;
-    const verdict = walk.judgeFolder(folder, { names: new Set(names), rules, takenBack });
+    const verdict = walk.judgeFolder(folder, { names, rules, takenBack });
     if (verdict === undefined) return { excluded: walk.result().excluded[0]! };
     takenBack = verdict.takenBack;
   }
+  if (!walk.judgeContent(folder, { names: await namesIn(folder), takenBack }))
+    return { excluded: walk.result().excluded[0]! };
   rules = await rules.descend(root, folder);
   let stats: Stats;
   try {
@@ -150,6 +171,21 @@ async function openRoot(root: string): Promise<string> {
   }
 }
 
+async function readWhole(path: string): Promise<Uint8Array> {
+  const buffer = await readFile(path);
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+}
+
+async function readHead(path: string): Promise<Uint8Array> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD_BYTES), 0, HEAD_BYTES, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
 class Walk {
   readonly #root: string;
   readonly #o: WalkOptions;
@@ -159,6 +195,7 @@ class Walk {
   readonly #files: CorpusFile[] = [];
   readonly #excluded: Excluded[] = [];
   readonly #problems: CorpusProblem[] = [];
+  readonly #converted = new Set<string>();
 
   constructor(root: string, o: WalkOptions) {
     this.#root = root;
@@ -187,11 +224,12 @@ class Walk {
       this.#unreadable(`${folder}/`, error);
       return;
     }
+    const names = new Set(entries.map((entry) => entry.name));
+    if (!this.judgeContent(folder, { names, takenBack: inherited.takenBack })) return;
     const rules =
       this.#everything || this.#dependencies
         ? outerRules
         : await outerRules.descend(this.#root, folder);
-    const names = new Set(entries.map((entry) => entry.name));
     entries.sort((a, b) => (a.name < b.name ? -1 : 1));
     const pathOf = (entry: Dirent): string =>
       folder === "" ? entry.name : `${folder}/${entry.name}`;
@@ -251,12 +289,21 @@ class Walk {
     return { takenBack };
   }
 
+  /** False: left out by what lies in it, and noted. */
+  judgeContent(folder: string, o: { names: ReadonlySet<string>; takenBack: boolean }): boolean {
+    // The folder that somebody named is what they mean.
+    if (folder === "" || o.takenBack || this.#everything || this.#dependencies) return true;
+    const found = judgeFolderContent(o.names);
+    if (found === undefined) return true;
+    this.#exclude(`${folder}/`, found.reason, found.detail, 0);
+    return false;
+  }
+
   /** undefined: left out, and noted. */
   judgeFile(
     path: string,
     o: { bytes: number; rules: IgnoreRules; takenBack: boolean },
   ): Candidate | undefined {
-    const maxBytes = (this.#o.maxFileKiB ?? DEFAULT_MAX_FILE_KIB) * 1024;
     const out = (reason: ExclusionReason, detail: string): undefined => {
       this.#exclude(path, reason, detail, o.bytes);
     };
@@ -269,11 +316,9 @@ class Walk {
     // A wildcard must not let a credential in; the file has to be named.
     const secret = verdict.named ? undefined : secretByName(path);
     if (secret !== undefined) return out("secret", `${secret} by its name`);
-    const named = takenBack ? undefined : judgeName(path);
+    const named = takenBack ? undefined : judgeName(path, o.bytes);
     if (named !== undefined) return out(named.reason, named.detail);
     if (o.bytes === 0) return out("empty", "no bytes");
-    if (o.bytes > maxBytes)
-      return out("tooLarge", `${kib(o.bytes)} KiB, the limit is ${kib(maxBytes)} KiB`);
     return { path, bytes: o.bytes, takenBack, named: verdict.named };
   }
 
@@ -296,17 +341,31 @@ class Walk {
 
   async read(candidate: Candidate): Promise<void> {
     const { path } = candidate;
-    let bytes: Uint8Array;
+    const maxKiB = this.#o.maxFileKiB ?? DEFAULT_MAX_FILE_KIB;
+    // What counts is the size of what is learned.
+    const readKiB = isNotebook(path) ? Math.max(maxKiB, MAX_NOTEBOOK_KIB) : maxKiB;
+    const isWhole = candidate.bytes <= readKiB * 1024;
+    let raw: Uint8Array;
     try {
-      const buffer = await readFile(join(this.#root, path));
-      bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+      raw = await (isWhole ? readWhole : readHead)(join(this.#root, path));
     } catch (error) {
       this.#unreadable(path, error);
       return;
     }
+    const bytes = isWhole ? readableText(path, raw) : raw;
     const found = judgeBytes(bytes);
     if (found !== undefined) {
-      this.#exclude(path, found.reason, found.detail, bytes.length);
+      this.#exclude(path, found.reason, found.detail, candidate.bytes);
+      return;
+    }
+    const size = isWhole ? bytes.length : candidate.bytes;
+    if (size > maxKiB * 1024) {
+      const detail = `${kib(size)} KiB, the limit is ${kib(maxKiB * 1024)} KiB`;
+      this.#exclude(path, "tooLarge", detail, size);
+      return;
+    }
+    if (bytes.length === 0) {
+      this.#exclude(path, "empty", "no text in it", 0);
       return;
     }
     if (!candidate.named) {
@@ -322,6 +381,7 @@ class Walk {
         return;
       }
     }
+    if (bytes !== raw) this.#converted.add(path);
     this.#files.push({ path, bytes });
   }
 
@@ -335,6 +395,7 @@ class Walk {
     }
     return {
       files: this.#files,
+      converted: this.#converted,
       excluded: [...this.#excluded].sort(comparePaths),
       totals: {
         files: this.#files.length,
@@ -362,17 +423,21 @@ class Walk {
     this.#files.splice(0, this.#files.length, ...kept);
   }
 
-  /** Small files first: more of the workspace is heard, and the largest files are the least like code. */
+  /** The largest files go first, so that more of the workspace is heard: of those that are data, then of the code. */
   #capTotal(): void {
     const cap = (this.#o.maxTotalMiB ?? DEFAULT_MAX_TOTAL_MIB) * 2 ** 20;
     const total = this.#files.reduce((sum, file) => sum + file.bytes.length, 0);
     if (total <= cap) return;
-    const bySize = this.#files.toSorted(
-      (a, b) => a.bytes.length - b.bytes.length || comparePaths(a, b),
+    const ranked = this.#files.map((file) => ({ file, isData: isDataFile(file.path) }));
+    ranked.sort(
+      (a, b) =>
+        Number(a.isData) - Number(b.isData) ||
+        a.file.bytes.length - b.file.bytes.length ||
+        comparePaths(a.file, b.file),
     );
     const kept: CorpusFile[] = [];
     let used = 0;
-    for (const file of bySize) {
+    for (const { file } of ranked) {
       used += file.bytes.length;
       if (used <= cap) kept.push(file);
       else

@@ -6,7 +6,7 @@ const IDS: ReadonlyMap<string, string> = new Map(
     typescriptreact: "tsx",
     javascript: "js mjs cjs",
     javascriptreact: "jsx",
-    python: "py pyi pyw",
+    python: "py pyi pyw ipynb",
     rust: "rs",
     go: "go",
     java: "java",
