@@ -152,9 +152,10 @@ class TrainingRun {
         this.#manifest?.targetBytes ??
         (this.#manifest?.steps ?? Math.max(1, Math.round(target / perStep))) * perStep;
       clock.steps = stepsFor(clock.target, this.#config);
-      if (sampler.totalSymbols < TINY_CORPUS_BYTES)
+      const held = files.reduce((sum, file) => sum + file.bytes.length, 0);
+      if (held < TINY_CORPUS_BYTES)
         this.#notes.push(
-          `the workspace holds ${sampler.totalSymbols} bytes: the memory does the work, the network has little to learn from`,
+          `there are ${held} bytes to learn from: the memory does the work, the network has little to learn from`,
         );
       if (this.#restored !== undefined)
         trainer.restore(this.#restored.averaged, this.#restored.state);

@@ -80,7 +80,8 @@ export class TrainingClock {
       step: this.step,
       steps: this.steps,
       bytes: this.bytes,
-      totalBytes: this.target,
+      // A run that its clock has ended is over: what it trained on is all.
+      totalBytes: this.done() < 1 ? this.target : this.bytes,
       seconds,
       secondsLeft: this.secondsLeft ?? 0,
       bytesPerSecond: seconds > 0 ? this.bytes / seconds : 0,

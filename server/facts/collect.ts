@@ -12,7 +12,7 @@ import type { CorpusFile } from "../../model/index.ts";
 import { silentLogger } from "../../model/index.ts";
 import type { Logger } from "../../model/index.ts";
 import { hasGrammar } from "./grammars.ts";
-import { languageIdOf } from "./languageIds.ts";
+import { isCodeLanguage, languageIdOf } from "./languageIds.ts";
 import { findServer, LANGUAGE_SERVERS } from "./languageServers.ts";
 import { createLspSource } from "./lspSource.ts";
 import { mergeAnswers } from "./mergeAnswers.ts";
@@ -62,7 +62,6 @@ export interface CollectOptions {
   readonly logger?: Logger;
 }
 
-/** Languages with markup and data hold no names worth asking for. */
 const MAX_FILE_BYTES = 1_000_000;
 const MAX_DEFINITIONS_PER_FILE = 400;
 /** A file may take this many times its even share of what is left. */
@@ -128,6 +127,8 @@ export async function collectFacts(o: CollectOptions): Promise<CollectedFacts> {
       const unanswered = fresh.filter((file) => !answers.has(file.path));
       if (unanswered.length > 0 && hasGrammar(languageId))
         notes.push(...(await askAll(fallback, unanswered)));
+      // Nobody can be asked about these; the share that is done counts them.
+      else for (const file of unanswered) done.add(file.path);
       const standIns = fresh.filter((file) => answers.get(file.path)?.source === fallback.name);
       if (source && standIns.length > 0)
         notes.push(`tree-sitter stood in for ${standIns.length} files`);
@@ -172,9 +173,8 @@ function byLanguage(o: CollectOptions): Map<string, SourceFile[]> {
   const groups = new Map<string, SourceFile[]>();
   for (const { path, bytes } of o.files) {
     const languageId = languageIdOf(path);
-    const known =
-      hasGrammar(languageId) || LANGUAGE_SERVERS.some((s) => s.languages.includes(languageId));
-    if (!known || bytes.length === 0 || bytes.length > MAX_FILE_BYTES) continue;
+    if (!isCodeLanguage(languageId) || bytes.length === 0 || bytes.length > MAX_FILE_BYTES)
+      continue;
     const file: SourceFile = { path, absolutePath: join(o.root, path), bytes, languageId };
     const group = groups.get(languageId);
     if (group) group.push(file);
@@ -201,7 +201,11 @@ async function openSource(
   if (!servers.has(name)) servers.set(name, startServer(o, languageId, logger));
   const starting = servers.get(name);
   if (!starting) {
-    notes.push("no language server is installed");
+    notes.push(
+      table.length > 0 || hasGrammar(languageId)
+        ? "no language server is installed"
+        : "neither a grammar nor a language server is known",
+    );
     return undefined;
   }
   try {

@@ -17,6 +17,7 @@ import {
 } from "./evidence.ts";
 import type { NameGroup, Resolution } from "./evidence.ts";
 import type { EvidenceBudget, FactSource, FileEvidence, SourceFile } from "./source.ts";
+import { isNotebook } from "../corpus/notebook.ts";
 import { SourceGone } from "./source.ts";
 import { TextPositions } from "./textPositions.ts";
 
@@ -78,6 +79,8 @@ export function createEditorSource(o: {
     budget: EvidenceBudget,
     signal: AbortSignal,
   ): Promise<FileEvidence | undefined> {
+    // The editor would answer about the notebook's JSON.
+    if (isNotebook(file.path)) return undefined;
     // Without tokens yet, a name's last place is the likeliest to be a use.
     const asked = groupNames(file, undefined, [], budget)
       .filter((group) => budget.priority(group.name) > 0)

@@ -27,6 +27,9 @@ const GRAMMARS: ReadonlyMap<string, string> = new Map(
     ruby: "ruby",
     php: "php",
     shellscript: "bash",
+    // Their scripts alone.
+    vue: "typescript",
+    svelte: "typescript",
   }),
 );
 

@@ -63,7 +63,9 @@ export function createTreeSitterSource(): FactSource {
     if (!parser) parsers.set(file.languageId, (parser = createParser(file.languageId)));
     const ready = await parser;
     if (signal.aborted) return undefined;
-    const tree = ready.parse(new TextDecoder().decode(file.bytes), null, {
+    const text = new TextDecoder().decode(file.bytes);
+    const isPage = file.languageId === "vue" || file.languageId === "svelte";
+    const tree = ready.parse(isPage ? scriptsOf(text) : text, null, {
       // One broken file must not use up everyone's time.
       progressCallback: () => performance.now() > budget.deadline || signal.aborted,
     });
@@ -87,6 +89,19 @@ export function createTreeSitterSource(): FactSource {
       parsers.clear();
     },
   };
+}
+
+/** A page with all but its scripts blanked, so that lines and columns stay. */
+function scriptsOf(text: string): string {
+  const blank = (part: string): string => part.replace(/[^\r\n]/g, " ");
+  let script = "";
+  let at = 0;
+  for (const match of text.matchAll(/(<script\b[^>]*>)([\s\S]*?)<\/script>/gi)) {
+    const start = match.index + match[1]!.length;
+    script += blank(text.slice(at, start)) + match[2]!;
+    at = start + match[2]!.length;
+  }
+  return script + blank(text.slice(at));
 }
 
 interface Use {

@@ -369,6 +369,51 @@ describe("collecting facts", () => {
   });
 });
 
+describe("facts about languages of which little is known", () => {
+  const here = project({
+    "lib/shop.ex": "defmodule Shop do\n  def buy(item), do: item\nend\n",
+    "README.md": "# Shop\n",
+  });
+
+  test("are reported as none, not left unsaid", async () => {
+    const { report } = await collect(here);
+    expect(report).toMatchObject([{ languageId: "elixir", source: "none", files: 1, answered: 0 }]);
+    expect(report[0]!.why).toBe("neither a grammar nor a language server is known");
+  });
+
+  test("come from the editor, which may know more languages than we do", async () => {
+    const asked: string[] = [];
+    const editor: FactSource = {
+      name: "editor",
+      evidence: (file) => {
+        asked.push(`${file.languageId} ${file.path}`);
+        return Promise.resolve({ identifiers: [], symbols: [], asked: 0, resolved: 0 });
+      },
+      dispose: () => Promise.resolve(),
+    };
+    const { report } = await collect(here, { editor });
+    expect(asked).toEqual(["elixir lib/shop.ex"]);
+    expect(report).toMatchObject([{ source: "editor", answered: 1 }]);
+  });
+
+  test("of pages come from their scripts, at their lines", async () => {
+    const pages = project({
+      "Cart.vue":
+        '<template>\n  <b>{{ total }}</b>\n</template>\n\n<script setup lang="ts">\nfunction totalOf(x: number) {\n  return x;\n}\n</script>\n',
+      "Card.svelte": "<script>\n  export function flip() {}\n</script>\n<p>class Wrong {}</p>\n",
+    });
+    const { symbols, report } = await collect(pages);
+    expect(report.map((one) => [one.languageId, one.source]).sort()).toEqual([
+      ["svelte", "tree-sitter"],
+      ["vue", "tree-sitter"],
+    ]);
+    expect(symbols.map((s) => [s.path, s.name, s.startLine, s.startCharacter]).sort()).toEqual([
+      ["Card.svelte", "flip", 1, 18],
+      ["Cart.vue", "totalOf", 5, 9],
+    ]);
+  });
+});
+
 describe("facts from the editor", () => {
   const here = project({
     "core.py": "def connect():\n    pass\n",
@@ -407,6 +452,19 @@ describe("facts from the editor", () => {
       tokenType: TOKEN_TYPES.function,
       identity: identityOf("core.py", "connect"),
     });
+  });
+
+  test("are not asked about a notebook, whose text there is its JSON", async () => {
+    const book = project({ "plot.ipynb": "# %%\ndef draw():\n    pass\n" });
+    const asked: string[] = [];
+    const editor = editorFor((params) => {
+      asked.push(params.uri);
+      return null;
+    });
+    const { symbols, report } = await collect(book, { editor });
+    expect(asked).toEqual([]);
+    expect(report).toMatchObject([{ languageId: "python", source: "tree-sitter", answered: 1 }]);
+    expect(symbols.map((s) => s.name)).toEqual(["draw"]);
   });
 
   test("give way to tree-sitter when it stays silent or cannot be asked", async () => {

@@ -38,5 +38,11 @@ describe("the clock of a training", () => {
     clock.start();
     vi.advanceTimersByTime(45_000);
     expect(clock.secondsLeft).toBeCloseTo(15);
+    clock.target = 1_000_000;
+    clock.bytes = 20_000;
+    expect(clock.progress()).toMatchObject({ bytes: 20_000, totalBytes: 1_000_000 });
+    // Once it is over, its bytes are all there were: what tells the share by bytes says "all".
+    vi.advanceTimersByTime(15_000);
+    expect(clock.progress()).toMatchObject({ bytes: 20_000, totalBytes: 20_000, secondsLeft: 0 });
   });
 });
