@@ -10,7 +10,7 @@ import type { Tensor } from "./graph.ts";
 import { crossEntropy, SKIP } from "./kernels/crossEntropy.ts";
 import { linear, type Linear } from "./linear.ts";
 import type { Optimizer } from "./optimizer.ts";
-import type { Window } from "./windows.ts";
+import type { Window, WindowBatch } from "./windows.ts";
 
 /** Classes, as many as the channel of token types has; 0 is none. */
 export const AUX_CLASSES = 32;
@@ -24,10 +24,14 @@ export interface AuxHead {
 
 /** What training predicts besides the next byte, with its targets of a batch on the device. */
 export interface TrainingHead {
-  /** Records the head on state [rows, C]. */
-  record(b: Builder, state: Tensor, optimizer: Pick<Optimizer, "scaledWeight">): AuxHead;
-  /** Brings the targets of a step. */
-  upload(windows: readonly Window[]): void;
+  /** Records the head on state [rows, C]; targets u32 [rows]: the next bytes', which are on the device. */
+  record(
+    b: Builder,
+    state: Tensor,
+    o: { readonly optimizer: Pick<Optimizer, "scaledWeight">; readonly targets: Tensor },
+  ): AuxHead;
+  /** Brings what else a step needs: of its windows, which `batch` holds. */
+  upload(batch: WindowBatch, windows: readonly Window[]): void;
   dispose(): void;
 }
 
@@ -51,7 +55,11 @@ export class AuxTargets implements TrainingHead {
     return hasAuxHead(config) ? new AuxTargets(device, config) : undefined;
   }
 
-  record(b: Builder, state: Tensor, optimizer: Pick<Optimizer, "scaledWeight">): AuxHead {
+  record(
+    b: Builder,
+    state: Tensor,
+    { optimizer }: { readonly optimizer: Pick<Optimizer, "scaledWeight"> },
+  ): AuxHead {
     const rows = this.#host.length;
     const head: Linear = linear(b, "aux", state, rows);
     return {
@@ -70,7 +78,7 @@ export class AuxTargets implements TrainingHead {
     };
   }
 
-  upload(windows: readonly Window[]): void {
+  upload(_: WindowBatch, windows: readonly Window[]): void {
     const host = this.#host.fill(SKIP);
     let count = 0;
     windows.forEach((w, i) =>

@@ -273,15 +273,12 @@ export class Decoder {
     const firstPatch = o.at === 0 ? 0 : o.map.newest[o.at - 1]! + 1;
     host.fill(NO_ROW, at.ids, at.ids + e.rows * channels);
     host.fill(NO_ROW, at.ends, at.ends + e.patchRows);
+    const { symbols, facts } = o;
+    writeIds(host, at.ids, layout, { symbols, facts, from: o.at, to: o.at + o.count });
     for (let i = 0; i < e.rows; i++) {
       const t = o.at + Math.min(i, o.count - 1);
       host[at.newest + i] = o.map.newest[t]!;
       if (i >= o.count) continue;
-      writeIds(host, at.ids + i * channels, layout, {
-        symbol: o.symbols[t]!,
-        facts: o.facts,
-        t,
-      });
       const patch = o.map.endOf[t]!;
       if (patch !== NO_PATCH) host[at.ends + patch - firstPatch] = i;
     }

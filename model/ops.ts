@@ -7,6 +7,7 @@ import * as matmulGroups from "./kernels/matmulGroups.ts";
 import * as muon from "./kernels/muon.ts";
 import * as rmsNorm from "./kernels/rmsNorm.ts";
 import * as add from "./kernels/add.ts";
+import * as aheadTargets from "./kernels/aheadTargets.ts";
 import * as addNorm from "./kernels/addNorm.ts";
 import * as embedBytes from "./kernels/embedBytes.ts";
 import * as engramGate from "./kernels/engramGate.ts";
@@ -48,6 +49,7 @@ const modules: readonly Record<string, unknown>[] = [
   rmsNorm,
   add,
   addNorm,
+  aheadTargets,
   embedBytes,
   engramGate,
   engramStep,

@@ -110,31 +110,53 @@ export interface PatchMap {
   readonly full: number;
 }
 
-/** The patches of one window of symbols, from a fresh rule state; behind the last that has room, bytes see an old one. */
+/** Where fillPatches writes: the window's first byte and first patch, in maps of several windows. */
+export interface PatchPlace extends Pick<PatchMap, "ends" | "newest" | "endOf" | "start"> {
+  readonly row: number;
+  readonly patch: number;
+}
+
+/** The patches of one window of symbols, from a fresh rule state; behind the last that has room, bytes see an old one.
+ *  Bytes and patches are numbered through all windows of `to`. */
+export function fillPatches(
+  config: PatchConfig,
+  symbols: ArrayLike<number>,
+  capacity: number,
+  { ends, newest, endOf, start, row, patch }: PatchPlace,
+): Pick<PatchMap, "count" | "full"> {
+  const n = symbols.length;
+  const patcher = new Patcher(config);
+  let count = 0;
+  let full = n;
+  for (let t = 0; t < n; t++) {
+    let ended = NO_PATCH;
+    if (patcher.push(symbols[t]!)) {
+      if (count < capacity) {
+        ended = patch + count++;
+        start[ended] = row + t;
+        ends[ended] = row + t;
+      } else if (full === n) full = t;
+    }
+    endOf[row + t] = ended;
+    newest[row + t] = patch + count - 1;
+  }
+  ends.fill(NO_PATCH, patch + count, patch + capacity);
+  start.fill(row + n, patch + count, patch + capacity + 1);
+  return { count, full };
+}
+
+/** The same of one window alone. */
 export function patchWindow(
   config: PatchConfig,
   symbols: ArrayLike<number>,
   capacity: number,
 ): PatchMap {
   const n = symbols.length;
-  const ends = new Uint32Array(capacity).fill(NO_PATCH);
-  const newest = new Uint32Array(n);
-  const endOf = new Uint32Array(n).fill(NO_PATCH);
-  const start = new Uint32Array(capacity + 1);
-  const patcher = new Patcher(config);
-  let count = 0;
-  let full = n;
-  for (let t = 0; t < n; t++) {
-    if (patcher.push(symbols[t]!)) {
-      if (count < capacity) {
-        start[count] = t;
-        ends[count] = t;
-        endOf[t] = count;
-        count++;
-      } else full = Math.min(full, t);
-    }
-    newest[t] = count - 1;
-  }
-  start.fill(n, count);
-  return { ends, newest, endOf, start, count, full };
+  const map = {
+    ends: new Uint32Array(capacity),
+    newest: new Uint32Array(n),
+    endOf: new Uint32Array(n),
+    start: new Uint32Array(capacity + 1),
+  };
+  return { ...map, ...fillPatches(config, symbols, capacity, { ...map, row: 0, patch: 0 }) };
 }

@@ -179,7 +179,10 @@ export class Trainer {
     const network = recordNetwork(b, {
       ...i,
       engram: engram?.inputs,
-      heads: heads.map((h) => (state: Tensor) => h.record(b, state, this.optimizer)),
+      heads: heads.map(
+        (h) => (state: Tensor) =>
+          h.record(b, state, { optimizer: this.optimizer, targets: i.targets }),
+      ),
       bytes: { batch: c.batch, rows: N, capacity: N, span },
       patches: { batch: c.batch, rows: T, capacity: T, span },
     });
@@ -240,7 +243,7 @@ export class Trainer {
     d.write(i.weight, [1 / Math.max(1, batch.scored)]);
     engram?.upload(o.windows, o.step);
     if (this.#dropoutSeed !== undefined) d.write(this.#dropoutSeed, [this.#seed, o.step]);
-    for (const h of heads) h.upload(o.windows);
+    for (const h of heads) h.upload(batch, o.windows);
     this.optimizer.setStep(o.step, o.factor);
     await program.run();
     return batch.scored;

@@ -7,7 +7,7 @@ import { factWidth } from "./facts/channels.ts";
 import { invertIds, NO_ROW } from "./kernels/embedBytes.ts";
 import { SKIP } from "./kernels/crossEntropy.ts";
 import { embeddingLayout, type EmbeddingLayout } from "./params.ts";
-import { NO_PATCH, patchWindow } from "./patches.ts";
+import { fillPatches } from "./patches.ts";
 import { invariant } from "./errors.ts";
 
 /** Embedding rows per position: the byte and its facts. */
@@ -25,18 +25,28 @@ export interface Window {
   readonly classes?: Uint8Array | undefined;
 }
 
-/** Writes the embedding rows of position t of a window into ids[at …]. */
+/** Writes the embedding rows of symbols from … to − 1 into ids[at …]; facts [symbols, channels], 0 = unknown. */
 export function writeIds(
   ids: Uint32Array,
   at: number,
   { offsets }: EmbeddingLayout,
-  o: { readonly symbol: number; readonly facts: Uint16Array | undefined; readonly t: number },
+  o: {
+    readonly symbols: ArrayLike<number>;
+    readonly facts: Uint16Array | undefined;
+    readonly from: number;
+    readonly to: number;
+  },
 ): void {
-  ids[at] = o.symbol;
+  const { symbols, facts, from, to } = o;
   const width = offsets.length - 1;
-  for (let k = 0; k < width; k++) {
-    const id = o.facts === undefined ? 0 : o.facts[o.t * width + k]!;
-    ids[at + 1 + k] = id === 0 ? NO_ROW : offsets[k + 1]! + id;
+  let i = at;
+  let fact = from * width;
+  for (let t = from; t < to; t++) {
+    ids[i++] = symbols[t]!;
+    for (let k = 1; k <= width; k++) {
+      const id = facts === undefined ? 0 : facts[fact++]!;
+      ids[i++] = id === 0 ? NO_ROW : offsets[k]! + id;
+    }
   }
 }
 
@@ -93,31 +103,33 @@ export class WindowBatch {
   }
 
   #fill(w: number, window: Window | undefined): void {
-    const { rows, patchRows } = this;
-    const symbols = this.#padded.fill(0);
+    const { rows, patchRows, targets } = this;
+    const symbols = this.#padded;
     const length = window?.symbols.length ?? 0;
     invariant(length <= rows, `a window of ${length} symbols in rows of ${rows}`);
-    for (let t = 0; t < length; t++) symbols[t] = window!.symbols[t]!;
+    if (window !== undefined) symbols.set(window.symbols);
+    symbols.fill(0, length);
     const base = w * rows;
+    const { full } = fillPatches(this.#config, symbols, patchRows, {
+      ...{ ends: this.ends, newest: this.newest, endOf: this.endOf, start: this.start },
+      ...{ row: base, patch: w * patchRows },
+    });
     const channels = idChannels(this.#config);
-    const map = patchWindow(this.#config, symbols, patchRows);
-    for (let t = 0; t < rows; t++) {
-      const facts = t < length ? window!.facts : undefined;
-      writeIds(this.ids, (base + t) * channels, this.#layout, { symbol: symbols[t]!, facts, t });
-      const target = t < Math.min(length, map.full) ? (window!.targets?.[t] ?? SKIP) : SKIP;
-      this.targets[base + t] = target;
+    writeIds(this.ids, base * channels, this.#layout, {
+      ...{ symbols, facts: window?.facts, from: 0, to: length },
+    });
+    // Padding is a symbol like any other, of which nothing is known.
+    writeIds(this.ids, (base + length) * channels, this.#layout, {
+      ...{ symbols, facts: undefined, from: length, to: rows },
+    });
+    const given = window?.targets;
+    const last = given === undefined ? 0 : Math.min(length, full, given.length);
+    for (let t = 0; t < last; t++) {
+      const target = given![t]!;
+      targets[base + t] = target;
       if (target !== SKIP) this.scored++;
     }
-    const patchBase = w * patchRows;
-    for (let t = 0; t < rows; t++) {
-      this.newest[base + t] = map.newest[t]! + patchBase;
-      this.endOf[base + t] = map.endOf[t] === NO_PATCH ? NO_ROW : map.endOf[t]! + patchBase;
-    }
-    for (let p = 0; p < patchRows; p++) {
-      this.ends[patchBase + p] = map.ends[p] === NO_PATCH ? NO_ROW : map.ends[p]! + base;
-      this.start[patchBase + p] = map.start[p]! + base;
-    }
-    this.start[(w + 1) * patchRows] = base + rows;
+    targets.fill(SKIP, base + last, base + rows);
   }
 
   /** The embedding's inverted ids, needed by the backward pass only. */

@@ -2,6 +2,9 @@
 import type { Floats } from "../graph.ts";
 import { SCRATCH_BYTES, simdOf } from "./simd/bind.ts";
 
+/** A target that is not scored. */
+export const SKIP = 0xffffffff;
+
 export function crossEntropy(
   a: {
     logits: Floats;

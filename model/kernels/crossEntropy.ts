@@ -19,8 +19,7 @@ import { flatAliases } from "./halves.ts";
 import { unroll } from "./unroll.ts";
 import code from "./crossEntropy.wgsl";
 
-/** A target that is not scored. */
-export const SKIP = 0xffffffff;
+export { SKIP } from "../cpu/crossEntropy.ts";
 /** exp(−2·cap) must stay a normal f32. */
 export const MAX_SOFTCAP = 40;
 

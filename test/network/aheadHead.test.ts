@@ -1,10 +1,10 @@
 /** The heads for bytes further ahead: their targets, their gradient, and that only training knows of them. */
 import { describe, expect, test } from "vitest";
 import fc from "fast-check";
-import { aheadTargets } from "../../model/aheadHead.ts";
 import { VOCAB } from "../../model/bytes.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
+import { aheadTargets as twin, countAhead } from "../../model/cpu/aheadTargets.ts";
 import { Decoder } from "../../model/decoder.ts";
 import type { Device } from "../../model/device.ts";
 import { N_FACT_CHANNELS } from "../../model/facts/channels.ts";
@@ -14,12 +14,27 @@ import { Trainer } from "../../model/trainer.ts";
 import { SKIP } from "../../model/windows.ts";
 import { tinyConfig, tinyFiles, tinySampler, tinySpectrum } from "../support/tinyModel.ts";
 
+/** Of one window; returns how many are not SKIP. */
+function aheadTargets(targets: ArrayLike<number>, heads: number, out: Uint32Array): number {
+  const rows = targets.length;
+  twin({ targets, out, rows, heads }, 0, rows);
+  return countAhead(targets, { rows, heads });
+}
+
 describe("targets of bytes further ahead", () => {
   test("are the symbols behind the next one, as far as all up to there are scored", () => {
     const [a, b, c, d, e, _] = [1, 2, 3, 4, 5, SKIP];
     const out = new Uint32Array(12);
     expect(aheadTargets([a, b, c, _, d, e] as number[], 2, out)).toBe(4);
     expect([...out]).toEqual([b, c, c, _, _, _, _, _, e, _, _, _]);
+  });
+
+  test("end with their window", () => {
+    const [a, b, c, d, _] = [1, 2, 3, 4, SKIP];
+    const out = new Uint32Array(8);
+    twin({ targets: [a, b, c, d], out, rows: 2, heads: 2 }, 0, 4);
+    expect([...out]).toEqual([b, _, _, _, d, _, _, _]);
+    expect(countAhead([a, b, c, d], { rows: 2, heads: 2 })).toBe(2);
   });
 
   test("never cross what is not scored, for any targets", () => {

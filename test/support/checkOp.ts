@@ -5,7 +5,7 @@
 import { expect } from "vitest";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { Device } from "../../model/device.ts";
-import { Graph, type Tensor } from "../../model/graph.ts";
+import { Graph, type DType, type Tensor } from "../../model/graph.ts";
 import { Random } from "../../model/random.ts";
 import { fromHalf, toHalf } from "../../model/half.ts";
 import { testGpu } from "./gpu.ts";
@@ -30,6 +30,8 @@ export interface OpCase {
   readonly outputs: Readonly<Record<string, readonly number[]>>;
   /** Outputs, gradients of outputs ("dY") and of inputs ("dX") that are held in f16. */
   readonly halves?: readonly string[];
+  /** Outputs that are held in u32. */
+  readonly integers?: readonly string[];
   /** Records the forward op(s). */
   forward(g: Graph, t: Tensors): void;
   /** Records the backward op(s): t also holds d<Output> (given) and d<Input> (to fill), e.g. dX for x. */
@@ -50,8 +52,8 @@ type Values = Record<string, Float64Array>;
 
 /** What the op must overwrite; halves hold it too. */
 const POISON = 6e4;
-const dtypeOf = (c: OpCase, name: string): "f32" | "f16" =>
-  c.halves?.includes(name) === true ? "f16" : "f32";
+const dtypeOf = (c: OpCase, name: string): DType =>
+  c.halves?.includes(name) === true ? "f16" : c.integers?.includes(name) === true ? "u32" : "f32";
 const gradientName = (name: string): string => `d${name[0]!.toUpperCase()}${name.slice(1)}`;
 
 function draw(c: OpCase): Values {
