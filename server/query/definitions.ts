@@ -4,6 +4,8 @@
  * answer, never for editing, so a rare wrong guess costs a place in a list.
  */
 
+import { definitionByShape, shapesOf } from "./languageDefinitions.ts";
+
 /** One symbol as language servers tell it; lines and characters are zero-based. */
 export interface SymbolEntry {
   readonly name: string;
@@ -105,6 +107,8 @@ export function definitionOnLine(
     const rule = RULE.exec(line);
     return rule === null ? undefined : { name: rule[1]!.replace(/^[.#@%]/, ""), kind: "rule" };
   }
+  const shapes = shapesOf(path);
+  if (shapes !== undefined) return definitionByShape(shapes, line);
   if (C_FAMILY.test(path)) {
     const c = C_FUNCTION.exec(line);
     if (c !== null && !NOT_METHODS.has(c[1]!)) return { name: c[1]!, kind: "function" };
