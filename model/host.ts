@@ -123,7 +123,7 @@ class Host {
       on: { ...on, owned: shared === 1 ? 0 : 1 },
     });
     await before?.dispose();
-    for (const [path, bytes] of this.#edits) this.#edit(path, bytes);
+    for (const [path, bytes] of [...this.#edits]) this.#edit(path, bytes);
     const model = this.#model;
     model
       .prepare()
@@ -159,6 +159,8 @@ class Host {
   }
 
   #edit(path: string, bytes: Uint8Array | undefined): void {
+    // In the order they came: a folder may go after a file in it was changed.
+    this.#edits.delete(path);
     this.#edits.set(path, bytes);
     if (bytes === undefined) this.#model?.removeFile(path);
     else this.#model?.setFile(path, bytes);

@@ -363,9 +363,13 @@ export class Model {
     this.memory.setFile(path, bytes);
   }
 
+  /** Forgets a file, or all that lies below a folder: of a folder that goes, editors name the folder alone. */
   removeFile(path: string): void {
-    this.memory.removeFile(path);
-    this.lexicon.removeFile(path);
+    const isFile = this.memory.bytesOf(path) !== undefined;
+    for (const one of isFile ? [path] : [path, ...this.memory.filesBelow(path)]) {
+      this.memory.removeFile(one);
+      this.lexicon.removeFile(one);
+    }
   }
 
   dispose(): Promise<void> {

@@ -7,6 +7,7 @@ import { REPOSITORY_FOLDERS } from "./corpus/classify.ts";
 
 export interface FileSink {
   setFile(path: string, bytes: Uint8Array): void;
+  /** A file, or all that was known below a folder. */
   removeFile(path: string): void;
 }
 
@@ -14,6 +15,8 @@ export interface FileChangesParts {
   readonly sinks: () => readonly FileSink[];
   /** The file as training would read it from disk; undefined when gone or left out. */
   readonly read: (path: string) => Promise<{ readonly bytes: Uint8Array } | undefined>;
+  /** Files of the corpus below a folder on disk; none where the path is no folder. */
+  readonly inside: (path: string) => Promise<readonly string[]>;
   /** Bytes of the open document, or undefined when it is not open. */
   readonly open: (path: string) => Uint8Array | undefined;
   readonly logger: Logger;
@@ -81,6 +84,8 @@ export class FileChanges {
     if (sinks.length === 0) return;
     // The file on disk decides whether it belongs to the corpus; the open document says what it holds now.
     const file = await this.parts.read(path);
+    // A folder that was moved here or came with another branch is told alone, without its files.
+    if (file === undefined) for (const one of await this.parts.inside(path)) this.touched(one);
     for (const sink of sinks) {
       if (file === undefined) sink.removeFile(path);
       else sink.setFile(path, this.parts.open(path) ?? file.bytes);

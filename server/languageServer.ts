@@ -117,6 +117,7 @@ class LanguageServer {
       logger: this.logger,
       sinks: () => this.sinks(),
       read: async (path) => this.workspace?.corpus.file(path),
+      inside: async (path) => (await this.workspace?.corpus.inside(path)) ?? [],
       open: (path) => this.openBytes(path),
     });
   }

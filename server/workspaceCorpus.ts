@@ -7,7 +7,13 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CorpusError, type CorpusFile } from "../model/index.ts";
 import { splitHeldout } from "./corpus/split.ts";
-import { readCorpusFile, walkCorpus, type CorpusWalk, type WalkOptions } from "./corpus/walk.ts";
+import {
+  listCorpusFolder,
+  readCorpusFile,
+  walkCorpus,
+  type CorpusWalk,
+  type WalkOptions,
+} from "./corpus/walk.ts";
 import type { CorpusPreview } from "./protocol.ts";
 import type { Settings } from "./settings.ts";
 
@@ -120,6 +126,11 @@ export class WorkspaceCorpus {
   async file(path: string): Promise<CorpusFile | undefined> {
     const found = await readCorpusFile({ ...(await this.options()), path });
     return found?.file;
+  }
+
+  /** Paths below a folder that training would look at now. */
+  async inside(folder: string): Promise<string[]> {
+    return listCorpusFolder({ ...(await this.options()), path: folder });
   }
 
   private async options(): Promise<WalkOptions> {

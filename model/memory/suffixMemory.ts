@@ -50,6 +50,11 @@ export class SuffixMemory {
     return [...this.bytes.keys()].sort();
   }
 
+  /** The files below a folder, in no order. */
+  filesBelow(folder: string): string[] {
+    return [...this.bytes.keys()].filter((path) => path.startsWith(`${folder}/`));
+  }
+
   /** The file as the memory knows it; not to be written to. */
   bytesOf(path: string): Uint8Array | undefined {
     return this.bytes.get(path);

@@ -118,25 +118,10 @@ export async function readCorpusFile(
 ): Promise<{ file?: CorpusFile; excluded?: Excluded } | undefined> {
   const root = await openRoot(o.root);
   const walk = new Walk(root, o);
-  const steps = o.path.split("/");
-  let rules = await walk.rootRules();
-  let takenBack = false;
-  let folder = "";
-  const namesIn = async (inside: string): Promise<Set<string>> =>
-    new Set(await readdir(join(root, inside)).catch(() => [] as string[]));
-  for (const step of steps.slice(0, -1)) {
-    const names = await namesIn(folder);
-    if (!walk.judgeContent(folder, { names, takenBack }))
-      return { excluded: walk.result().excluded[0]! };
-    rules = await rules.descend(root, folder);
-    folder = folder === "" ? step : `${folder}/${step}`;
-    const verdict = walk.judgeFolder(folder, { names, rules, takenBack });
-    if (verdict === undefined) return { excluded: walk.result().excluded[0]! };
-    takenBack = verdict.takenBack;
-  }
-  if (!walk.judgeContent(folder, { names: await namesIn(folder), takenBack }))
-    return { excluded: walk.result().excluded[0]! };
-  rules = await rules.descend(root, folder);
+  const cut = o.path.lastIndexOf("/");
+  const inside = await walk.descend(cut < 0 ? "" : o.path.slice(0, cut));
+  if (inside === undefined) return { excluded: walk.result().excluded[0]! };
+  const rules = await inside.rules.descend(root, inside.folder);
   let stats: Stats;
   try {
     stats = await stat(join(root, o.path));
@@ -144,10 +129,28 @@ export async function readCorpusFile(
     return undefined;
   }
   if (!stats.isFile()) return undefined;
+  const { takenBack } = inside;
   const candidate = walk.judgeFile(o.path, { bytes: stats.size, rules, takenBack });
   if (candidate !== undefined) await walk.read(candidate);
   const { files, excluded } = walk.result();
   return files[0] !== undefined ? { file: files[0] } : { excluded: excluded[0]! };
+}
+
+/** Paths of the files below a folder that would be read; none where there is no such folder. */
+export async function listCorpusFolder(
+  o: WalkOptions & { readonly path: string },
+): Promise<string[]> {
+  const root = await openRoot(o.root);
+  const isFolder = await stat(join(root, o.path)).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+  if (!isFolder) return [];
+  const walk = new Walk(root, o);
+  const inside = await walk.descend(o.path);
+  if (inside === undefined) return [];
+  await walk.folder(o.path, inside.rules, inside);
+  return walk.candidatePaths();
 }
 
 async function openRoot(root: string): Promise<string> {
@@ -265,6 +268,32 @@ class Walk {
         this.#exclude(path, "notAFile", "a device, pipe or socket", 0);
       }
     }
+  }
+
+  /** Goes down to a folder and judges each on the way: the rules above it. undefined: left out, and noted. */
+  async descend(
+    path: string,
+  ): Promise<{ folder: string; rules: IgnoreRules; takenBack: boolean } | undefined> {
+    let rules = await this.rootRules();
+    let takenBack = false;
+    let folder = "";
+    const namesIn = async (inside: string): Promise<Set<string>> =>
+      new Set(await readdir(join(this.#root, inside)).catch(() => [] as string[]));
+    let names = await namesIn("");
+    for (const step of path === "" ? [] : path.split("/")) {
+      rules = await rules.descend(this.#root, folder);
+      folder = folder === "" ? step : `${folder}/${step}`;
+      const verdict = this.judgeFolder(folder, { names, rules, takenBack });
+      if (verdict === undefined) return undefined;
+      takenBack = verdict.takenBack;
+      names = await namesIn(folder);
+      if (!this.judgeContent(folder, { names, takenBack })) return undefined;
+    }
+    return { folder, rules, takenBack };
+  }
+
+  candidatePaths(): string[] {
+    return this.#candidates.map((candidate) => candidate.path);
   }
 
   /** undefined: left out, and noted. */

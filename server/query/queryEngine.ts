@@ -42,6 +42,7 @@ export interface QueryEngine {
   query(text: string, o?: QueryOptions): Promise<QueryAnswer[]>;
   /** Symbols of the path are dropped when its bytes change; `setSymbols` gives new ones. */
   setFile(path: string, bytes: Uint8Array): void;
+  /** …or all files below a folder. */
   removeFile(path: string): void;
   /** Replaces what language servers say about one file. */
   setSymbols(path: string, symbols: readonly SymbolEntry[]): void;
@@ -102,8 +103,16 @@ class Engine implements QueryEngine {
   }
 
   removeFile(path: string): void {
-    this.#symbols.delete(path);
-    this.#pending.set(path, null);
+    const isFile = this.#pending.has(path) || this.#index.file(path) !== undefined;
+    for (const one of isFile ? [path] : this.#filesBelow(path)) {
+      this.#symbols.delete(one);
+      this.#pending.set(one, null);
+    }
+  }
+
+  #filesBelow(folder: string): string[] {
+    const known = new Set([...this.#index.paths(), ...this.#pending.keys()]);
+    return [...known].filter((path) => path.startsWith(`${folder}/`));
   }
 
   setSymbols(path: string, symbols: readonly SymbolEntry[]): void {

@@ -26,6 +26,8 @@ function watch(disk: Record<string, string | undefined>, open: Record<string, st
       if (text === "broken") return Promise.reject(new Error("unreadable"));
       return Promise.resolve(text === undefined ? undefined : { bytes: bytes(text) });
     },
+    inside: (path) =>
+      Promise.resolve(Object.keys(disk).filter((one) => one.startsWith(`${path}/`))),
     open: (path) => (open[path] === undefined ? undefined : bytes(open[path])),
   });
   return { changes, heard };
@@ -55,6 +57,14 @@ describe("FileChanges", () => {
     changes.touched(".env");
     await sleep(REST_MS * 4);
     expect(heard).toEqual([".env gone"]);
+  });
+
+  test("reads what lies in a folder that came, and says that a folder went", async () => {
+    const { changes, heard } = watch({ "new/a.ts": "one", "new/b.ts": "two" });
+    changes.touched("old");
+    changes.touched("new");
+    await sleep(REST_MS * 6);
+    expect(heard).toEqual(["old gone", "new gone", "new/a.ts=one", "new/b.ts=two"]);
   });
 
   test("goes on after a file that cannot be read", async () => {

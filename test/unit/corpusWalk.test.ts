@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { readCorpusFile, walkCorpus } from "../../server/corpus/walk.ts";
+import { listCorpusFolder, readCorpusFile, walkCorpus } from "../../server/corpus/walk.ts";
 import type { CorpusWalk } from "../../server/corpus/walk.ts";
 
 let root: string;
@@ -134,6 +134,21 @@ describe("the walk", () => {
       expect((await readCorpusFile({ root, path }))?.excluded?.path).toBe("env39/");
     // Somebody who names such a folder means it.
     expect(paths(await walkCorpus({ root: join(root, "env39") }))).toContain("lib/site.py");
+  });
+
+  test("lists what a folder that came would add", async () => {
+    await put({
+      ".gitignore": "*.log\nout/\n",
+      "src/a.ts": "a\n",
+      "src/deep/b.ts": "b\n",
+      "src/deep/c.log": "c\n",
+      "out/d.ts": "d\n",
+      "node_modules/e/index.js": "e\n",
+    });
+    expect(await listCorpusFolder({ root, path: "src" })).toEqual(["src/a.ts", "src/deep/b.ts"]);
+    expect(await listCorpusFolder({ root, path: "src/deep" })).toEqual(["src/deep/b.ts"]);
+    for (const path of ["out", "node_modules", "node_modules/e", "src/a.ts", "missing"])
+      expect(await listCorpusFolder({ root, path })).toEqual([]);
   });
 
   test("keeps bytes as they are: invalid UTF-8, CRLF, a byte order mark", async () => {

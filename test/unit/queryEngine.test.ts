@@ -257,6 +257,22 @@ describe("the index", () => {
     expect(engine.size.files).toBe(4);
   });
 
+  test("forgets what lay in a folder that goes", async () => {
+    const engine = make();
+    await engine.ready();
+    const before = engine.size.files;
+    engine.setFile("late/extra.py", bytes("class Lately:\n    pass\n"));
+    engine.removeFile("src");
+    const left = await engine.query("Timeout");
+    expect(left.filter((one) => one.path.startsWith("src/"))).toEqual([]);
+    expect(engine.size.files).toBeLessThan(before);
+    expect((await engine.query("Lately"))[0]?.path).toBe("late/extra.py");
+    // Not yet indexed, and gone again.
+    engine.setFile("late/more.py", bytes("class Morely:\n    pass\n"));
+    engine.removeFile("late");
+    expect(await engine.query("Morely")).toEqual([]);
+  });
+
   test("stays right through many changes", async () => {
     const engine = make();
     for (let i = 0; i < 1200; i++)
