@@ -9,10 +9,10 @@ import type { CorpusFile, TrainOptions, TrainResult } from "../../model/index.ts
 import { DEFAULT_MAX_FILE_KIB, walkCorpus } from "../corpus/walk.ts";
 import { splitHeldout } from "../corpus/split.ts";
 import { collectFacts } from "../facts/collect.ts";
-import type { LanguageReport } from "../facts/collect.ts";
 import { DEVICE_FLAG, JSON_FLAG, UsageError } from "./arguments.ts";
 import type { CommandSpec, ParsedFlags } from "./arguments.ts";
 import { corpusReport, leftOutSummary } from "./corpusReport.ts";
+import { factsReport } from "./factsReport.ts";
 import { bpb, clock, plural, ProgressLine, rate, size, terminalLogger } from "./terminal.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -123,7 +123,7 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
     logger,
   }).then((gathered) => {
     progress.close();
-    for (const one of gathered.report) terminal.err(`${factsLine(one)}\n`);
+    terminal.err(factsReport(gathered.report));
     return gathered;
   });
   const lexicon = facts.then((gathered) => gathered.lexicon);
@@ -169,13 +169,6 @@ export async function runTrain(flags: ParsedFlags, terminal: Terminal): Promise<
   }
   if (flags.has("json")) terminal.out(JSON.stringify(result));
   else terminal.out(trainSummary(result, out));
-}
-
-function factsLine(of: LanguageReport): string {
-  const why = of.why === "" ? "" : ` (${of.why})`;
-  const files = plural(of.files, "file");
-  if (of.source === "none") return `facts: none for ${of.languageId}, ${files}${why}`;
-  return `facts: ${of.languageId} from ${of.source}, ${of.answered} of ${files}, ${(of.ms / 1000).toFixed(1)} s${why}`;
 }
 
 /** The readable files of the folders named, each under its path in its folder. */

@@ -98,6 +98,9 @@ interface Candidate {
 /** What is read of a file that is too large, to tell a picture from a text. */
 const HEAD_BYTES = 65_536;
 
+/** Data of more than this goes first where the whole is too large. */
+const LARGE_DATA_BYTES = 16_384;
+
 /** How many files are read at the same time. */
 const READERS = 16;
 
@@ -452,12 +455,15 @@ class Walk {
     this.#files.splice(0, this.#files.length, ...kept);
   }
 
-  /** The largest files go first, so that more of the workspace is heard: of those that are data, then of the code. */
+  /** The largest files go first, so that more of the workspace is heard; before any code, what is much data. */
   #capTotal(): void {
     const cap = (this.#o.maxTotalMiB ?? DEFAULT_MAX_TOTAL_MIB) * 2 ** 20;
     const total = this.#files.reduce((sum, file) => sum + file.bytes.length, 0);
     if (total <= cap) return;
-    const ranked = this.#files.map((file) => ({ file, isData: isDataFile(file.path) }));
+    const ranked = this.#files.map((file) => ({
+      file,
+      isData: file.bytes.length > LARGE_DATA_BYTES && isDataFile(file.path),
+    }));
     ranked.sort(
       (a, b) =>
         Number(a.isData) - Number(b.isData) ||

@@ -28,7 +28,12 @@ const ELIXIR = [
 const LUA = [
   shape("^\\s*(?:local\\s+)?function\\s+(?:~+[.:])*(?<name>~+)", "function"),
   shape("^\\s*(?:local\\s+)?(?:~+\\.)*(?<name>[A-Za-z_]~*)\\s*=\\s*function\\b", "function"),
-  shape("^local\\s+(?<name>[A-Za-z_]~*)\\s*(?:<\\w+>\\s*)?=", "variable"),
+  // A local that repeats a name of elsewhere stands for it and defines nothing.
+  shape(
+    "^local\\s+(?<name>[A-Za-z_]~*)\\s*(?:<\\w+>\\s*)?=(?!.*(?:\\.|\\brequire\\b.*)\\k<name>\\W*$)",
+    "variable",
+  ),
+  shape("^(?:~+\\.)+(?<name>[A-Za-z_]~*)\\s*=(?!=)", "field"),
 ];
 
 const HASKELL = [

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { saveModel } from "../../model/checkpoint.ts";
 import { PRESETS } from "../../model/config.ts";
+import { factsReport } from "../../server/cli/factsReport.ts";
+import type { LanguageReport } from "../../server/facts/collect.ts";
 import { runCommandLine } from "../../server/cli/commandLine.ts";
 import { explain } from "../../server/cli/explain.ts";
 import { bpb, clock, ProgressLine, rate, size } from "../../server/cli/terminal.ts";
@@ -252,6 +254,37 @@ describe("progress", () => {
     expect(rate(820_000)).toBe("820.0 kB/s");
     expect([clock(5), clock(65), clock(3_725)]).toEqual(["0:05", "1:05", "1:02:05"]);
     expect([bpb(null), bpb(0.69512)]).toEqual(["not measured", "0.6951 bpb"]);
+  });
+});
+
+describe("the report on facts", () => {
+  test("has a line for each language that somebody knows, and one for those that nobody knows", () => {
+    const of = (languageId: string, source: string, files: number, why = ""): LanguageReport => ({
+      languageId,
+      source,
+      files,
+      answered: source === "none" ? 0 : files - 1,
+      ms: 1234,
+      asked: 0,
+      resolved: 0,
+      why,
+    });
+    expect(
+      factsReport([
+        of("python", "tree-sitter", 3, "no language server is installed"),
+        of("lua", "none", 1200, "no language server is installed"),
+        of("elixir", "none", 2, "neither is known"),
+        of("nim", "none", 1, "neither is known"),
+      ]),
+    ).toBe(
+      [
+        "facts: python from tree-sitter, 2 of 3 files, 1.2 s (no language server is installed)",
+        "facts: none for lua, 1,200 files (no language server is installed)",
+        "facts: none for elixir, nim, 3 files (neither is known)",
+        "",
+      ].join("\n"),
+    );
+    expect(factsReport([])).toBe("");
   });
 });
 

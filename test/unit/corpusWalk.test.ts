@@ -231,6 +231,13 @@ describe("the walk", () => {
     const walk = await walkCorpus({ root, maxTotalMiB: 1 });
     expect(paths(walk)).toEqual(["engine.c", "list.c", "notes.md"]);
     expect(reasons(walk)).toEqual({ "strings.xml": "overTotal" });
+    // A short note costs nothing beside the code.
+    await put({ "more.c": "int more(void);\n".repeat(30_000) });
+    expect(paths(await walkCorpus({ root, maxTotalMiB: 1 }))).toEqual([
+      "list.c",
+      "more.c",
+      "notes.md",
+    ]);
   });
 
   test("stops at the total limit and says so", async () => {
