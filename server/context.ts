@@ -34,6 +34,14 @@ export function contextAround(
   return { before: bytes.subarray(start, cursor), after: bytes.subarray(cursor, end) };
 }
 
+/** As much of the end of `earlier` as there is room for in front of `before`. */
+export function withEarlier(earlier: Uint8Array, before: Uint8Array, maxBytes: number): Uint8Array {
+  let start = Math.max(0, earlier.length - Math.max(0, maxBytes - before.length));
+  while (start < earlier.length && isContinuation(earlier[start]!)) start++;
+  if (start === earlier.length) return before;
+  return Buffer.concat([earlier.subarray(start), before]);
+}
+
 function isContinuation(byte: number): boolean {
   return (byte & 0xc0) === 0x80;
 }

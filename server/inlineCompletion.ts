@@ -14,7 +14,7 @@ import {
 import type { TextDocument } from "vscode-languageserver-textdocument";
 import type { Logger, NameList } from "../model/index.ts";
 import { CompletionCache, type CachePlace } from "./completionCache.ts";
-import { CONTEXT_BUDGET, contextAround } from "./context.ts";
+import { CONTEXT_BUDGET, contextAround, withEarlier } from "./context.ts";
 import { DocumentText, byteOffset, utf16Offset, type DocumentBytes } from "./documents.ts";
 import { IDENTIFIER_CHARACTER, type Surroundings } from "./postprocess/candidate.ts";
 import { suggestionFrom } from "./postprocess/suggestion.ts";
@@ -65,6 +65,8 @@ export interface InlineCompletionParts {
   settings(uri: string): Promise<Settings>;
   /** Workspace-relative path the model knows the document by. */
   pathOf(uri: string): string;
+  /** What the model is to read before the document's own text. */
+  earlier(uri: string): string;
   /** What the editor's language servers offer at a cursor, if they say so soon. */
   offered(uri: string, position: Position, linePrefix: string): Promise<NameList | undefined>;
   /** Undefined while no model can answer. */
@@ -183,7 +185,11 @@ export class InlineCompletions {
     const work = engine.complete(
       {
         path: this.parts.pathOf(uri),
-        before,
+        before: withEarlier(
+          new TextEncoder().encode(this.parts.earlier(uri)),
+          before,
+          CONTEXT_BUDGET.beforeBytes,
+        ),
         after,
         maxBytes,
         singleLine: multiLine ? 0 : 1,

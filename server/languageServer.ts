@@ -23,6 +23,7 @@ import { readableText } from "./corpus/readable.ts";
 import { DocumentBytes } from "./documents.ts";
 import { FileChanges, type FileSink } from "./fileChanges.ts";
 import { InlineCompletions } from "./inlineCompletion.ts";
+import { fileUriOf, scriptBeforeCell } from "./notebookCells.ts";
 import { OfferedNames } from "./offeredNames.ts";
 import { createLogger } from "./log.ts";
 import { ModelLifecycle, type HostOptions } from "./modelLifecycle.ts";
@@ -108,7 +109,8 @@ class LanguageServer {
       bytes: this.bytes,
       document: (uri) => documents.get(uri),
       settings: (uri) => this.settings.of(uri),
-      pathOf: (uri) => this.pathOf(uri) ?? fileName(uri),
+      pathOf: (uri) => this.pathOf(fileUriOf(uri)) ?? fileName(uri),
+      earlier: (uri) => scriptBeforeCell(uri, this.documents.all()),
       offered: (uri, position, linePrefix) => this.offered.at(uri, position, linePrefix),
       engine: () => this.workspace?.model.engine,
       acceptedCommand: ACCEPTED_COMMAND,

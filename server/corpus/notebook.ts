@@ -8,20 +8,28 @@ const NOTEBOOK = /\.ipynb$/i;
 
 export const isNotebook = (path: string): boolean => NOTEBOOK.test(path);
 
-interface Cell {
+export interface Cell {
+  /** "code", or what it is instead: "markdown", "raw". */
   readonly kind: string;
   readonly source: string;
 }
 
-/** The script, or undefined where the text is no notebook. Cells that are not code are comments. */
+/** What begins a cell of code. */
+export const CODE_CELL = "# %%\n";
+
+/** The script, or undefined where the text is no notebook. */
 export function notebookScript(text: string): string | undefined {
   const cells = cellsOf(text);
-  if (cells === undefined) return undefined;
+  return cells === undefined ? undefined : cellsScript(cells);
+}
+
+/** Cells in a row; those that are not code are comments, and empty ones are left out. */
+export function cellsScript(cells: readonly Cell[]): string {
   const parts: string[] = [];
   for (const { kind, source } of cells) {
     const lines = source.replace(/\r\n?/g, "\n").trimEnd();
     if (lines === "") continue;
-    if (kind === "code") parts.push(`# %%\n${lines}\n`);
+    if (kind === "code") parts.push(`${CODE_CELL}${lines}\n`);
     else parts.push(`# %% [${kind}]\n${lines.replace(/^(?=.)/gm, "# ").replace(/^$/gm, "#")}\n`);
   }
   return parts.join("\n");

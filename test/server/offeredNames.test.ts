@@ -193,6 +193,7 @@ describe("a completion", () => {
       document: () => document,
       settings: async () => ({ ...settingsFrom({}), "completion.debounceMs": 0 }),
       pathOf: () => "a.ts",
+      earlier: () => "",
       offered: async (_uri, _position, linePrefix) => {
         prefixes.push(linePrefix);
         return list;

@@ -1,7 +1,8 @@
 /**
  * A stand-in for the model host at the process boundary: speaks the same messages over the same IPC, computes
  * nothing. Its first argument is JSON: { version, text, confidence, completeMs, steps, stepMs, promoted, silent,
- * consolidation }; the last is what a consolidation comes to: "accepted", "refused" or "nothing".
+ * consolidation, echo }. The consolidation is what one comes to: "accepted", "refused" or "nothing". With echo a
+ * completion is what was asked for: the path and the text before.
  * A completion for the path "die" ends the process with SIGKILL, as a crashing driver would.
  */
 import {
@@ -145,6 +146,10 @@ async function answer({ id, method, params }) {
       if (params.path === "die") process.kill(process.pid, "SIGKILL");
       await sleep(options.completeMs);
       if (cancelled.has(id)) return undefined;
+      if (options.echo) {
+        const before = Buffer.from(params.before, "base64").toString().replace(/\n/g, " ");
+        return { text: `${params.path}|${before}`, confidence: 1, ms: 0 };
+      }
       return { text: options.text, confidence: options.confidence, ms: options.completeMs };
     case "embed":
       return { vectors: params.texts.map(() => [1, 0]) };
