@@ -17,6 +17,7 @@ import {
 import { FactLexicon } from "./facts/lexicon.ts";
 import { consolidateHere, recordRestored } from "./hostConsolidation.ts";
 import { field, readCorpus, type Fields } from "./hostInput.ts";
+import { isTold, refreshMemory } from "./hostRefresh.ts";
 import { IdleTuning, trainedRun, tuneHere, type Trained } from "./hostTuning.ts";
 import type { Logger } from "./logger.ts";
 import { Model } from "./model.ts";
@@ -164,6 +165,17 @@ class Host {
     this.#edits.set(path, bytes);
     if (bytes === undefined) this.#model?.removeFile(path);
     else this.#model?.setFile(path, bytes);
+  }
+
+  async #refresh(list: string): Promise<unknown> {
+    const model = this.#model;
+    if (model === undefined) return {};
+    return refreshMemory({
+      list,
+      model,
+      isTold: (path) => isTold(this.#edits, path),
+      isInUse: () => this.#model === model,
+    });
   }
 
   /** Takes the one place of work; what `run` does is paused, held and stopped through it. */
@@ -405,6 +417,8 @@ class Host {
       case "removeFile":
         this.#edit(field(params, "path", "string"), undefined);
         return {};
+      case "refresh":
+        return this.#refresh(field(params, "filesManifest", "string"));
       case "embed": {
         const texts = (params["texts"] as string[]).map((t) => new TextEncoder().encode(t));
         return { vectors: ((await this.#model?.embed(texts)) ?? []).map((v) => [...v]) };

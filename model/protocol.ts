@@ -16,6 +16,7 @@ export type HostMethod =
   | "complete"
   | "setFile"
   | "removeFile"
+  | "refresh"
   | "embed"
   | "info"
   | "shutdown";
@@ -77,7 +78,7 @@ export interface ConsolidationReport {
 /** That file, one report a line, oldest first; it outlives the models. */
 export const CONSOLIDATIONS = "consolidations.jsonl";
 
-/** The corpus list that `train` and `consolidate` name: a JSON file, because the bytes themselves stay on disk. */
+/** The corpus list that `train`, `consolidate` and `refresh` name: a JSON file, because the bytes themselves stay on disk. */
 export interface FilesManifest {
   readonly files: readonly {
     readonly absolute: string;

@@ -58,6 +58,7 @@ export interface HostCalls extends Record<HostMethod, { params: unknown; result:
   };
   setFile: { params: { path: string; bytes: string }; result: unknown };
   removeFile: { params: { path: string }; result: unknown };
+  refresh: { params: { filesManifest: string }; result: { changed?: number; removed?: number } };
   embed: { params: { texts: string[] }; result: { vectors: number[][] } };
   info: { params: Empty; result: unknown };
   shutdown: { params: Empty; result: unknown };

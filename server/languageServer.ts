@@ -55,6 +55,7 @@ export interface ServerParts {
   readonly collectFacts: FactsPort;
   readonly typingRestMs?: number;
   readonly idleLookMs?: number;
+  readonly refreshAfterMs?: number;
   /** What the machine runs on; read from the system where it is left out. */
   readonly power?: () => Promise<Power>;
 }
@@ -238,6 +239,11 @@ class LanguageServer {
       },
       publishState: (state) => this.send(protocol.StateNotification, state),
       listFiles: async (signal) => (await corpus.writeManifest(storage, signal)).manifest,
+      listFilesNow: async (signal) =>
+        (await corpus.writeManifest(join(storage, "now"), signal)).manifest,
+      ...(this.parts.refreshAfterMs === undefined
+        ? {}
+        : { refreshAfterMs: this.parts.refreshAfterMs }),
       ...(this.parts.power === undefined ? {} : { power: this.parts.power }),
       publishConsolidation: (report) => this.send(protocol.ConsolidationNotification, report),
       publishPoint: (point) => this.send(protocol.TrainingPointNotification, point),

@@ -37,6 +37,10 @@ export interface ModelLifecycleParts {
   /** Private folder of the workspace. */
   readonly storage: string;
   readonly typingRestMs?: number;
+  /** The same list in a place of its own, as training may be reading the other. */
+  readonly listFilesNow: (signal: AbortSignal) => Promise<string>;
+  /** How long after a model was loaded its memory is brought up to the files on disk. */
+  readonly refreshAfterMs?: number;
   readonly idleLookMs?: number;
   settings(): Promise<Settings>;
   /** Where the model lives, as the settings have it now. */
@@ -59,6 +63,8 @@ export interface ModelLifecycleParts {
   onModelChanged(): void;
 }
 
+const REFRESH_AFTER_MS = 3_000;
+
 export class ModelLifecycle {
   private readonly parts: ModelLifecycleParts;
   private readonly status: Status;
@@ -69,6 +75,7 @@ export class ModelLifecycle {
   private modelDirectory: string;
   private consented = false;
   private disposed = false;
+  private refreshing: { timer: NodeJS.Timeout; abort: AbortController } | undefined;
 
   constructor(parts: ModelLifecycleParts) {
     this.parts = parts;
@@ -217,6 +224,7 @@ export class ModelLifecycle {
   async dispose(): Promise<void> {
     if (this.disposed) return;
     this.disposed = true;
+    this.stopRefreshing();
     this.status.dispose();
     await this.scheduler.dispose();
     await this.host.dispose();
@@ -242,14 +250,50 @@ export class ModelLifecycle {
     const result = await this.session.load();
     this.embedder.forget();
     this.parts.onModelChanged();
-    if (result.outcome === "loaded") this.status.set(this.readyState(result.model));
-    else if (result.outcome === "none")
+    if (result.outcome === "loaded") {
+      this.status.set(this.readyState(result.model));
+      this.refreshSoon();
+    } else if (result.outcome === "none")
       this.status.set({ kind: "notTrained", reason: "no model of this workspace yet" });
     else if (result.error instanceof HostExitError && this.status.current.kind === "recovering")
       return; // It is being started again, and loads the model then.
     else if (meansNoGpu(result.error))
       this.status.set({ kind: "noGpu", reason: result.error.message });
     else this.fail(result.error);
+  }
+
+  /** The files may have changed while nothing watched them; completions come first. */
+  private refreshSoon(): void {
+    this.stopRefreshing();
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      this.refresh(abort.signal).catch((error: unknown) => {
+        if (!abort.signal.aborted)
+          this.parts.logger.warn("the memory could not be brought up to date", {
+            error: String(error),
+          });
+      });
+    }, this.parts.refreshAfterMs ?? REFRESH_AFTER_MS);
+    timer.unref();
+    this.refreshing = { timer, abort };
+  }
+
+  private stopRefreshing(): void {
+    clearTimeout(this.refreshing?.timer);
+    this.refreshing?.abort.abort();
+    this.refreshing = undefined;
+  }
+
+  private async refresh(signal: AbortSignal): Promise<void> {
+    if (!this.consented || this.session.loaded === undefined) return;
+    const filesManifest = await this.parts.listFilesNow(signal);
+    signal.throwIfAborted();
+    const { changed = 0, removed = 0 } = await this.host.request(
+      "refresh",
+      { filesManifest },
+      signal,
+    );
+    this.parts.logger.info("the memory is up to date with the files", { changed, removed });
   }
 
   private async vectorsOf(texts: readonly string[]): Promise<readonly (readonly number[])[]> {
@@ -293,6 +337,7 @@ export class ModelLifecycle {
     this.session
       .load()
       .then((result) => {
+        if (result.outcome === "loaded") this.refreshSoon();
         if (this.scheduler.running) return;
         if (result.outcome === "loaded") this.status.set(this.readyState(result.model));
         else if (result.outcome === "failed" && !(result.error instanceof HostExitError))

@@ -181,6 +181,15 @@ describe("completion", () => {
     });
   });
 
+  test("knows the files as they are now, though nobody watched them change", async () => {
+    const client = await start({ trained: true, parts: { refreshAfterMs: 10 } });
+    await client.untilState("ready");
+    const upToDate = () =>
+      client.logs.find((line) => line.message === "the memory is up to date with the files");
+    await client.until("a refresh", () => upToDate() !== undefined);
+    expect(upToDate()?.fields).toEqual({ changed: 6, removed: 0 });
+  });
+
   test("is answered without the model while typing along", async () => {
     const client = await start({ trained: true, host: { text: "part0 + part1;" } });
     await client.untilState("ready");

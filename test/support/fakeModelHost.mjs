@@ -153,6 +153,8 @@ async function answer({ id, method, params }) {
       return { text: options.text, confidence: options.confidence, ms: options.completeMs };
     case "embed":
       return { vectors: params.texts.map(() => [1, 0]) };
+    case "refresh":
+      return { changed: JSON.parse(readFileSync(params.filesManifest, "utf8")).files.length };
     case "setFile":
     case "removeFile":
     case "info":
