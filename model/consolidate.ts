@@ -222,7 +222,12 @@ async function save(
 ): Promise<void> {
   const { steps, run } = done;
   const { format: _f, version: _v, createdAt: _c, files: _files, ...fields } = manifest;
-  const files = new Map([...remembered, ...changed.map((f) => [f.path, f.bytes] as const)]);
+  // What is no longer in the workspace is forgotten.
+  const now = new Set(o.files.map((f) => f.path));
+  const files = new Map([
+    ...[...remembered].filter(([path]) => now.has(path)),
+    ...changed.map((f) => [f.path, f.bytes] as const),
+  ]);
   const contents = {
     "weights.safetensors": encodeSafetensors(await run.trainer.averaged()),
     "optimizer.safetensors": encodeSafetensors(await run.trainer.state()),

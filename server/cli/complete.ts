@@ -52,7 +52,9 @@ export async function runComplete(flags: ParsedFlags, terminal: Terminal): Promi
       singleLine: flags.has("multiline") ? 0 : 1,
       signal: terminal.signal,
     });
-    const { text, confidence, ms } = result;
+    const { confidence, ms } = result;
+    // A single line ends before its line end, of whichever kind.
+    const text = flags.has("multiline") ? result.text : result.text.replace(/\r$/, "");
     if (flags.has("json")) terminal.out(JSON.stringify({ text, confidence, ms }));
     else {
       terminal.out(text);

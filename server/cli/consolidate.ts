@@ -91,6 +91,8 @@ function outcome(result: Consolidation): string[] {
     result.outcome === "accepted"
       ? `learned ${plural(result.replayed.length, "file")} in ${result.steps} steps; the version before is kept`
       : OUTCOMES[result.outcome];
+  // Where nothing was learned there is nothing to compare.
+  if (result.steps === 0) return [what];
   return [
     what,
     `held out: ${bpb(result.before)} before, ${bpb(result.after)} after`,

@@ -4,10 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CorpusFile } from "../../model/bytes.ts";
-import { readManifest } from "../../model/checkpoint.ts";
+import { readManifest, readModelFile } from "../../model/checkpoint.ts";
 import { compareReplays, consolidate, isBetter } from "../../model/consolidate.ts";
 import type { ConsolidateOptions } from "../../model/consolidate.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
+import { decodeMemory } from "../../model/memory/memoryFile.ts";
 import { Model } from "../../model/model.ts";
 import { restoreVersion, versions } from "../../model/promote.ts";
 import { train } from "../../model/train.ts";
@@ -161,11 +162,16 @@ describe("consolidation", () => {
     const dir = await copy("found");
     expect((await run(dir, learned[3]!)).outcome).toBe("nothing");
     expect((await run(dir, near, { worthBytes: 10_000 })).outcome).toBe("nothing");
-    const result = await run(dir, near);
+    const gone = learned.find((f) => f.path !== near.path)!;
+    const left = learned.filter((f) => f !== gone);
+    const result = await run(dir, near, { older: left });
     expect(result.replayed.map((r) => r.path)).toEqual([near.path]);
-    // What was learned is remembered, so it is no change any more.
+    // What was learned is remembered, so it is no change any more; what went is forgotten.
     expect(result.outcome).toBe("accepted");
-    expect((await run(dir, near)).outcome).toBe("nothing");
+    const memory = readModelFile(dir, readManifest(dir), "memory.bin")!;
+    expect(decodeMemory(memory).files.has(near.path)).toBe(true);
+    expect(decodeMemory(memory).files.has(gone.path)).toBe(false);
+    expect((await run(dir, near, { older: left })).outcome).toBe("nothing");
   });
 
   test("that is stopped in the middle leaves the model as it was", async () => {
