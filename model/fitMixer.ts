@@ -3,19 +3,23 @@
  * logistic mixture on top. The reported score is cross-fitted: no file is measured with weights it was fitted on.
  */
 import { Mixer, type MixInput, type MixSample } from "./memory/mixer.ts";
+import { EvidenceReader } from "./memory/placeEvidence.ts";
 import type { MemoryRecord } from "./memory/record.ts";
+import type { MixtureWeights } from "./memory/mixtureWeights.ts";
 import { RankedMixer, type RankedMixerJson } from "./memory/rankedMixer.ts";
 
 export type AnyMixer = Mixer | RankedMixer;
 
 /** What both sides said of one file, byte by byte. */
-export interface Recorded extends MemoryRecord {
+export interface Recorded extends Omit<MemoryRecord, "evidence"> {
+  /** Undefined where the two distributions are all there is. */
+  readonly evidence?: MemoryRecord["evidence"] | undefined;
   readonly bytes: Uint8Array;
   /** [bytes, 256] */
   readonly network: Float32Array;
 }
 
-const FIT_RATE_FIRST = 0.02;
+const FIT_RATE_FIRST = 0.01;
 const FIT_RATE_LAST = 0.005;
 /** How fast a copy follows the file it is used on. */
 export const FOLLOW_RATE = 0.007;
@@ -28,6 +32,7 @@ function replay(
   visit: (input: MixInput & { network: Float32Array }, byte: number, at: number) => void,
 ): void {
   const memory = new Float64Array(256);
+  const evidence = r.evidence === undefined ? undefined : new EvidenceReader(r.evidence);
   for (let at = 0; at < r.bytes.length; at++) {
     const offset = at * 256;
     let sum = 0;
@@ -40,6 +45,7 @@ function replay(
         memory,
         matchLength: r.matchLength[at]!,
         total: r.total[at]!,
+        evidence: evidence?.read(at),
         last: at === 0 ? LINE_END : r.bytes[at - 1]!,
       },
       r.bytes[at]!,
@@ -48,7 +54,11 @@ function replay(
   }
 }
 
-export function fitMixer(records: readonly Recorded[]): RankedMixer {
+/** Starts from what other repositories taught, or from the weights given. */
+export function fitMixer(
+  records: readonly Recorded[],
+  o: { readonly weights?: MixtureWeights; readonly firstRate?: number } = {},
+): RankedMixer {
   const linear = new Mixer();
   const samples: MixSample[] = [];
   let n = 0;
@@ -63,13 +73,14 @@ export function fitMixer(records: readonly Recorded[]): RankedMixer {
     );
   }
   linear.fit(samples);
-  const mixer = new RankedMixer(linear);
+  const mixer = new RankedMixer(linear, o.weights);
+  const first = o.firstRate ?? FIT_RATE_FIRST;
   const out = new Float64Array(256);
   let seen = 0;
   for (const r of records)
     replay(r, (input, byte) => {
       mixer.mix(input, out);
-      mixer.learn({ byte, rate: FIT_RATE_FIRST + ((FIT_RATE_LAST - FIT_RATE_FIRST) * seen++) / n });
+      mixer.learn({ byte, rate: first + ((FIT_RATE_LAST - first) * seen++) / n });
     });
   return mixer;
 }

@@ -16,9 +16,9 @@ import {
 import type { CodeContext } from "./codeContext.ts";
 import type { Levels } from "./levels.ts";
 import { NO_CONTEXT, type OwnContexts } from "./ownContexts.ts";
+import { CANDIDATES } from "./placeEvidence.ts";
 import type { SegmentWalk } from "./segment.ts";
 
-export const CANDIDATES = 32;
 /** Bytes less probable than this in the escape blend are not asked about. */
 const CANDIDATE_FLOOR = 1e-4;
 
@@ -29,6 +29,8 @@ export class Evidence {
   /** [input, rank]. */
   readonly counts = new Int32Array(COUNT_INPUTS * CANDIDATES);
   /** How much each input counted at all. */
+  readonly total = new Float64Array(COUNT_INPUTS);
+  /** The same, for the reader to take from what was asked about. */
   readonly left = new Float64Array(COUNT_INPUTS);
 
   /** Returns how many candidates there are. */
@@ -69,6 +71,7 @@ export class Evidence {
         this.counts[ANALOGY_VOTES * CANDIDATES + rank] = analogies.votes[this.candidate[rank]!]!;
       this.left[ANALOGY_VOTES] = analogies.total;
     }
+    this.total.set(this.left);
     return candidates;
   }
 

@@ -9,6 +9,7 @@ import { Levels } from "./levels.ts";
 import { lineCopies, type LineCopy } from "./lineCopies.ts";
 import { OwnContexts } from "./ownContexts.ts";
 import { OwnIndex } from "./ownIndex.ts";
+import type { PlaceEvidence } from "./placeEvidence.ts";
 import { RankedBlend, type Lesson } from "./rankedBlend.ts";
 import { renamedLines, type RenamedLine } from "./renamedLines.ts";
 import { SegmentWalk } from "./segment.ts";
@@ -19,6 +20,8 @@ export interface MemoryPrediction {
   readonly matchLength: number;
   /** How often that context was seen. */
   readonly total: number;
+  /** What else is known of the place, until the cursor goes on. */
+  readonly evidence: PlaceEvidence;
 }
 
 export interface MemoryCursor {
@@ -103,7 +106,7 @@ export class WalkCursor implements MemoryCursor {
   predict(out: Float64Array): MemoryPrediction {
     this.refreshLevels();
     if (this.tokens !== undefined) this.analogies!.settle(this.tokens);
-    this.blend.predict(
+    const evidence = this.blend.predict(
       {
         workspace: this.workspaceLevels,
         own: this.ownLevels,
@@ -115,7 +118,7 @@ export class WalkCursor implements MemoryCursor {
       out,
     );
     this.predicted = true;
-    return this.longest();
+    return { ...this.longest(), evidence };
   }
 
   /** Corrects the weights that were given to the constructor, which calibration means to change. */
@@ -207,7 +210,7 @@ export class WalkCursor implements MemoryCursor {
     this.levelsAreFresh = true;
   }
 
-  private longest(): MemoryPrediction {
+  private longest(): Omit<MemoryPrediction, "evidence"> {
     const workspace = this.workspaceLevels;
     const own = this.ownLevels;
     const workspaceOrder = workspace.levels === 0 ? -1 : workspace.order[0]!;

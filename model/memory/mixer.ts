@@ -4,6 +4,7 @@
 
 import { z } from "zod";
 import { CheckpointError, ShapeError } from "../errors.ts";
+import type { PlaceEvidence } from "./placeEvidence.ts";
 
 export interface MixInput {
   /** 256 probabilities; brought to sum 1 here if float32 rounding left them off it. */
@@ -17,6 +18,8 @@ export interface MixInput {
   readonly last: number;
   /** What the network's logits are linear in, where it is known. */
   readonly state?: Float32Array | undefined;
+  /** What the memory counted, where it is known. */
+  readonly evidence?: PlaceEvidence | undefined;
 }
 
 /** What both sides gave to the byte that came. */

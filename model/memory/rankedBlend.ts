@@ -6,7 +6,7 @@
  *  Source: logistic mixing in two layers and adaptive probability maps as in PAQ (Mahoney 2005), over symbol ranking
  *  instead of bits. */
 
-import type { Analogies, Expected } from "./analogies.ts";
+import { Expected, type Analogies } from "./analogies.ts";
 import {
   ANALOGY_OWN,
   ANALOGY_WORKSPACE,
@@ -25,19 +25,22 @@ import {
   type BlendWeights,
 } from "./blendWeights.ts";
 import type { CodeContext } from "./codeContext.ts";
-import { CANDIDATES, Evidence } from "./candidates.ts";
+import { Evidence } from "./candidates.ts";
 import { escapeBlend } from "./escapeBlend.ts";
 import { EVIDENCE_STATES, evidenceState, logistic, logit } from "./evidence.ts";
 import type { Levels } from "./levels.ts";
 import type { OwnContexts } from "./ownContexts.ts";
+import { CANDIDATES, type PlaceEvidence } from "./placeEvidence.ts";
 import type { SegmentWalk } from "./segment.ts";
 import { chooseSituations } from "./situations.ts";
+import { stepSix, sumSix } from "./sixSets.ts";
 
 /** Asking stops when the bytes asked about hold all but this much. */
 const SETTLED = 0.002;
 const LOWEST = 1e-4;
 const HIGHEST = 1 - 2e-5;
 const CONSTANT_INPUT = 0.3;
+const NOTHING_EXPECTED = new Expected();
 const ANSWER_LIMIT = 12;
 /** Of the rate of the first layer. */
 const COMBINE_RATE = 0.1;
@@ -77,8 +80,14 @@ export class RankedBlend {
   // Of the last prediction, for `learn`:
   private asked = 0;
   private readonly input = new Float64Array(CANDIDATES * INPUTS);
+  /** Numbers of the inputs that say anything, which are not 0: the others change no sum. */
+  private readonly active = new Uint8Array(CANDIDATES * INPUTS);
+  private readonly actives = new Uint8Array(CANDIDATES);
   private readonly state = new Int32Array(CANDIDATES * COUNT_INPUTS);
+  /** Where the weights of each set begin. */
+  private readonly row = new Int32Array(CANDIDATES * SETS);
   private readonly setAnswer = new Float64Array(CANDIDATES * SETS);
+  private readonly step = new Float64Array(SETS);
   private readonly answer = new Float64Array(CANDIDATES);
   private readonly situation = new Int32Array(SETS);
   /** Lower step of each answer in the two refinements, and how far it is to the upper one. */
@@ -90,8 +99,8 @@ export class RankedBlend {
     this.weights = weights;
   }
 
-  /** Writes 256 probabilities that sum to 1. */
-  predict(place: Place, out: Float64Array): void {
+  /** Writes 256 probabilities that sum to 1; returns what they were made of, which holds until the next call. */
+  predict(place: Place, out: Float64Array): PlaceEvidence {
     const { escape, evidence, answer } = this;
     escapeBlend(place.workspace, place.own, escape);
     const candidates = evidence.gather(place, escape);
@@ -112,6 +121,7 @@ export class RankedBlend {
         this.fillExpected(rank, ANALOGY_WORKSPACE, place.analogies.workspace);
         this.fillExpected(rank, ANALOGY_OWN, place.analogies.own);
       }
+      this.findActive(rank);
       const sum = this.mixSets(rank);
       answer[rank] = clamped(logistic(sum));
       const yes = this.refined(rank, sum, tableByByte, tableByHash);
@@ -127,6 +137,17 @@ export class RankedBlend {
     for (let byte = 0; byte < 256; byte++)
       if (candidateOf[byte]! < 0) out[byte] = escape[byte]! * scale;
     for (let i = 0; i < rank; i++) candidateOf[candidate[i]!] = -1;
+    return {
+      candidates,
+      candidate,
+      counts: evidence.counts,
+      total: evidence.total,
+      escape,
+      situation: this.situation,
+      workspace: place.analogies?.workspace ?? NOTHING_EXPECTED,
+      own: place.analogies?.own ?? NOTHING_EXPECTED,
+      belief: this.weights.belief,
+    };
   }
 
   private fillInputs(rank: number, share: number): void {
@@ -166,20 +187,37 @@ export class RankedBlend {
     return at >= 0 && at < rank;
   }
 
+  /** Brings them to the front. */
+  private findActive(rank: number): void {
+    const { input, active } = this;
+    const from = rank * INPUTS;
+    let n = 0;
+    for (let i = 0; i < INPUTS; i++) {
+      const value = input[from + i]!;
+      if (value === 0) continue;
+      input[from + n] = value;
+      active[from + n++] = i;
+    }
+    this.actives[rank] = n;
+  }
+
   /** Logit of the combined answer of all sets. */
   private mixSets(rank: number): number {
-    const { input, setAnswer, situation } = this;
+    const { input, active, setAnswer, situation, row } = this;
     const { weight, combine } = this.weights;
     const inputs = rank * INPUTS;
+    const end = inputs + this.actives[rank]!;
     const combining = this.combining(rank);
+    const sets = rank * SETS;
+    for (let set = 0; set < SETS; set++)
+      row[sets + set] = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
+    sumSix({ input, index: active, from: inputs, end }, weight, row, sets, setAnswer);
     let sum = 0;
     for (let set = 0; set < SETS; set++) {
-      const row = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
-      let dot = 0;
-      for (let i = 0; i < INPUTS; i++) dot += weight[row + i]! * input[inputs + i]!;
-      dot = dot > ANSWER_LIMIT ? ANSWER_LIMIT : dot < -ANSWER_LIMIT ? -ANSWER_LIMIT : dot;
-      setAnswer[rank * SETS + set] = dot;
-      sum += combine[combining + set]! * dot;
+      const dot = setAnswer[sets + set]!;
+      const bounded = dot > ANSWER_LIMIT ? ANSWER_LIMIT : dot < -ANSWER_LIMIT ? -ANSWER_LIMIT : dot;
+      setAnswer[sets + set] = bounded;
+      sum += combine[combining + set]! * bounded;
     }
     return sum / SETS;
   }
@@ -220,18 +258,18 @@ export class RankedBlend {
   }
 
   private correctSets(rank: number, hit: 0 | 1, rate: number): void {
-    const { input, setAnswer, situation } = this;
+    const { input, active, setAnswer, row } = this;
     const { weight, combine } = this.weights;
     const inputs = rank * INPUTS;
+    const end = inputs + this.actives[rank]!;
     const combining = this.combining(rank);
     const combineStep = COMBINE_RATE * SETS * rate * (hit - this.answer[rank]!);
     for (let set = 0; set < SETS; set++) {
       const dot = setAnswer[rank * SETS + set]!;
-      const step = rate * (hit - logistic(dot));
-      const row = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
-      for (let i = 0; i < INPUTS; i++) weight[row + i]! += step * input[inputs + i]!;
+      this.step[set] = rate * (hit - logistic(dot));
       combine[combining + set]! += combineStep * dot;
     }
+    stepSix({ input, index: active, from: inputs, end }, weight, row, rank * SETS, this.step);
   }
 
   private correctRefinement(rank: number, hit: 0 | 1): void {

@@ -1,17 +1,35 @@
 /** Mixes memory and network by ranked logistic mixing: the most probable bytes of their linear mixture are asked one
  *  after the other "is it this one, if none before it?"; each question is answered by logistic mixtures of what both
- *  sides say, one per set of situations, whose mean is refined by how often such answers were right. The rest keeps the
- *  linear mixture's proportions, so the 256 probabilities sum to 1 by construction. `learn` corrects the weights after a
- *  byte is known, never before; a copy that learns along one file leaves the fitted weights as they are. Where the
- *  network's state is known, what it adds to the answers is learned along the file too (followedHead.ts).
+ *  sides and the memory's counts say, one per set of situations, whose mean is refined by how often such answers were
+ *  right. The rest keeps the linear mixture's proportions, so the 256 probabilities sum to 1 by construction. `learn`
+ *  corrects the weights after a byte is known, never before; a copy that learns along one file leaves the fitted weights
+ *  as they are. Where the network's state is known, what it adds to the answers is learned along the file too
+ *  (followedHead.ts).
  *  Source: logistic mixing and adaptive probability maps as in PAQ (Mahoney 2005) over symbol ranking instead of bits. */
 
 import { z } from "zod";
 import { CheckpointError } from "../errors.ts";
+import { SETS as MEMORY_SETS, SET_STARTS as MEMORY_STARTS } from "./blendWeights.ts";
 import { logistic, logit } from "./evidence.ts";
+import { EvidenceInputs, shareOf } from "./evidenceInputs.ts";
 import { FollowedHead } from "./followedHead.ts";
 import { Mixer, type MixInput } from "./mixer.ts";
-import { BYTE_CLASSES, byteClass } from "./situations.ts";
+import {
+  ALL_INPUTS,
+  CHOOSERS,
+  damagedMixer,
+  LEANINGS,
+  MixtureWeights,
+  RANKS,
+  REFINE_RANKS,
+  REFINE_STEPS,
+  SIDE_INPUTS,
+  SIDE_SETS,
+  SIDE_STARTS,
+  SURES,
+} from "./mixtureWeights.ts";
+import { byteClass } from "./situations.ts";
+import { stepSix, sumSix } from "./sixSets.ts";
 
 const CANDIDATES = 24;
 const CANDIDATE_FLOOR = 1e-5;
@@ -21,33 +39,14 @@ const LOWEST = 1e-5;
 const HIGHEST = 1 - LOWEST;
 const ANSWER_LIMIT = 12;
 const CONSTANT_INPUT = 0.3;
-/** Memory, network, their linear mixture, and a constant; and what each weighs before any fit. */
-const FRESH_WEIGHTS = [0.35, 0.25, 0.4, 0] as const;
-const INPUTS = FRESH_WEIGHTS.length;
-const RANKS = 6;
-
-/** How sure both sides are, as the linear mixer classes it. */
-const SURES = 49;
-const MATCHES = 8;
-/** Whose first choice the byte in question is: nobody's, the memory's, the network's, both's. */
-const CHOOSERS = 4;
-/** Which side thinks the byte more probable than not. */
-const LEANINGS = 4;
-/** Situations: match, sureness, last byte, whose choice and sureness, match and leaning. */
-const SET_SIZES = [MATCHES, SURES, BYTE_CLASSES, CHOOSERS * SURES, MATCHES * LEANINGS] as const;
-const SETS = SET_SIZES.length;
-const SET_STARTS = SET_SIZES.map((_, set) =>
-  SET_SIZES.slice(0, set).reduce((sum, size) => sum + size, 0),
-);
-const WEIGHTS = SET_SIZES.reduce((sum, size) => sum + size, 0) * RANKS * INPUTS;
+const SETS = SIDE_SETS + MEMORY_SETS;
 const LONGER_MATCH = [2, 4, 6, 9, 16, 24, 32] as const;
+/** The memory's set whose situation is the class of the last byte. */
+const LAST_CLASS_SET = 2;
 
-const REFINE_STEPS = 24;
 const REFINE_LIMIT = 8;
-const REFINE_RANKS = 3;
 const REFINE_RATE = 0.02;
 const REFINED = 0.5;
-const REFINEMENTS = BYTE_CLASSES * REFINE_RANKS * CHOOSERS * (REFINE_STEPS + 1);
 const unrefined = Float64Array.from({ length: REFINE_STEPS + 1 }, (_, step) =>
   logistic((step / REFINE_STEPS - 0.5) * 2 * REFINE_LIMIT),
 );
@@ -57,31 +56,34 @@ const rankClass = Uint8Array.from({ length: CANDIDATES }, (_, rank) =>
 );
 
 const jsonSchema = z.object({
-  kind: z.literal("layered"),
+  kind: z.literal("joint"),
   linear: z.unknown(),
-  /** Little-endian float32 in base64: weights, then corrections. */
   values: z.string(),
   fittedOn: z.number().int().nonnegative(),
 });
+/** Of earlier versions, which weighed the two distributions alone. */
+const layeredSchema = z.object({ kind: z.literal("layered"), linear: z.unknown() });
 
 export type RankedMixerJson = z.infer<typeof jsonSchema>;
 
 export class RankedMixer {
-  readonly kind = "layered";
+  readonly kind = "joint";
   readonly linear: Mixer;
-  /** [situation, rank, input]. */
-  readonly weight = new Float32Array(WEIGHTS);
-  /** What experience adds to an answer, at the steps of its logit. */
-  readonly correction = new Float32Array(REFINEMENTS);
+  readonly weights: MixtureWeights;
   /** Bytes learned from. */
   fittedOn = 0;
   private readonly even = new Float64Array(256);
   private readonly candidate = new Uint8Array(CANDIDATES);
   private readonly answer = new Float64Array(CANDIDATES);
   private asked = 0;
-  private readonly input = new Float64Array(CANDIDATES * INPUTS);
+  /** Of each question: its inputs, both sides' first, their numbers, and how many there are. */
+  private readonly input = new Float64Array(CANDIDATES * ALL_INPUTS);
+  private readonly index = new Uint8Array(CANDIDATES * ALL_INPUTS);
+  private readonly inputs = new Int32Array(CANDIDATES);
+  private readonly counted = new EvidenceInputs();
   private readonly row = new Int32Array(CANDIDATES * SETS);
   private readonly setAnswer = new Float64Array(CANDIDATES * SETS);
+  private readonly step = new Float64Array(MEMORY_SETS);
   private readonly refineAt = new Int32Array(CANDIDATES);
   private readonly between = new Float64Array(CANDIDATES);
   private readonly situation = new Int32Array(SETS);
@@ -91,9 +93,9 @@ export class RankedMixer {
   private head: FollowedHead | undefined;
   private stateKnown = false;
 
-  constructor(linear: Mixer = new Mixer()) {
+  constructor(linear: Mixer = new Mixer(), weights = new MixtureWeights()) {
     this.linear = linear;
-    for (let i = 0; i < WEIGHTS; i++) this.weight[i] = FRESH_WEIGHTS[i % INPUTS]!;
+    this.weights = weights;
   }
 
   bucketOf(o: MixInput): number {
@@ -102,9 +104,7 @@ export class RankedMixer {
 
   /** The same weights, to learn along one file. */
   copy(): RankedMixer {
-    const copy = new RankedMixer(this.linear);
-    copy.weight.set(this.weight);
-    copy.correction.set(this.correction);
+    const copy = new RankedMixer(this.linear, this.weights.copy());
     copy.fittedOn = this.fittedOn;
     return copy;
   }
@@ -118,7 +118,7 @@ export class RankedMixer {
 
   /** Writes 256 probabilities that sum to 1 into `out`, which must not be `memory` or `network`. */
   mix(o: MixInput, out: Float64Array): void {
-    const { even, candidate, answer, input, situation } = this;
+    const { even, candidate, answer, input, index, situation } = this;
     const { bucket, memoryChoice, networkChoice, networkSum } = this.linear.mix(o, even);
     const candidates = this.rank();
     this.stateKnown = o.state !== undefined;
@@ -129,23 +129,30 @@ export class RankedMixer {
     const sure = bucket % SURES;
     const lastClass = byteClass[o.last]!;
     situation[0] = match;
-    situation[1] = SET_STARTS[1]! + sure;
-    situation[2] = SET_STARTS[2]! + lastClass;
+    situation[1] = SIDE_STARTS[1]! + sure;
+    this.counted.begin(o.evidence);
+    if (o.evidence === undefined) {
+      situation.set(MEMORY_STARTS, SIDE_SETS);
+      situation[SIDE_SETS + LAST_CLASS_SET]! += lastClass;
+    } else situation.set(o.evidence.situation, SIDE_SETS);
+    const list = { input, index, first: SIDE_INPUTS };
     let memoryLeft = 1;
     let evenLeft = 1;
     let mass = 1;
     let rank = 0;
     for (; rank < candidates && mass > SETTLED; rank++) {
       const byte = candidate[rank]!;
-      const at = rank * INPUTS;
-      input[at] = logit(share(o.memory[byte]!, memoryLeft));
-      input[at + 1] = logit(share(o.network[byte]!, networkLeft));
-      input[at + 2] = logit(share(even[byte]!, evenLeft));
+      const at = rank * ALL_INPUTS;
+      input[at] = logit(shareOf(o.memory[byte]!, memoryLeft));
+      input[at + 1] = logit(shareOf(o.network[byte]!, networkLeft));
+      input[at + 2] = logit(shareOf(even[byte]!, evenLeft));
       input[at + 3] = CONSTANT_INPUT;
+      for (let i = 0; i < SIDE_INPUTS; i++) index[at + i] = i;
+      this.inputs[rank] = this.counted.ask(byte, list, at + SIDE_INPUTS) - at;
       const chooser = (byte === memoryChoice ? 1 : 0) + (byte === networkChoice ? 2 : 0);
       const leaning = (input[at] > 0 ? 1 : 0) + (input[at + 1]! > 0 ? 2 : 0);
-      situation[3] = SET_STARTS[3]! + chooser * SURES + sure;
-      situation[4] = SET_STARTS[4]! + match * LEANINGS + leaning;
+      situation[2] = SIDE_STARTS[2]! + chooser * SURES + sure;
+      situation[3] = SIDE_STARTS[3]! + match * LEANINGS + leaning;
       const table = (lastClass * REFINE_RANKS + Math.min(rank, REFINE_RANKS - 1)) * CHOOSERS;
       const told = this.mixSets(rank) + (this.stateKnown ? this.head!.answer(byte) : 0);
       this.told[rank] = told;
@@ -167,24 +174,38 @@ export class RankedMixer {
 
   /** Mean of the sets' logits. */
   private mixSets(rank: number): number {
-    const { input, weight, row, setAnswer, situation } = this;
+    const { input, index, row, setAnswer, situation } = this;
+    const { side, memory } = this.weights;
+    const ofRank = rankClass[rank]!;
+    const at = rank * ALL_INPUTS;
+    const end = at + this.inputs[rank]!;
+    const sets = rank * SETS;
     let sum = 0;
-    for (let set = 0; set < SETS; set++) {
-      const from = (situation[set]! * RANKS + rankClass[rank]!) * INPUTS;
-      let dot = 0;
-      for (let i = 0; i < INPUTS; i++) dot += input[rank * INPUTS + i]! * weight[from + i]!;
-      dot = dot > ANSWER_LIMIT ? ANSWER_LIMIT : dot < -ANSWER_LIMIT ? -ANSWER_LIMIT : dot;
-      row[rank * SETS + set] = from;
-      setAnswer[rank * SETS + set] = dot;
+    for (let set = 0; set < SIDE_SETS; set++) {
+      const from = (situation[set]! * RANKS + ofRank) * SIDE_INPUTS;
+      const dot = bounded(
+        input[at]! * side[from]! +
+          input[at + 1]! * side[from + 1]! +
+          input[at + 2]! * side[from + 2]! +
+          input[at + 3]! * side[from + 3]!,
+      );
+      row[sets + set] = from;
+      setAnswer[sets + set] = dot;
       sum += dot;
     }
+    for (let set = SIDE_SETS; set < SETS; set++)
+      row[sets + set] = (situation[set]! * RANKS + ofRank) * ALL_INPUTS;
+    const inputs = { input, index, from: at, end };
+    sumSix(inputs, memory, row, sets + SIDE_SETS, setAnswer);
+    for (let set = sets + SIDE_SETS; set < sets + SETS; set++)
+      sum += setAnswer[set] = bounded(setAnswer[set]!);
     return sum / SETS;
   }
 
   private refined(rank: number, answer: number, table: number): number {
-    const { correction } = this;
-    const bounded = Math.max(-REFINE_LIMIT + 1e-3, Math.min(REFINE_LIMIT - 1e-3, answer));
-    const place = (bounded / (2 * REFINE_LIMIT) + 0.5) * REFINE_STEPS;
+    const { correction } = this.weights;
+    const inside = Math.max(-REFINE_LIMIT + 1e-3, Math.min(REFINE_LIMIT - 1e-3, answer));
+    const place = (inside / (2 * REFINE_LIMIT) + 0.5) * REFINE_STEPS;
     const step = Math.floor(place);
     const at = table * (REFINE_STEPS + 1) + step;
     const between = place - step;
@@ -196,14 +217,10 @@ export class RankedMixer {
 
   /** Moves the weights towards what came after the last `mix`; does nothing without one. */
   learn(o: { byte: number; rate: number }): void {
-    const { candidate, input, weight, row, setAnswer } = this;
+    const { candidate } = this;
     for (let rank = 0; rank < this.asked; rank++) {
       const hit = candidate[rank] === o.byte ? 1 : 0;
-      for (let set = 0; set < SETS; set++) {
-        const step = o.rate * (hit - logistic(setAnswer[rank * SETS + set]!));
-        const from = row[rank * SETS + set]!;
-        for (let i = 0; i < INPUTS; i++) weight[from + i]! += step * input[rank * INPUTS + i]!;
-      }
+      this.correctSets(rank, hit, o.rate);
       if (this.stateKnown) this.head!.correct(candidate[rank]!, hit - logistic(this.told[rank]!));
       this.correct(this.refineAt[rank]!, hit, 1 - this.between[rank]!);
       this.correct(this.refineAt[rank]! + 1, hit, this.between[rank]!);
@@ -213,19 +230,33 @@ export class RankedMixer {
     this.asked = 0;
   }
 
+  private correctSets(rank: number, hit: 0 | 1, rate: number): void {
+    const { input, index, row, setAnswer } = this;
+    const { side, memory } = this.weights;
+    const at = rank * ALL_INPUTS;
+    const end = at + this.inputs[rank]!;
+    const sets = rank * SETS;
+    for (let set = 0; set < SIDE_SETS; set++) {
+      const step = rate * (hit - logistic(setAnswer[sets + set]!));
+      const from = row[sets + set]!;
+      for (let i = 0; i < SIDE_INPUTS; i++) side[from + i]! += step * input[at + i]!;
+    }
+    for (let set = 0; set < MEMORY_SETS; set++)
+      this.step[set] = rate * (hit - logistic(setAnswer[sets + SIDE_SETS + set]!));
+    stepSix({ input, index, from: at, end }, memory, row, sets + SIDE_SETS, this.step);
+  }
+
   private correct(at: number, hit: 0 | 1, share: number): void {
-    const known = unrefined[at % (REFINE_STEPS + 1)]! + this.correction[at]!;
-    this.correction[at]! += REFINE_RATE * share * (hit - known);
+    const { correction } = this.weights;
+    const known = unrefined[at % (REFINE_STEPS + 1)]! + correction[at]!;
+    correction[at]! += REFINE_RATE * share * (hit - known);
   }
 
   toJSON(): RankedMixerJson {
-    const values = new Float32Array(WEIGHTS + REFINEMENTS);
-    values.set(this.weight);
-    values.set(this.correction, WEIGHTS);
     return {
-      kind: "layered",
+      kind: "joint",
       linear: this.linear.toJSON(),
-      values: Buffer.from(values.buffer).toString("base64"),
+      values: this.weights.serialize(),
       fittedOn: this.fittedOn,
     };
   }
@@ -235,20 +266,14 @@ export class RankedMixer {
     const parsed = jsonSchema.safeParse(value);
     if (!parsed.success) {
       const issue = parsed.error.issues[0];
-      throw damaged(
+      throw damagedMixer(
         `at ${issue?.path.join(".") ?? "the top"}: ${issue?.message ?? "unreadable"}`,
         parsed.error,
       );
     }
-    const mixer = new RankedMixer(Mixer.fromJSON(parsed.data.linear));
-    const bytes = Uint8Array.from(Buffer.from(parsed.data.values, "base64"));
-    if (bytes.length !== (WEIGHTS + REFINEMENTS) * 4)
-      throw damaged(`at values: ${bytes.length} bytes, expected ${(WEIGHTS + REFINEMENTS) * 4}`);
-    const values = new Float32Array(bytes.buffer);
-    if (!values.every((v) => Math.abs(v) < 100)) throw damaged("at values: not a weight");
-    mixer.weight.set(values.subarray(0, WEIGHTS));
-    mixer.correction.set(values.subarray(WEIGHTS));
-    mixer.fittedOn = parsed.data.fittedOn;
+    const { linear, values, fittedOn } = parsed.data;
+    const mixer = new RankedMixer(Mixer.fromJSON(linear), MixtureWeights.deserialize(values));
+    mixer.fittedOn = fittedOn;
     return mixer;
   }
 
@@ -276,19 +301,8 @@ export class RankedMixer {
   }
 }
 
-/** Part of what is left, kept inside (0, 1) where rounding or a zero would leave it. */
-function share(probability: number, left: number): number {
-  const ratio = probability / Math.max(left, 1e-12);
-  return Math.min(1 - 1e-6, Math.max(1e-6, ratio));
-}
-
-function damaged(what: string, cause?: unknown): CheckpointError {
-  return new CheckpointError(
-    "NG_MIXER_DAMAGED",
-    `the mixer's weights are damaged ${what}`,
-    "train again, or restore the model folder from a copy",
-    cause === undefined ? undefined : { cause },
-  );
+function bounded(answer: number): number {
+  return answer > ANSWER_LIMIT ? ANSWER_LIMIT : answer < -ANSWER_LIMIT ? -ANSWER_LIMIT : answer;
 }
 
 /** A mixer of either kind from its JSON. Throws CheckpointError where it is neither. */
@@ -301,5 +315,8 @@ export function mixerFromJSON(value: unknown): Mixer | RankedMixer {
       "train again",
     );
   }
-  return kind === "layered" ? RankedMixer.fromJSON(value) : Mixer.fromJSON(value);
+  // What it learned of situations means something else now; its linear part is what it was.
+  const layered = layeredSchema.safeParse(value);
+  if (layered.success) return new RankedMixer(Mixer.fromJSON(layered.data.linear));
+  return kind === "joint" ? RankedMixer.fromJSON(value) : Mixer.fromJSON(value);
 }

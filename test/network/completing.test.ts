@@ -6,6 +6,8 @@ import { Completer } from "../../model/completer.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Decoder } from "../../model/decoder.ts";
 import { nameBytes } from "../../model/facts/byteKinds.ts";
+import { Mixer } from "../../model/memory/mixer.ts";
+import { MixtureWeights } from "../../model/memory/mixtureWeights.ts";
 import { RankedMixer } from "../../model/memory/rankedMixer.ts";
 import type { MemoryCursor } from "../../model/memory/memoryCursor.ts";
 import { SuffixMemory, type CursorOptions } from "../../model/memory/suffixMemory.ts";
@@ -35,6 +37,7 @@ class Undrafted extends SuffixMemory {
 async function completer(
   memory: SuffixMemory,
   candidates?: Candidates,
+  mixer = new RankedMixer(),
 ): Promise<{ completer: Completer; runs: () => number }> {
   const device = await createCpuDevice({ threads: 0 });
   const config = tinyConfig({ context: 192 });
@@ -54,7 +57,7 @@ async function completer(
     completer: new Completer({
       decoder,
       memory,
-      mixer: new RankedMixer(),
+      mixer,
       lexicon: tinyLexicon(),
       facts: "on",
       candidates,
@@ -131,7 +134,9 @@ describe("completion", () => {
 
   test("ends a single line as a longer match did, with the probabilities of its own bytes", async () => {
     const memory = new SuffixMemory();
-    const one = await completer(memory);
+    // A mixture that believes counts alone, so that byte by byte the more frequent line is written.
+    const mixer = new RankedMixer(new Mixer(), MixtureWeights.unfitted());
+    const one = await completer(memory, undefined, mixer);
     const here = "// only here, far above\nlet a = 1;\nrun(";
     memory.setFile("often.ts", text.encode("run(item);\nthen(done);\n".repeat(6)));
     memory.setFile("once.ts", text.encode(`${here}count);\n`));

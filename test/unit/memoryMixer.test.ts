@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../model/errors.ts";
 import { MIX_BUCKETS, Mixer, crossFitBits, type MixSample } from "../../model/memory/mixer.ts";
+import { MixtureWeights } from "../../model/memory/mixtureWeights.ts";
 import { RankedMixer, mixerFromJSON } from "../../model/memory/rankedMixer.ts";
 
 /** Sums of 256 doubles. */
@@ -205,7 +206,7 @@ describe("RankedMixer", () => {
 
   test("a copy learns without changing the original", () => {
     const mixer = new RankedMixer();
-    const before = Array.from(mixer.weight);
+    const before = mixer.toJSON();
     const copy = mixer.copy();
     const flat = new Float64Array(256).fill(1 / 256);
     copy.mix(
@@ -213,22 +214,41 @@ describe("RankedMixer", () => {
       new Float64Array(256),
     );
     copy.learn({ byte: 3, rate: 0.1 });
-    expect(Array.from(mixer.weight)).toEqual(before);
-    expect(Array.from(copy.weight)).not.toEqual(before);
+    expect(mixer.toJSON()).toEqual(before);
+    expect(copy.toJSON().values).not.toEqual(before.values);
   });
 
   test("either kind comes back from JSON as it was", () => {
     const ranked = new RankedMixer();
-    ranked.weight[3] = 0.25;
-    ranked.correction[5] = -0.125;
-    const back = mixerFromJSON(JSON.parse(JSON.stringify(ranked)));
+    // Halves hold these exactly.
+    ranked.weights.side[3] = 0.25;
+    ranked.weights.memory[7] = -3;
+    ranked.weights.correction[5] = -0.125;
+    const back = mixerFromJSON(JSON.parse(JSON.stringify(ranked))) as RankedMixer;
     expect(back).toBeInstanceOf(RankedMixer);
-    expect((back as RankedMixer).weight).toEqual(ranked.weight);
-    expect((back as RankedMixer).correction).toEqual(ranked.correction);
+    for (const part of ["side", "memory", "correction"] as const)
+      back.weights[part].forEach((value, i) =>
+        expect(Math.abs(value - ranked.weights[part][i]!)).toBeLessThan(1e-3),
+      );
+    expect([back.weights.side[3], back.weights.memory[7], back.weights.correction[5]]).toEqual([
+      0.25, -3, -0.125,
+    ]);
+    expect(back.toJSON()).toEqual(ranked.toJSON());
     expect(mixerFromJSON(JSON.parse(JSON.stringify(new Mixer())))).toBeInstanceOf(Mixer);
     expect(() => mixerFromJSON({ kind: "logistic" })).toThrow(/earlier version/);
     expect(() => mixerFromJSON({ kind: "layered" })).toThrow(CheckpointError);
     const cut = { ...ranked.toJSON(), values: "AAAA" };
-    expect(() => mixerFromJSON(cut)).toThrow(/3 bytes/);
+    expect(() => mixerFromJSON(cut)).toThrow(CheckpointError);
+    const short = MixtureWeights.unfitted().serialize().slice(0, 40);
+    expect(() => mixerFromJSON({ ...cut, values: short })).toThrow(CheckpointError);
+  });
+
+  test("of an earlier version begins anew, with the linear mixture that it had", () => {
+    const linear = new Mixer();
+    linear.lambda[11] = 0.125;
+    const old = { kind: "layered", linear: linear.toJSON(), values: "AAAA", fittedOn: 9 };
+    const mixer = mixerFromJSON(JSON.parse(JSON.stringify(old))) as RankedMixer;
+    expect(mixer.linear.lambda).toEqual(linear.lambda);
+    expect(mixer.toJSON().values).toEqual(new RankedMixer().toJSON().values);
   });
 });
