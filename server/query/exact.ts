@@ -88,7 +88,7 @@ export function searchExact(
           definition.indent / 4 -
           (definition.local === true ? 4 : 0) -
           typed * 3 +
-          (inside && container !== undefined ? 20 : 0),
+          (container === undefined ? 0 : inside ? 20 : isNamedAfter(file.path, container) ? 15 : 0),
         why: `definition of ${definition.kind} ${
           definition.container === undefined ? "" : `${definition.container}.`
         }${spelling}${typed === 0 ? "" : ", spelled differently"}`,
@@ -105,6 +105,14 @@ export function searchExact(
   definitions.sort(byRank);
   references.sort(byRank);
   return [...definitions, ...files, ...spreadOverFiles(references)];
+}
+
+/** Where languages have a file for a module: its name, or its folder's where it stands for that. */
+function isNamedAfter(path: string, module: string): boolean {
+  const [file = "", folder] = path.toLowerCase().split("/").reverse();
+  const stem = file.replace(/\.[^.]*$/, "");
+  const standsFor = /^(init|index|mod|lib|main|__init__)$/.test(stem) ? folder : stem;
+  return standsFor === module.toLowerCase();
 }
 
 const byRank = (a: ExactHit, b: ExactHit): number =>

@@ -36,7 +36,8 @@ const PRIORS: readonly {
     lifted: /change|release|histor|news|version/i,
   },
   {
-    path: /(^|\/)(tests?|specs?|__tests__|__mocks__|fixtures?|testdata)\/|[._-](test|spec|stories)\.[a-z]+$|(^|\/)test_[^/]*$|_test\.[a-z]+$/i,
+    // Among them commonTest/ (Kotlin), App.Tests/ (C#), OwnerTests.java; a contest/ is none.
+    path: /(^|\/)([Tt]ests?|TESTS?|[Ss]pecs?|__tests__|__mocks__|[Ff]ixtures?|testdata)\/|(^|\/)[\w.-]*[a-z.]Tests?\/|[._-]([Tt]est|[Ss]pec|[Ss]tories)\.[A-Za-z]+$|(^|\/)[Tt]est_[^/]*$|[a-z0-9](Tests?|TestCase|Spec|IT)\.[a-z]+$/,
     prior: 0.55,
     lifted: /\b(test|spec|fixture|mock|story)/i,
   },

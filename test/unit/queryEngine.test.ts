@@ -244,6 +244,45 @@ describe("a slow model", () => {
   });
 });
 
+describe("paths", () => {
+  const of = (files: Record<string, string>) =>
+    createQueryEngine({
+      files: Object.entries(files).map(([path, text]) => ({ path, bytes: bytes(text) })),
+    });
+
+  test("of tests come after what they test, however a language names them", async () => {
+    const source = "/** Splits a buffer into segments. */\nfun splitBuffer() {}\n";
+    for (const test of [
+      "app/commonTest/Segments.kt",
+      "App.Tests/Segments.kt",
+      "src/contest/SegmentsTests.kt",
+      "src/contest/SegmentsSpec.kt",
+      "Tests/Segments.kt",
+    ]) {
+      const engine = of({
+        [test]: source,
+        "zz/contest/very/far/down/in/there/Segments.kt": source,
+      });
+      const found = await engine.query("where is a buffer split into segments");
+      expect(found.map((one) => one.path)).toEqual([
+        "zz/contest/very/far/down/in/there/Segments.kt",
+        test,
+      ]);
+    }
+  });
+
+  test("that name a module put its members first", async () => {
+    const execute = "local function execute(args)\n  return args\nend\n";
+    const engine = of({
+      "cmd/check.lua": execute,
+      "runloop/balancer/init.lua": `-- balances\n${execute}`,
+      "runloop/timer.lua": `-- waits\n${execute}`,
+    });
+    expect((await engine.query("balancer.execute"))[0]?.path).toBe("runloop/balancer/init.lua");
+    expect((await engine.query("timer.execute"))[0]?.path).toBe("runloop/timer.lua");
+  });
+});
+
 describe("the index", () => {
   test("follows a file that changes and forgets one that goes", async () => {
     const engine = make();
