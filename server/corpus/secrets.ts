@@ -87,12 +87,27 @@ const SECRET_TEXTS: readonly {
     pattern: /\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b/,
     what: "a SendGrid key",
   },
+  { needle: "hf_", pattern: /\bhf_[A-Za-z]{34}\b/, what: "a Hugging Face token" },
+  { needle: "pypi-AgE", pattern: /\bpypi-AgE[A-Za-z0-9_-]{50,}/, what: "a PyPI token" },
+  { needle: "dop_v1_", pattern: /\bdop_v1_[0-9a-f]{64}\b/, what: "a DigitalOcean token" },
+  { needle: "shpat_", pattern: /\bshpat_[0-9a-f]{32}\b/, what: "a Shopify token" },
   { needle: "AccountKey=", pattern: /\bAccountKey=[A-Za-z0-9+/]{80,}=*/, what: "a storage key" },
 ];
 
 /** A name that promises a secret, an assignment, a quoted literal. The literal's entropy decides. */
 const ASSIGNED =
-  /(?:secret|token|passw(?:or)?d|passphrase|api_?key|access_?key|auth_?key|private_?key|credential)[a-z0-9_]*["']?\s{0,4}(?::=|=>|[:=])\s{0,4}["'`]([A-Za-z0-9+/_=.-]{20,200})["'`]/gi;
+  /(?:secret|token|passw(?:or)?d|passphrase|api_?key|access_?key|auth_?key|private_?key|credential)[a-z0-9_]*["']?\s{0,4}(?::=|=>|[:=,])\s{0,4}["'`]([A-Za-z0-9+/_=.-]{20,200})["'`]/gi;
+
+/** The same with punctuation, as key generators of web frameworks write it. */
+const GENERATED_KEY =
+  /(?:secret|auth|private|secure|logged_in|nonce)[a-z0-9_]*(?:key|salt)[a-z0-9_]*["']?\s{0,4}(?::=|=>|[:=,])\s{0,4}(?:"([^\s"\\]{40,120})"|'([^\s'\\]{40,120})')/gi;
+
+/** A password inside of a connection string or an address; AWS's own name for its key needs no quotes. */
+const EMBEDDED = [
+  /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/'"<>{}$]{1,64}:([^\s@/'"<>{}$%]{10,100})@[\w.-]+/gi,
+  /\b(?:password|pwd)=([^\s;"'<>{}$%&]{10,100})(?=[;"'])/gi,
+  /\baws_secret_access_key\s{0,4}[=:]\s{0,4}["']?([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+])/gi,
+];
 
 const PLACEHOLDER =
   /example|sample|dummy|placeholder|changeme|your[_-]?|xxxx|test|fake|mock|0123456|12345678|abcdef/i;
@@ -105,7 +120,34 @@ export function secretByContent(text: string): string | undefined {
     const literal = match[1] ?? "";
     if (looksRandom(literal) && !PLACEHOLDER.test(literal)) return "a high-entropy token";
   }
+  for (const match of text.matchAll(GENERATED_KEY)) {
+    const literal = match[1] ?? match[2] ?? "";
+    if (looksGenerated(literal) && !PLACEHOLDER.test(literal)) return "a high-entropy token";
+  }
+  for (const pattern of EMBEDDED)
+    for (const [whole, literal = ""] of text.matchAll(pattern))
+      if (looksChosen(literal) && !PLACEHOLDER.test(whole)) return "a password";
   return undefined;
+}
+
+/** Letters, digits and much punctuation, all of them mixed. */
+function looksGenerated(literal: string): boolean {
+  const digits = (literal.match(/[0-9]/g) ?? []).length;
+  const marks = (literal.match(/[^A-Za-z0-9]/g) ?? []).length;
+  return (
+    digits >= 4 && marks >= 4 && !/:\/\/|[A-Za-z]{9,}/.test(literal) && entropy(literal) >= 4.3
+  );
+}
+
+/** No word that stands for a password, but a password: letters of both cases and digits in no order. */
+function looksChosen(literal: string): boolean {
+  if (/pass|word|secret|admin|root|user|demo|local|changeit|postgres/i.test(literal)) return false;
+  return (
+    /[a-z]/.test(literal) &&
+    /[A-Z]/.test(literal) &&
+    /[0-9].*[0-9]/.test(literal) &&
+    entropy(literal) >= 3
+  );
 }
 
 /** Long hexadecimal, or mixed letters and digits close to the entropy of random text of that length. */

@@ -7,6 +7,8 @@ import { looksRandom, secretByContent, secretByName } from "../../server/corpus/
 const body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
 const pem = `-----BEGIN ${"RSA PRIVATE"} KEY-----\n${body}\n-----END RSA PRIVATE KEY-----\n`;
 const mixed = ["q9X", "vT2", "mLp", "8Zr", "4Kc", "7Wn", "1Hd", "6Js"].join("");
+/** As generators of frameworks' keys write it. */
+const marked = "8x!k#2(t&h@5v$q9z^w1m*e7r_b3n0y+u6i=c4o)";
 
 describe("secrets by name", () => {
   test.each([
@@ -56,6 +58,13 @@ describe("secrets by content", () => {
     ["a high-entropy token", `API_KEY = "${mixed}"`],
     ["a high-entropy token", `"clientSecret": "${mixed}"`],
     ["a high-entropy token", `{ token: '${"9f86d081884c7d659a2feaa0c55ad015"}' }`],
+    ["a high-entropy token", `define('DB_PASSWORD', '${mixed}');`],
+    ["a high-entropy token", `SECRET_${"KEY"} = 'django-insecure-${marked}'`],
+    ["a high-entropy token", `define( 'AUTH_${"SALT"}',  '${marked}' );`],
+    ["a Hugging Face token", `login("hf${"_"}${"AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"}")`],
+    ["a password", `"Default": "Server=db;User Id=sa;Pass${"word"}=${mixed.slice(0, 12)};"`],
+    ["a password", `url = "postgres://app:${mixed.slice(0, 12)}@db.shop.net:5432/shop"`],
+    ["a password", `aws_secret_access_${"key"} = ${mixed.repeat(2).slice(0, 40)}`],
   ])("find %s", (what, text) => {
     expect(secretByContent(text)).toBe(what);
   });
@@ -71,6 +80,14 @@ describe("secrets by content", () => {
     `"integrity": "sha512-${mixed}${mixed}=="`,
     `secret = "your-secret-key-goes-here-123"`,
     `const tokens = ["return", "function"];`,
+    `url = "postgres://postgres:postgres@localhost:5432/test"`,
+    `url = "https://user:\${process.env.TOKEN_2}@host/path"`,
+    `"Server=db;User Id=sa;Password=Pass@word1234;"`,
+    `"Server=db;User Id=sa;Password={Password12};"`,
+    `SECRET_KEY = "change-this-to-something-long-and-unpredictable-please"`,
+    `const authKeyUrl = "https://login.example.net/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0";`,
+    `expect(parse("ftp://name:aB3dE5fG7hI9@test.example"))`,
+    `aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY`,
     `commit 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b`,
   ])("keep %s", (text) => {
     expect(secretByContent(text)).toBeUndefined();
