@@ -26,6 +26,7 @@ import * as convert from "./kernels/convert.ts";
 import * as attentionScalars from "./kernels/attentionScalarsOps.ts";
 import * as copyRows from "./kernels/copyRows.ts";
 import * as joinMaps from "./kernels/joinMaps.ts";
+import * as joinSums from "./kernels/joinSums.ts";
 import * as keyShift from "./kernels/keyShift.ts";
 import * as taumode from "./kernels/taumode.ts";
 import * as dropout from "./kernels/dropout.ts";
@@ -64,6 +65,7 @@ const modules: readonly Record<string, unknown>[] = [
   streamWrite,
   copyRows,
   joinMaps,
+  joinSums,
   sumColumns,
   keyShift,
   taumode,

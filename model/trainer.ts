@@ -17,6 +17,7 @@ import { invariant } from "./errors.ts";
 import type { Tensor } from "./graph.ts";
 import { weightedTotal } from "./kernels/columnSum.ts";
 import { crossEntropy } from "./kernels/crossEntropy.ts";
+import { joinSums } from "./kernels/joinSums.ts";
 import { VOCAB } from "./bytes.ts";
 import { recordNetwork } from "./network.ts";
 import type { EngramIndex } from "./engramIndex.ts";
@@ -201,6 +202,7 @@ export class Trainer {
     });
     weightedTotal(g, { x: loss, weight: i.weight, out: this.#loss });
     network.backward(dLogits);
+    joinSums(g);
     this.optimizer.record(g, engram === undefined ? [] : [engram.gradient]);
     const batch = new WindowBatch(c, c.batch, N, T);
     return { batch, inputs: i, engram, heads, program: await device.compile(g, "training step") };
