@@ -36,7 +36,7 @@ import {
 } from "./trainingCheckpoint.ts";
 import { TrainingClock } from "./trainingClock.ts";
 import { TrainingMemory } from "./trainingMemory.ts";
-import { HeldoutCurve, LossWatch } from "./trainingWatch.ts";
+import { HeldoutCurve, Look, LossWatch } from "./trainingWatch.ts";
 import type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
 
 export type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
@@ -272,6 +272,7 @@ class TrainingRun {
     const watch = new LossWatch(trainer, first);
     let lastReport = 0;
     let lastSave = performance.now();
+    let look: Look | undefined;
     while (clock.done() < 1) {
       if (this.#o.signal?.aborted === true) {
         await this.#save(device, trainer, 0);
@@ -290,25 +291,30 @@ class TrainingRun {
       clock.bytes += batch * this.#config.context;
       if (clock.step === first + 1) clock.warmedUp();
       this.#memory?.networkEndsIn(clock.secondsLeft);
-      if (performance.now() - lastReport > REPORT_SECONDS * 1000) {
-        this.#loss = await watch.look(clock.step);
+      if (look === undefined && performance.now() - lastReport > REPORT_SECONDS * 1000) {
+        const { step, bytes, seconds } = clock;
+        look = new Look(watch, { step, bytes, seconds, factor });
+        // A GPU goes on meanwhile: by the time it had its next steps it would have stood still.
+        if (device.kind === "cpu") await look.end;
+      }
+      const seen = look?.seen();
+      if (seen !== undefined) {
+        look = undefined;
+        this.#loss = seen.loss;
         lastReport = performance.now();
         if (curve.due) this.#heldoutBpb = await curve.measure();
         this.#report("training", device.name);
-        appendMetrics(this.#o.out, {
-          step: clock.step,
-          bytes: clock.bytes,
-          seconds: clock.seconds,
-          loss: this.#loss,
-          heldoutBpb: this.#heldoutBpb,
-          factor,
-        });
+        appendMetrics(this.#o.out, { ...seen, heldoutBpb: this.#heldoutBpb });
       }
       if (performance.now() - lastSave > CHECKPOINT_SECONDS * 1000) {
+        await look?.end;
+        look?.seen();
         await this.#save(device, trainer, 0);
         lastSave = performance.now();
       }
     }
+    await look?.end;
+    look?.seen();
     this.#loss = await trainer.loss();
     return "done";
   }

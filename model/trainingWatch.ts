@@ -46,6 +46,39 @@ export class LossWatch {
   }
 }
 
+/** Where a run was when its loss was asked for. */
+interface Looked {
+  readonly step: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly factor: number;
+}
+
+/** A look that may go on while the run does. */
+export class Look {
+  /** Never rejects: `seen` throws. */
+  readonly end: Promise<void>;
+  #seen: (Looked & { readonly loss: number }) | undefined;
+  #error: unknown;
+
+  constructor(watch: LossWatch, at: Looked) {
+    this.end = watch.look(at.step).then(
+      (loss) => {
+        this.#seen = { ...at, loss };
+      },
+      (error: unknown) => {
+        this.#error = error;
+      },
+    );
+  }
+
+  /** What was seen, once it was; throws where the look has failed. */
+  seen(): (Looked & { readonly loss: number }) | undefined {
+    if (this.#error !== undefined) throw this.#error;
+    return this.#seen;
+  }
+}
+
 /** The network's score on the beginnings of held-out files, as often as its share of the time allows. */
 export class HeldoutCurve {
   readonly #predictor: Predictor;
