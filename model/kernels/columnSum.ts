@@ -20,7 +20,7 @@ const ROWS = 32;
 /** Up to so many rows the second pass alone is quicker than both. */
 const ONE_PASS = 1024;
 /** Columns per workgroup of the second. */
-const COMBINED = 8;
+export const COMBINED = 8;
 
 export const columnSumPartialsOp: OpSpec = {
   name: "columnSumPartials",

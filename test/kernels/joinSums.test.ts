@@ -1,9 +1,10 @@
-/** Sums of parts that were joined: the twin's values, and to the bit those of each sum by itself. */
+/** Sums that were joined: the twin's values, and to the bit those of each sum by itself. */
 import { describe, expect, test } from "vitest";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import type { Device } from "../../model/device.ts";
 import { Graph, type Tensor } from "../../model/graph.ts";
 import { addForward } from "../../model/kernels/add.ts";
+import { columnSum } from "../../model/kernels/columnSum.ts";
 import { joinSums } from "../../model/kernels/joinSums.ts";
 import { matmul } from "../../model/kernels/matmul.ts";
 import { Random } from "../../model/random.ts";
@@ -21,6 +22,8 @@ const sizes = [
   { m: 3, n: 5 },
   { m: 8, n: 8 },
 ];
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
 type Tensors = Readonly<Record<string, Tensor>>;
 
@@ -69,6 +72,26 @@ describe("joinSums", () => {
     expect(sumsOf(g).sort()).toEqual(["sumParts", "sumParts", "sumParts5"]);
   });
 
+  for (const count of [1, 2, 5, 6])
+    test(`of ${count} columns' sums matches the twin`, () => {
+      const shapes = range(count).map((i) => [
+        [3, 1000, 40, 1, 2000, 700][i]!,
+        [768, 3, 9, 4, 33, 8][i]!,
+      ]);
+      return checkOp({
+        inputs: Object.fromEntries(shapes.map((shape, i) => [`x${i}`, { shape, constant: true }])),
+        outputs: Object.fromEntries(shapes.map(([, C], i) => [`y${i}`, [C!]])),
+        forward: (g, t) => {
+          for (const i of range(count)) columnSum(g, { x: t[`x${i}`]!, out: t[`y${i}`]! });
+          joinSums(g);
+          expect(g.nodes.filter((n) => n.op.name === "columnSumCombine").length).toBe(
+            count % 5 === 1 ? 1 : 0,
+          );
+        },
+        atol: 1e-3, // Sums of two thousand unit normals in f32.
+      });
+    });
+
   async function results(device: Device, join: 0 | 1): Promise<number[][]> {
     const random = new Random(3);
     const make = (name: string, shape: readonly number[]): Tensor => {
@@ -92,11 +115,22 @@ describe("joinSums", () => {
     const z = make("z", [sizes[1]!.m, sizes[1]!.n]);
     addForward(g, { x: t["y1"]!, z: t["y1"]!, y: z });
     record(g, t, sizes.length);
+    // The second of these is of what is then overwritten.
+    const column = [
+      make("c0", [8, 4]),
+      make("c1", [8, 4]),
+      make("s0", [4]),
+      make("s1", [4]),
+    ] as const;
+    columnSum(g, { x: column[0], out: column[2] });
+    columnSum(g, { x: column[1], out: column[3] });
+    addForward(g, { x: column[0], z: column[0], y: column[1] });
     if (join === 1) joinSums(g);
     const program = await device.compile(g, "joined");
     await program.run();
     const out: number[][] = [];
-    for (const x of [z, ...sizes.map((_, i) => t[`y${i}`]!)]) out.push([...(await device.read(x))]);
+    for (const x of [z, ...column, ...sizes.map((_, i) => t[`y${i}`]!)])
+      out.push([...(await device.read(x))]);
     return out;
   }
 
