@@ -6,13 +6,16 @@
  * before it leave, so that four do what five Newton–Schulz iterations did.
  * Differs: weights are [in, out] here, so the shape factor is max(1, cols / rows)^0.5; halves, not bfloat16.
  */
-import { expectSize, type Floats } from "../graph.ts";
-import type { Graph, OpSpec, Params, Stored, Tensor } from "../graph.ts";
+import { expectSize, gridFor, type Floats } from "../graph.ts";
+import type { Graph, GpuKernel, OpSpec, Params, Stored, Tensor } from "../graph.ts";
 import { invariant } from "../errors.ts";
 import * as twin from "../cpu/muon.ts";
 import type { MuonGroup, MuonPlan } from "../muonPlan.ts";
 import { halfAliases } from "./halves.ts";
 import code from "./muon.wgsl";
+import loadCode from "./muonLoad.wgsl";
+import placeCode from "./muonPlace.wgsl";
+import updateCode from "./muonUpdate.wgsl";
 import { matmul } from "./matmul.ts";
 import { matmulGroups, type GroupSize } from "./matmulGroups.ts";
 import { VERDICT_SIZE } from "./verdict.ts";
@@ -34,26 +37,64 @@ const MOST_PARTS = 256;
 const RUN = 1024;
 const TILE = 32;
 
-/** `x`: the binding that may hold halves. */
-const source = (stored: readonly Stored[], x = -1): string =>
-  halfAliases(stored, { X: x }, 1) + code;
-const tilesOf = (p: Params): [number, number, number] => [
-  Math.ceil(p["side"]! / TILE) * Math.ceil(p["length"]! / TILE),
-  p["count"]!,
-  1,
-];
-const batchOf = (p: Params): twin.MuonBatch => p as unknown as twin.MuonBatch;
-const batchConstants = (p: Params): Record<string, number> => ({
-  first: p["first"]!,
-  side: p["side"]!,
-  long: p["length"]!,
-  start: p["start"]!,
+/** A batch and where it starts in x. */
+interface Placed extends twin.MuonBatch {
+  readonly count: number;
+  readonly start: number;
+}
+const FIELDS = ["first", "side", "length", "count", "start"] as const;
+const paramsOf = (batches: readonly Placed[]): Params => ({
+  groups: batches.length,
+  ...Object.fromEntries(batches.flatMap((b, i) => FIELDS.map((f) => [`${f}${i}`, b[f]] as const))),
 });
-/** The batch's part of what holds all batches. */
-const batchIn = (x: Floats, p: Params): Floats => {
-  const start = p["start"]!;
-  return x.subarray(start, start + p["count"]! * p["side"]! * p["length"]!);
-};
+const batchesOf = (p: Params): Placed[] =>
+  Array.from(
+    { length: p["groups"]! },
+    (_, i) => Object.fromEntries(FIELDS.map((f) => [f, p[`${f}${i}`]!])) as unknown as Placed,
+  );
+const unitsOf = (p: Params): number =>
+  batchesOf(p).reduce((sum, { count, side }) => sum + count * side, 0);
+
+/** The batches' parts of a range of units, x being that of the batch alone. */
+function eachBatch(
+  p: Params,
+  x: Floats,
+  range: readonly [number, number],
+  run: (batch: Placed, x: Floats, start: number, end: number) => void,
+): void {
+  let first = 0;
+  for (const batch of batchesOf(p)) {
+    const { count, side, length, start } = batch;
+    const units = count * side;
+    const [from, to] = [Math.max(0, range[0] - first), Math.min(units, range[1] - first)];
+    if (from < to) run(batch, x.subarray(start, start + units * length), from, to);
+    first += units;
+  }
+}
+
+/** A workgroup per tile of every matrix. */
+function tiled(
+  p: Params,
+  stored: readonly Stored[],
+  o: { readonly entryPoint: "load" | "update"; readonly x: number },
+): GpuKernel {
+  let blocks = 0;
+  const batches = batchesOf(p);
+  const uniforms = batches.flatMap(({ first, side, length, count, start }) => {
+    const from = blocks;
+    blocks += count * Math.ceil(side / TILE) * Math.ceil(length / TILE);
+    return [first, side, length, start, from, 0, 0, 0];
+  });
+  return {
+    code: `${halfAliases(stored, { X: o.x }, 1)}const GROUPS = ${batches.length}u;
+@group(0) @binding(${stored.length}) var<uniform> groups: array<vec4u, ${2 * batches.length + 1}>;
+${placeCode}${o.entryPoint === "load" ? loadCode : updateCode}`,
+    entryPoint: o.entryPoint,
+    constants: {},
+    uniforms: [...uniforms, blocks],
+    workgroups: gridFor(blocks, 1),
+  };
+}
 
 export const muonMomentumOp: OpSpec = {
   name: "muonMomentum",
@@ -75,8 +116,8 @@ export const muonMomentumOp: OpSpec = {
       end,
     );
   },
-  gpu: (p, _caps, stored) => ({
-    code: source(stored),
+  gpu: (p) => ({
+    code,
     entryPoint: "momentum",
     constants: { partCount: p["partCount"]! },
     workgroups: [p["partCount"]!, p["count"]!, 1],
@@ -89,8 +130,8 @@ export const muonNormsOp: OpSpec = {
   units: (p) => p["count"]!,
   cpu: (b, p, start, end) =>
     twin.muonNorms(b[0] as Floats, b[1] as Floats, p["partCount"]!, start, end),
-  gpu: (p, _caps, stored) => ({
-    code: source(stored),
+  gpu: (p) => ({
+    code,
     entryPoint: "norms",
     constants: { partCount: p["partCount"]! },
     workgroups: [p["count"]!, 1, 1],
@@ -101,52 +142,30 @@ export const muonLoadOp: OpSpec = {
   name: "muonLoad",
   access: ["read", "read", "read", "read", "read", "read", "write"],
   halves: [6],
-  units: (p) => p["count"]! * p["side"]!,
+  units: unitsOf,
   cpu: (b, p, start, end) => {
     const [grad, buffer, , hyper, verdict, norms, x] = b as readonly Floats[];
-    twin.muonLoad(
-      {
-        grad: grad!,
-        buffer: buffer!,
-        table: b[2]!,
-        hyper: hyper!,
-        verdict: verdict!,
-        norms: norms!,
-        x: batchIn(x!, p),
-      },
-      batchOf(p),
-      start,
-      end,
+    const common = { grad: grad!, buffer: buffer!, table: b[2]!, hyper: hyper! };
+    eachBatch(p, x!, [start, end], (batch, own, from, to) =>
+      twin.muonLoad({ ...common, verdict: verdict!, norms: norms!, x: own }, batch, from, to),
     );
   },
-  gpu: (p, _caps, stored) => ({
-    code: source(stored, 6),
-    entryPoint: "load",
-    constants: batchConstants(p),
-    workgroups: tilesOf(p),
-  }),
+  gpu: (p, _caps, stored) => tiled(p, stored, { entryPoint: "load", x: 6 }),
 };
 
 export const muonUpdateOp: OpSpec = {
   name: "muonUpdate",
   access: ["read", "readWrite", "read", "read", "read"],
   halves: [0],
-  units: (p) => p["count"]! * p["side"]!,
+  units: unitsOf,
   cpu: (b, p, start, end) => {
     const [x, param, , hyper, verdict] = b as readonly Floats[];
-    twin.muonUpdate(
-      { x: batchIn(x!, p), param: param!, table: b[2]!, hyper: hyper!, verdict: verdict! },
-      batchOf(p),
-      start,
-      end,
+    const common = { param: param!, table: b[2]!, hyper: hyper!, verdict: verdict! };
+    eachBatch(p, x!, [start, end], (batch, own, from, to) =>
+      twin.muonUpdate({ ...common, x: own }, batch, from, to),
     );
   },
-  gpu: (p, _caps, stored) => ({
-    code: source(stored, 0),
-    entryPoint: "update",
-    constants: batchConstants(p),
-    workgroups: tilesOf(p),
-  }),
+  gpu: (p, _caps, stored) => tiled(p, stored, { entryPoint: "update", x: 0 }),
 };
 
 export interface MuonStep {
@@ -214,11 +233,10 @@ function batches(
   });
   const x = g.temp("muon x", [size], halfOf(a));
   const { grad, momentum, table, hyper, verdict, norms } = t;
-  for (const params of placed)
-    g.add(muonLoadOp, [grad, momentum, table, hyper, verdict, norms, x], params);
+  const params = paramsOf(placed);
+  g.add(muonLoadOp, [grad, momentum, table, hyper, verdict, norms, x], params);
   const orthogonal = orthogonalize(x, groups);
-  for (const params of placed)
-    g.add(muonUpdateOp, [orthogonal, a.param, table, hyper, verdict], params);
+  g.add(muonUpdateOp, [orthogonal, a.param, table, hyper, verdict], params);
 }
 
 const halfOf = (a: MuonStep): "f16" | "f32" => (a.half === 1 ? "f16" : "f32");
