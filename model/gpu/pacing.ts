@@ -12,6 +12,8 @@ const LATE_SHRINK = 0.7;
 /** One measurement raises an estimate at most by this factor: the driver may have compiled, or the process may
  *  have been away, meanwhile. */
 const MOST_RISE = 8;
+/** Before so many submits were waited for, estimates follow a GPU that is only reaching its clock. */
+const SETTLING = 12;
 
 export interface Span {
   readonly from: number;
@@ -23,6 +25,7 @@ export interface Span {
 export class Pacer {
   readonly #ms: Float64Array;
   readonly #seen: Uint8Array;
+  #waits = 0;
 
   constructor(dispatches: number) {
     this.#ms = new Float64Array(dispatches).fill(START_MS);
@@ -54,8 +57,14 @@ export class Pacer {
     return spans;
   }
 
+  /** Whether one may sleep by these estimates. */
+  get isSettled(): boolean {
+    return this.#waits >= SETTLING;
+  }
+
   /** A span had ended before anybody looked: its estimate was too long. */
   late(span: Span, ms: number): void {
+    this.#waits++;
     const factor = LATE_SHRINK * Math.min(1, ms / span.ms);
     for (let i = span.from; i < span.to; i++)
       this.#ms[i] = Math.max(LEAST_MS, this.#ms[i]! * factor);
@@ -64,6 +73,7 @@ export class Pacer {
   /** A span took so long. What is measured for the first time, or shows that the estimate is far too high, is
    *  believed, other measurements halfway. */
   measured(span: Span, ms: number): void {
+    this.#waits++;
     let before = 0;
     for (let i = span.from; i < span.to; i++) before += this.#ms[i]!;
     const change = Math.min(MOST_RISE, ms / before);

@@ -151,7 +151,7 @@ export class SubmitQueue {
     const begin = Math.max(this.#lastEnd, submittedAt);
     const sawBegin = submittedAt >= this.#lastEnd || this.#sawEnd;
     if (this.#wary > 0) this.#wary--;
-    else {
+    else if (flight.pacer.isSettled) {
       const expected = Math.min(span.ms, this.submitMs);
       await sleepAtLeast(begin + SLEEP_SHARE * expected - TIMER_SLACK_MS - performance.now());
     }

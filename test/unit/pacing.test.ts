@@ -34,6 +34,13 @@ describe("submits", () => {
     }
   });
 
+  test("are not slept by before some of them were waited for", () => {
+    const pacer = new Pacer(10);
+    expect(pacer.isSettled).toBe(false);
+    for (let i = 0; i < 20; i++) run(pacer, new Array<number>(10).fill(1), 100);
+    expect(pacer.isSettled).toBe(true);
+  });
+
   test("recover from a measurement that was far too long", () => {
     const ms = new Array<number>(300).fill(0.02);
     const pacer = new Pacer(ms.length);
