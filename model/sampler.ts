@@ -223,8 +223,23 @@ class WindowWriter {
     this.#copy(d, at, to);
   }
 
+  /** Bytes from … to − 1 as they are, as far as there is room: what #byte does for each. */
   #copy(d: Document, from: number, to: number): void {
-    for (let t = from; t < to && !this.full; t++) this.#byte(d, d.bytes[t]!, t);
+    const at = this.#at;
+    const count = Math.min(to - from, this.#n + 1 - at);
+    if (count <= 0) return;
+    this.#at += count;
+    const bytes = d.bytes.subarray(from, from + count);
+    const first = at === 0 ? 1 : 0;
+    this.#targets.set(bytes.subarray(first), at - 1 + first);
+    // The last symbol may be a target alone.
+    const kept = Math.min(count, this.#n - at);
+    this.#symbols.set(bytes.subarray(0, kept), at);
+    if (d.classes !== undefined)
+      (this.#classes ??= new Uint8Array(this.#n)).set(d.classes.subarray(from, from + kept), at);
+    const width = this.#width;
+    if (this.#facts !== undefined && d.facts !== undefined)
+      this.#facts.set(d.facts.subarray(from * width, (from + kept) * width), at * width);
   }
 
   /** A byte with the facts that the document has at t. */

@@ -41,6 +41,9 @@ export interface TrainerOptions {
   readonly engram?: EngramIndex | undefined;
 }
 
+/** Tensors that are read back in one round trip. */
+const READ_AT_ONCE = 32;
+
 /** The recorded step of one batch size. */
 interface RecordedStep {
   readonly batch: WindowBatch;
@@ -257,9 +260,15 @@ export class Trainer {
   }
 
   async #readAll(tensors: ReadonlyMap<string, Tensor>): Promise<Map<string, StoredTensor>> {
+    const all = [...tensors];
     const out = new Map<string, StoredTensor>();
-    for (const [name, t] of tensors)
-      out.set(name, { shape: t.shape, data: Float32Array.from(await this.#device.read(t)) });
+    for (let i = 0; i < all.length; i += READ_AT_ONCE) {
+      const some = all.slice(i, i + READ_AT_ONCE);
+      const data = await Promise.all(some.map(([, t]) => this.#device.read(t)));
+      some.forEach(([name, { shape }], k) =>
+        out.set(name, { shape, data: Float32Array.from(data[k]!) }),
+      );
+    }
     return out;
   }
 

@@ -10,12 +10,18 @@ const SCALINGS = 20;
 /** The curve may take this share of the time, whatever the device. */
 const CURVE_SHARE = 0.08;
 
+/** What a watch reads. */
+export interface Watched {
+  loss(): Promise<number>;
+  readonly optimizer: Pick<Trainer["optimizer"], "lossScaling">;
+}
+
 export class LossWatch {
-  readonly #trainer: Trainer;
+  readonly #trainer: Watched;
   #step: number;
   #overflows = 0;
 
-  constructor(trainer: Trainer, step: number) {
+  constructor(trainer: Watched, step: number) {
     this.#trainer = trainer;
     this.#step = step;
   }
@@ -59,7 +65,7 @@ export class Look {
   /** Never rejects: `seen` throws. */
   readonly end: Promise<void>;
   #seen: (Looked & { readonly loss: number }) | undefined;
-  #error: unknown;
+  #error: Error | undefined;
 
   constructor(watch: LossWatch, at: Looked) {
     this.end = watch.look(at.step).then(
@@ -67,7 +73,7 @@ export class Look {
         this.#seen = { ...at, loss };
       },
       (error: unknown) => {
-        this.#error = error;
+        this.#error = error instanceof Error ? error : new Error(String(error));
       },
     );
   }

@@ -3,7 +3,7 @@
  * small to fill a GPU. One dispatch adds up the parts of up to five products, or the last rows of up to five columns'
  * sums. Each is what it was by itself, to the bit.
  */
-import { gridFor, type Buffer, type Graph, type Node, type OpSpec, type Params } from "../graph.ts";
+import { gridFor, type Graph, type Node, type OpSpec, type Params } from "../graph.ts";
 import { COMBINED, columnSumCombineOp } from "./columnSum.ts";
 import { sumPartsOp } from "./matmul.ts";
 
@@ -105,7 +105,9 @@ ${form.about}
 ${bindings.join("\n")}
 @group(0) @binding(${2 * count}) var<uniform> shapes: array<vec4u, ${count}>;
 ${form.declarations}
-${range(count).map(form.source).join("\n")}
+${range(count)
+  .map((i) => form.source(i))
+  .join("\n")}
 
 @compute @workgroup_size(${GROUP})
 fn joined(
@@ -133,7 +135,7 @@ function joinedOp(form: Form, count: number): OpSpec {
         const params = own(p, i);
         const units = op.units(params);
         const [from, to] = [Math.max(0, start - first), Math.min(units, end - first)];
-        if (from < to) op.cpu(b.slice(2 * i, 2 * i + 2) as Buffer[], params, from, to);
+        if (from < to) op.cpu(b.slice(2 * i, 2 * i + 2), params, from, to);
         first += units;
       }
     },
