@@ -28,7 +28,7 @@ beforeAll(async () => {
     ...sources(0, 24),
     "latin.txt": new Uint8Array([0x63, 0x61, 0x66, 0xe9, 0x0a, 0xff, 0xfe, 0x0a]),
     "windows.cs": "\uFEFFclass Crlf {\r\n  int field;\r\n}\r\n",
-    "data/huge.csv": "",
+    "data/huge.csv": "1,2,3\n".repeat(20_000),
     "image.bin": new Uint8Array([0, 1, 2, 3]),
     ".env": "TOKEN=1\n",
   });
