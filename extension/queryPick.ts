@@ -6,6 +6,7 @@ import * as vscode from "vscode";
 import { QueryRequest, type QueryHit } from "../server/protocol.ts";
 import type { Client } from "./client.ts";
 import type { Log } from "./log.ts";
+import { cellAtLine } from "./notebookPlace.ts";
 
 const DEBOUNCE_MS = 120;
 const LIMIT = 50;
@@ -133,7 +134,7 @@ class QueryPick {
   private async preview(hit: QueryHit): Promise<void> {
     const editor = await open(hit, { preserveFocus: true, preview: true });
     // The selection would be hard to see without the focus.
-    if (!this.closed) editor.setDecorations(this.highlight, [rangeOf(hit)]);
+    if (!this.closed) editor?.setDecorations(this.highlight, [rangeOf(hit)]);
   }
 
   private accept(): void {
@@ -170,11 +171,23 @@ function itemOf(hit: QueryHit): HitItem {
   };
 }
 
-/** Puts the cursor at the start of the place. */
+/** Puts the cursor at the start of the place; of a notebook its cell is shown, and there is no text editor. */
 async function open(
   hit: QueryHit,
   how: { readonly preserveFocus: boolean; readonly preview: boolean },
-): Promise<vscode.TextEditor> {
+): Promise<vscode.TextEditor | undefined> {
+  if (hit.path.endsWith(".ipynb")) {
+    const notebook = await vscode.workspace.openNotebookDocument(vscode.Uri.parse(hit.uri));
+    const texts = notebook.getCells().map((cell) => cell.document.getText());
+    const cell = cellAtLine(texts, hit.startLine);
+    const range = new vscode.NotebookRange(cell, cell + 1);
+    const shown = await vscode.window.showNotebookDocument(notebook, {
+      ...how,
+      selections: [range],
+    });
+    shown.revealRange(range, vscode.NotebookEditorRevealType.InCenterIfOutsideViewport);
+    return undefined;
+  }
   const start = new vscode.Position(hit.startLine, hit.startCharacter);
   const editor = await vscode.window.showTextDocument(vscode.Uri.parse(hit.uri), {
     ...how,

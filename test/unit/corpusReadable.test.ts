@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { readCorpusFile, walkCorpus } from "../../server/corpus/walk.ts";
+import { cellAtLine } from "../../extension/notebookPlace.ts";
+import { cellsScript } from "../../server/corpus/notebook.ts";
 import { readableText } from "../../server/corpus/readable.ts";
 import { settingsFrom } from "../../server/settings.ts";
 import { WorkspaceCorpus } from "../../server/workspaceCorpus.ts";
@@ -83,6 +85,31 @@ describe("UTF-16", () => {
     const walk = await walkCorpus({ root });
     expect(walk.files).toEqual([]);
     expect(walk.excluded.map((one) => one.reason)).toEqual(["binary", "binary"]);
+  });
+});
+
+describe("a line of a notebook's script", () => {
+  test("lies in the cell that the editor shows", () => {
+    const cells = [
+      { kind: "markdown", source: "# Title\n\nText." },
+      { kind: "code", source: "" },
+      { kind: "code", source: "a = 1\r\nb = 2\n\n" },
+      { kind: "code", source: "print(a)" },
+    ];
+    const texts = cells.map((cell) => cell.source);
+    const lines = cellsScript(cells).split("\n");
+    for (const [word, cell] of [
+      ["Title", 0],
+      ["Text.", 0],
+      ["b = 2", 2],
+      ["print", 3],
+    ] as const) {
+      const line = lines.findIndex((one) => one.includes(word));
+      expect(cellAtLine(texts, line), word).toBe(cell);
+    }
+    expect(cellAtLine(texts, lines.indexOf("# %%"))).toBe(2);
+    expect(cellAtLine(texts, 999)).toBe(3);
+    expect(cellAtLine([], 0)).toBe(0);
   });
 });
 
