@@ -88,11 +88,14 @@ export function stem(word: string): string {
   return w;
 }
 
-const PARTS = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^ -~]+/g;
+const PARTS = /[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+/g;
+/** The same for all scripts, which is slower; writing without cases stays together. */
+const UNICODE_PARTS =
+  /\p{Lu}+(?!\p{Ll})|\p{Lu}?[\p{Ll}\p{M}]+|\p{N}+|[\p{Lo}\p{Lm}\p{Lt}\p{M}]+|[^ -~\p{L}\p{N}\p{M}]+/gu;
 
 /** `getHTTPResponse_2` → ["get", "http", "response", "2"]. */
 export function splitIdentifier(identifier: string): string[] {
-  const parts = identifier.match(PARTS);
+  const parts = identifier.match(/[^ -~]/.test(identifier) ? UNICODE_PARTS : PARTS);
   return parts === null ? [] : parts.map((part) => part.toLowerCase());
 }
 

@@ -188,12 +188,14 @@ export class TextIndex {
   #identifier(identifier: string, fileIdx: number): Identifier {
     let known = this.#identifiers.get(identifier);
     if (known === undefined) {
-      known = { terms: this.#terms(utf8(identifier)), inFiles: [] };
+      const name = utf8(identifier);
+      known = { terms: this.#terms(name), inFiles: [] };
       this.#identifiers.set(identifier, known);
-      const lower = identifier.toLowerCase();
+      // Bytes have no upper and lower case, characters have.
+      const lower = name.toLowerCase();
       const spellings = this.#spellings.get(lower);
-      if (spellings === undefined) this.#spellings.set(lower, [identifier]);
-      else spellings.push(identifier);
+      if (spellings === undefined) this.#spellings.set(lower, [name]);
+      else spellings.push(name);
     }
     const { inFiles } = known;
     if (inFiles[inFiles.length - 1] !== fileIdx) inFiles.push(fileIdx);

@@ -283,6 +283,21 @@ describe("paths", () => {
   });
 });
 
+describe("names beyond ASCII", () => {
+  const engine = createQueryEngine({
+    files: [
+      { path: "maß.py", bytes: bytes("def größeÄndern(wert):\n    return wert\n") },
+      { path: "use.py", bytes: bytes("from maß import größeÄndern\n\nprint(größeÄndern(3))\n") },
+    ],
+  });
+
+  test("are found as typed, in another case and by their words", async () => {
+    for (const query of ["größeÄndern", "GRÖSSEÄNDERN".replace("SS", "ß"), "größe ändern"])
+      expect((await engine.query(query))[0]?.path, query).toBe("maß.py");
+    expect((await engine.query("größeändern"))[0]?.why).toContain("spelled differently");
+  });
+});
+
 describe("the index", () => {
   test("follows a file that changes and forgets one that goes", async () => {
     const engine = make();

@@ -11,7 +11,11 @@ describe("identifiers", () => {
     ["get_http_url", ["get", "http", "url"]],
     ["HTTPResponse2Stream", ["http", "response", "2", "stream"]],
     ["__init__", ["init"]],
-    ["größe", ["gr", "öß", "e"]],
+    ["größe", ["größe"]],
+    ["maxGrößeÄndern", ["max", "größe", "ändern"]],
+    ["получитьИмя_2", ["получить", "имя", "2"]],
+    ["ユーザー名", ["ユーザー名"]],
+    ["cafe\u0301Menu", ["cafe\u0301", "menu"]],
     ["$", []],
   ])("%s splits into its words", (identifier, words) => {
     expect(splitIdentifier(identifier)).toEqual(words);
