@@ -91,6 +91,16 @@ export function batchFor(bytes: number, c: Pick<ModelConfig, "batch" | "context"
   return batch;
 }
 
+/** Windows per step and steps of warm-up for a run of so many bytes. */
+export function stepsOf(
+  bytes: number,
+  c: Pick<ModelConfig, "batch" | "context">,
+): Pick<ModelConfig, "batch" | "warmupSteps"> {
+  const batch = batchFor(bytes, c);
+  const steps = bytes / (batch * c.context);
+  return { batch, warmupSteps: Math.max(1, Math.min(40, Math.round(steps * WARMUP_SHARE))) };
+}
+
 function size(bytes: number): string {
   if (bytes < 1e3) return `${Math.round(bytes)} bytes`;
   return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -116,9 +126,7 @@ export function chooseAuto(f: AutoFigures): AutoChoice {
   const bytesPerSecond = speedOf(preset, f.measured);
   const seconds = trainingSeconds(f, bytesPerSecond);
   const bytes = Math.max(1, Math.min(pays, f.bytes ?? bytesPerSecond * seconds));
-  const batch = batchFor(bytes, PRESETS[preset]);
-  const steps = bytes / (batch * PRESETS[preset].context);
-  const warmupSteps = Math.max(1, Math.min(40, Math.round(steps * WARMUP_SHARE)));
+  const { batch, warmupSteps } = stepsOf(bytes, PRESETS[preset]);
   why.unshift(
     `${preset} at ${size(bytesPerSecond)}/s, ${size(bytes)} of training in steps of ${size(batch * PRESETS[preset].context)}`,
   );

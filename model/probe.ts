@@ -6,7 +6,7 @@ import { readFileSync, renameSync, writeFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { CorpusFile } from "./bytes.ts";
-import { AUTO_SECONDS, chooseAuto, type AutoChoice } from "./autoPreset.ts";
+import { AUTO_SECONDS, chooseAuto, stepsOf, type AutoChoice } from "./autoPreset.ts";
 import { trainBpe } from "./bpe.ts";
 import { presetConfig, PRESETS, type ModelConfig, type Preset } from "./config.ts";
 import { concatenate } from "./corpus.ts";
@@ -124,6 +124,18 @@ const LEAST_SHARE = 0.4;
 
 export function lessTime(seconds: number, spent: number): number {
   return Math.max(seconds * LEAST_SHARE, seconds - spent);
+}
+
+/** The steps of a size that somebody chose, where minutes end the run: on a CPU the preset's own would be too few. */
+export async function stepsWithin(
+  o: Pick<AutoOptions, "device" | "dir" | "files"> & {
+    readonly preset: Preset;
+    readonly config: ModelConfig;
+    readonly seconds: number;
+  },
+): Promise<Pick<ModelConfig, "batch" | "warmupSteps">> {
+  const speed = readSpeeds(o.dir, o.device)[o.preset] ?? (await probe(o.device, o.config, o.files));
+  return stepsOf(speed * o.seconds, o.config);
 }
 
 export interface AutoOptions {

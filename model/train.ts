@@ -21,7 +21,7 @@ import { RankedMixer } from "./memory/rankedMixer.ts";
 import { SuffixMemory } from "./memory/suffixMemory.ts";
 import { loadEngram, Predictor } from "./model.ts";
 import { openDevice } from "./openDevice.ts";
-import { chooseRun, keepSpeed, lessTime } from "./probe.ts";
+import { chooseRun, keepSpeed, lessTime, stepsWithin } from "./probe.ts";
 import { Sampler } from "./sampler.ts";
 import { batchAt, learningRateFactor, stepsFor } from "./schedule.ts";
 import { Trainer } from "./trainer.ts";
@@ -121,6 +121,7 @@ class TrainingRun {
       else await this.#takeFacts();
       const auto = this.#o.preset === "auto" && this.#manifest === undefined;
       const chosen = auto ? await this.#choose(device) : undefined;
+      if (!auto && device.kind === "cpu") await this.#takeSmallerSteps(device);
       if (device.kind === "cpu") this.#fillMemory(device);
       if (this.#config.patching === "bpe" && this.#config.bpeTokens === undefined)
         this.#config = { ...this.#config, bpeTokens: trainBpe(files, this.#config.bpeSize) };
@@ -199,6 +200,24 @@ class TrainingRun {
     this.#logger.info(chosen.note);
     this.#o.onChoice?.(chosen.choice);
     return chosen.choice;
+  }
+
+  /** Where minutes bound the run of a chosen size: what was asked for by name or by bytes stays. */
+  async #takeSmallerSteps(device: Device): Promise<void> {
+    const { files, minutes, bytes, overrides, preset, out, speedsIn } = this.#o;
+    const isFree = overrides?.batch === undefined && overrides?.warmupSteps === undefined;
+    if (this.#manifest !== undefined || minutes === undefined || bytes !== undefined || !isFree)
+      return;
+    if (preset === "auto") return;
+    const seconds = minutes * 60;
+    const dir = speedsIn ?? out;
+    const config = this.#config;
+    const steps = await stepsWithin({ device, dir, files, preset, config, seconds });
+    if (steps.batch >= config.batch) return;
+    this.#config = { ...config, ...steps };
+    this.#notes.push(
+      `steps of ${steps.batch * config.context} bytes instead of ${config.batch * config.context}: of those there would be too few in ${minutes} min`,
+    );
   }
 
   /** The files of dependencies, for the first part of the run. */

@@ -7,9 +7,11 @@ import type { AutoChoice } from "../../model/autoPreset.ts";
 import { trainBpe } from "../../model/bpe.ts";
 import type { CorpusFile } from "../../model/bytes.ts";
 import { readConfig, readManifest, readModelFile } from "../../model/checkpoint.ts";
+import { PRESETS } from "../../model/config.ts";
 import { createCpuDevice } from "../../model/cpu/device.ts";
 import { Model } from "../../model/model.ts";
 import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
+import { writeSpeeds } from "../../model/probe.ts";
 import { decodeSafetensors } from "../../model/safetensors.ts";
 import { train, type TrainOptions } from "../../model/train.ts";
 import { tinyConfig, tinyFiles, tinyLexicon } from "../support/tinyModel.ts";
@@ -146,6 +148,32 @@ describe("colours of several channels", () => {
       await model.dispose();
     },
   );
+});
+
+describe("a size that was chosen, bounded by minutes on a CPU", () => {
+  const { batch: _batch, warmupSteps: _warmup, ...set } = tinyConfig();
+  const slow = async (name: string): Promise<{ speedsIn: string }> => {
+    const speedsIn = join(folder, name);
+    // 500 bytes per second for three seconds are a few steps of one window.
+    writeSpeeds(speedsIn, await createCpuDevice({ threads: 0 }), { nano: 500 });
+    return { speedsIn };
+  };
+
+  test("takes small steps where the preset's own would be too few, and says so", async () => {
+    const o = { ...(await slow("speeds")), minutes: 0.05, bytes: undefined };
+    const { manifest, result } = await run("minutes", { ...o, overrides: set });
+    expect(manifest.config).toMatchObject({ batch: 1, warmupSteps: 2 });
+    expect(result.notes.join()).toContain("steps of 64 bytes instead of");
+  });
+
+  test("keeps the steps that were asked for, and those of a run bounded by bytes", async () => {
+    const { speedsIn } = await slow("speeds");
+    const asked = { speedsIn, minutes: 0.05, bytes: undefined };
+    const byName = await run("byName", { ...asked, overrides: { ...set, batch: 3 } });
+    expect(byName.manifest.config.batch).toBe(3);
+    const byBytes = await run("byBytes", { speedsIn, overrides: set, bytes: 640 });
+    expect(byBytes.manifest.config.batch).toBe(PRESETS.nano.batch);
+  });
 });
 
 describe("preset auto", () => {
