@@ -12,15 +12,23 @@ import {
   type RankedName,
 } from "./candidates/nameSearch.ts";
 import type { NameList } from "./candidates/offer.ts";
-import { Continuation, verify, type ContinuationParts, type NetworkText } from "./continuation.ts";
+import {
+  Continuation,
+  rowOf,
+  verify,
+  type ContinuationParts,
+  type FollowingMixer,
+  type NetworkText,
+} from "./continuation.ts";
 import type { Decoder } from "./decoder.ts";
 import { createFactEncoder, type FactStream } from "./facts/encoder.ts";
 import { factWidth, type ColourKind } from "./facts/channels.ts";
 import type { FactLexicon } from "./facts/lexicon.ts";
 import type { AnyMixer } from "./fitMixer.ts";
+import { FollowedMixture } from "./followedMixture.ts";
 import { LineChoice } from "./lineChoice.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
-import { MemoryView } from "./memoryView.ts";
+import { MemoryView, type FollowedPlace } from "./memoryView.ts";
 import { chooseLine, writeGreedily, type Finished, type Written } from "./writeLine.ts";
 
 export interface CompleteOptions {
@@ -93,6 +101,12 @@ function aborted(): Completion {
   };
 }
 
+/** What the network reads of a text. */
+interface Window extends Pick<NetworkText, "symbols" | "facts" | "width"> {
+  /** Symbols before those of the text. */
+  readonly lead: number;
+}
+
 interface FactsOfFile {
   readonly path: string;
   readonly version: number;
@@ -105,7 +119,7 @@ interface FactsOfFile {
 export class Completer {
   readonly #decoder: Decoder;
   readonly #view: MemoryView;
-  readonly #mixer: AnyMixer;
+  readonly #followed: FollowedMixture;
   readonly #lexicon: FactLexicon;
   readonly #withFacts: boolean;
   readonly #colour: ColourKind | undefined;
@@ -125,7 +139,7 @@ export class Completer {
     this.#candidates = o.candidates;
     this.#decoder = o.decoder;
     this.#view = new MemoryView(o.memory);
-    this.#mixer = o.mixer;
+    this.#followed = new FollowedMixture(o.mixer);
     this.#lexicon = o.lexicon;
     this.#withFacts = o.facts === "on";
     this.#colour = o.colour;
@@ -171,10 +185,7 @@ export class Completer {
 
   /** The window: header, text after the cursor, text before it, as in training; plain left to right without
    *  text after the cursor. */
-  #window(
-    o: CompleteOptions,
-    facts: Uint16Array,
-  ): Pick<NetworkText, "symbols" | "facts" | "width"> {
+  #window(o: CompleteOptions, facts: Uint16Array): Window {
     const capacity = this.#decoder.capacity;
     const width = factWidth(this.#colour);
     const header = headerSymbols(o.path);
@@ -189,7 +200,29 @@ export class Completer {
     const out = new Uint16Array(capacity * width);
     const lead = symbols.length - (o.before.length - start);
     if (this.#withFacts) out.set(facts.subarray(start * width), lead * width);
-    return { symbols, facts: out, width };
+    return { symbols, facts: out, width, lead };
+  }
+
+  /** The mixture behind the text; `places` are asked for when the network has read it. */
+  #mixerBehind(
+    { path, before }: { readonly path: string; readonly before: Uint8Array },
+    window: Window,
+    places: () => readonly FollowedPlace[],
+  ): FollowingMixer {
+    const symbols = window.symbols.length;
+    const rows = Math.min(this.#view.followed(path, before), symbols - window.lead);
+    let mixer: AnyMixer | undefined;
+    return {
+      rows,
+      mixer: () =>
+        (mixer ??= this.#followed.behind(this.#decoder, {
+          path,
+          before,
+          version: this.#view.version,
+          places: places().slice(places().length - rows),
+          symbols,
+        })),
+    };
   }
 
   async complete(o: CompleteOptions): Promise<Completion> {
@@ -198,12 +231,14 @@ export class Completer {
     if (givenUp()) return aborted();
     const fileFacts = this.#factsOf(o.path, o.before);
     const { stream } = fileFacts;
-    const text = { ...this.#window(o, fileFacts.facts), withFacts: this.#withFacts, stream };
+    const window = this.#window(o, fileFacts.facts);
+    const text = { ...window, withFacts: this.#withFacts, stream };
+    const mixer = this.#mixerBehind(o, window, () => places);
     // A GPU reads the window while the memory follows the file.
     const isFar = this.#view.unread(o.path, o.before) > UNREAD_BYTES;
-    const [cursor] = await Promise.all([
+    const [{ cursor, places }] = await Promise.all([
       Promise.resolve().then(() => this.#view.after(o.path, o.before)),
-      isFar ? verify(this.#decoder, text, []) : undefined,
+      isFar ? verify(this.#decoder, text, [], 1, mixer.rows) : undefined,
     ]);
     const names =
       o.candidates === "off" ? undefined : this.#candidates?.after(o.path, o.before, o.list);
@@ -211,7 +246,7 @@ export class Completer {
     const begin = (parts: Pick<ContinuationParts, "cursor" | "names">): Continuation =>
       new Continuation({
         decoder: this.#decoder,
-        mixer: this.#mixer,
+        mixer,
         text,
         last: o.before.at(-1) ?? NEWLINE,
         canEnd: o.after.length === 0 ? 0 : 1,
@@ -282,12 +317,14 @@ export class Completer {
     readonly before: Uint8Array;
     readonly nameBytes: Uint8Array;
   }): NextByte {
-    const window = { ...o, after: new Uint8Array(0), maxBytes: NAME_BYTES, singleLine: 1 } as const;
+    const asked = { ...o, after: new Uint8Array(0), maxBytes: NAME_BYTES, singleLine: 1 } as const;
     const fileFacts = this.#factsOf(o.path, o.before);
     const { stream } = fileFacts;
-    const text = { ...this.#window(window, fileFacts.facts), withFacts: this.#withFacts, stream };
-    const cursor = this.#view.after(o.path, o.before);
-    const network = new Map<string, Float32Array>();
+    const window = this.#window(asked, fileFacts.facts);
+    const text = { ...window, withFacts: this.#withFacts, stream };
+    const { cursor, places } = this.#view.after(o.path, o.before);
+    const mixer = this.#mixerBehind(o, window, () => places);
+    const network = new Map<string, ReturnType<typeof rowOf>>();
     const mixtures = new Map<string, Float64Array>();
     return async (bytes) => {
       const key = String(bytes);
@@ -302,15 +339,16 @@ export class Completer {
         if (end >= 0) draft.length = end;
         const rows = draft.length + 1;
         const ahead = [...bytes, ...draft];
-        const { p } = await verify(this.#decoder, text, ahead, rows);
+        const before = mixer.rows + bytes.length;
+        const known = await verify(this.#decoder, text, ahead, rows, before);
         for (let row = 0; row < rows; row++)
-          network.set(String(ahead.slice(0, bytes.length + row)), p.slice(row * 256, row * 256 + 256)); // prettier-ignore
+          network.set(String(ahead.slice(0, bytes.length + row)), rowOf(known, row));
       }
       const memory = new Float64Array(256);
       mixed = new Float64Array(256);
       const match = here.predict(memory);
       const last = bytes.at(-1) ?? o.before.at(-1) ?? NEWLINE;
-      this.#mixer.mix({ network: network.get(key)!, memory, last, ...match }, mixed);
+      mixer.mixer().mix({ ...network.get(key)!, memory, last, passing: 1, ...match }, mixed);
       mixtures.set(key, mixed);
       return mixed;
     };

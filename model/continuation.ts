@@ -20,12 +20,14 @@ export interface NetworkText {
   readonly stream: FactStream;
 }
 
-/** One pass over the last known byte and a draft behind it; the last of its distributions. */
+/** One pass over the last known byte and a draft behind it; the last of its distributions. Those of so many rows before
+ *  them as `before` asks for are then told by the decoder. */
 export async function verify(
   decoder: Decoder,
   { symbols, facts, width, withFacts, stream }: NetworkText,
   draft: readonly number[],
   wanted = draft.length + 1,
+  before = 0,
 ): Promise<Distributions> {
   if (withFacts && draft.length > 0) {
     const here = stream.snapshot();
@@ -35,12 +37,32 @@ export async function verify(
     });
     stream.restore(here);
   }
-  return decoder.extend([...symbols, ...draft], facts, wanted);
+  return decoder.extend([...symbols, ...draft], facts, wanted, before);
+}
+
+/** The network's side of one row. */
+export function rowOf(
+  { p, states, eom }: Distributions,
+  row: number,
+): { readonly network: Float32Array; readonly state: Float32Array } {
+  const channels = states.length / eom.length;
+  return {
+    network: p.subarray(row * 256, (row + 1) * 256),
+    state: states.subarray(row * channels, (row + 1) * channels),
+  };
+}
+
+/** A mixture that has yet to learn the text before the cursor. */
+export interface FollowingMixer {
+  /** Rows before the cursor's that it learns from. */
+  readonly rows: number;
+  /** Once the network has read them. */
+  mixer(): AnyMixer;
 }
 
 export interface ContinuationParts {
   readonly decoder: Decoder;
-  readonly mixer: AnyMixer;
+  readonly mixer: FollowingMixer;
   readonly text: NetworkText;
   readonly cursor: MemoryCursor;
   readonly names: NameReader | undefined;
@@ -85,13 +107,19 @@ export class Continuation {
     if (this.#known === undefined) {
       const most = Math.min(decoder.draftRows - 1, this.room);
       this.#draft = most <= 0 ? [] : [...expected(most)].slice(0, most);
-      this.#known = await verify(decoder, { ...text, symbols: this.#symbols }, this.#draft);
+      const known = { ...text, symbols: this.#symbols };
+      this.#known = await verify(decoder, known, this.#draft, this.#draft.length + 1, mixer.rows);
       this.#row = 0;
     }
-    const network = this.#known.p.subarray(this.#row * 256, (this.#row + 1) * 256);
     const match = cursor.predict(this.#memory);
-    mixer.mix(
-      { network, memory: this.#memory, last: this.bytes.at(-1) ?? last, ...match },
+    mixer.mixer().mix(
+      {
+        ...rowOf(this.#known, this.#row),
+        memory: this.#memory,
+        last: this.bytes.at(-1) ?? last,
+        passing: 1,
+        ...match,
+      },
       this.mixed,
     );
     names?.adjust(this.mixed);

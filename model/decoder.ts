@@ -12,6 +12,7 @@ import { invariant } from "./errors.ts";
 import { factWidth } from "./facts/channels.ts";
 import { VIEW_ALIGN, type Tensor } from "./graph.ts";
 import { NO_ROW } from "./kernels/embedBytes.ts";
+import { addForward } from "./kernels/add.ts";
 import { probabilitiesForward } from "./kernels/probabilities.ts";
 import { recordNetwork } from "./network.ts";
 import { embeddingLayout } from "./params.ts";
@@ -40,10 +41,11 @@ interface Extension {
   readonly views: readonly Tensor[];
   readonly p: Tensor;
   readonly eom: Tensor;
+  readonly state: Tensor;
   readonly program: Program;
 }
 
-type Input = "ids" | "ends" | "newest" | "wanted" | "span" | "patchSpan" | "engram";
+type Input = "ids" | "ends" | "newest" | "span" | "patchSpan" | "engram";
 
 /** Distributions of the last rows. */
 export interface Distributions {
@@ -53,6 +55,8 @@ export interface Distributions {
   readonly p: Float32Array;
   /** [rows]: probability that the middle ends after each position. */
   readonly eom: Float32Array;
+  /** [rows, C local]: what the logits behind `p` are linear in. */
+  readonly states: Float32Array;
 }
 
 interface Chunk {
@@ -63,8 +67,8 @@ interface Chunk {
   readonly engram: Uint32Array;
   readonly at: number;
   readonly count: number;
-  /** Position of the first row whose distribution is wanted. */
-  readonly from: number;
+  /** 1: its rows are read back. */
+  readonly told: 0 | 1;
 }
 
 /** The row count to run first when so many rows are left: [0 … most]. */
@@ -96,6 +100,12 @@ export class Decoder {
   #shared: ReadonlyMap<string, Tensor> = new Map();
   #symbols: number[] = [];
   #facts = new Uint16Array(0);
+  // Of every position of the caches: what was read back, and where that is known.
+  readonly #p: Float32Array;
+  readonly #eom: Float32Array;
+  readonly #states: Float32Array;
+  readonly #told: Uint8Array;
+  #changedFrom = 0;
 
   private constructor(device: Device, config: ModelConfig, engram: EngramIndex | undefined) {
     this.#device = device;
@@ -108,6 +118,10 @@ export class Decoder {
     this.capacity = config.context;
     const plan = PLANS[device.kind];
     this.draftRows = plan.draftRows;
+    this.#p = new Float32Array(this.capacity * 256);
+    this.#eom = new Float32Array(this.capacity);
+    this.#states = new Float32Array(this.capacity * config.localChannels);
+    this.#told = new Uint8Array(this.capacity);
     this.#sizes = [...new Set(plan.sizes.map((rows) => Math.min(rows, config.context)))];
     this.#first = firstSizes(this.#sizes, config.context, plan.overheadRows);
   }
@@ -156,12 +170,10 @@ export class Decoder {
     // Rows behind the last symbol are written too.
     const most = Math.max(...this.#sizes);
     const patchRows = this.#patchRows(rows);
-    const wantedRows = Math.min(rows, this.draftRows);
     const shapes: Readonly<Record<Input, readonly number[]>> = {
       ids: [rows, idChannels(c)],
       ends: [patchRows],
       newest: [rows],
-      wanted: [wantedRows],
       span: [1],
       patchSpan: [1],
       engram: [rows, this.#engram === undefined ? 1 : engramContextCount(c)],
@@ -176,15 +188,15 @@ export class Decoder {
     const view = (name: Input): Tensor =>
       device.view(inputs, `${name} ${rows}`, shapes[name], at[name]);
     const [ids, ends, newest] = [view("ids"), view("ends"), view("newest")];
-    const [wanted, span, patchSpan] = [view("wanted"), view("span"), view("patchSpan")];
+    const [span, patchSpan] = [view("span"), view("patchSpan")];
     const engram = view("engram");
-    const p = device.tensor(`p ${rows}`, [wantedRows, 256]);
-    const eom = device.tensor(`eom ${rows}`, [wantedRows]);
+    const p = device.tensor(`p ${rows}`, [rows, 256]);
+    const eom = device.tensor(`eom ${rows}`, [rows]);
+    const state = device.tensor(`state ${rows}`, [rows, c.localChannels]);
     const network = recordNetwork(b, {
       ids,
       ends,
       newest,
-      wanted,
       engram: { ids: engram },
       bytes: { batch: 1, rows, capacity: c.context + most, span },
       patches: {
@@ -195,15 +207,17 @@ export class Decoder {
       },
     });
     probabilitiesForward(b.graph, { logits: network.logits, p, eom, softcap: c.logitCap });
+    addForward(b.graph, { x: network.state, z: network.state, y: state, scale: 0 });
     return {
       rows,
       patchRows,
       inputs,
       host: new Uint32Array(size),
       at,
-      views: [ids, ends, newest, wanted, span, patchSpan, engram],
+      views: [ids, ends, newest, span, patchSpan, engram],
       p,
       eom,
+      state,
       program: await device.compile(b.graph, `decoding ${rows} rows`),
     };
   }
@@ -232,8 +246,14 @@ export class Decoder {
   }
 
   /** Makes the caches hold `symbols` (facts [symbols, channels]) and returns the distributions after the last
-   *  `wanted` of them. Throws ShapeError past the capacity. */
-  async extend(symbols: readonly number[], facts: Uint16Array, wanted = 1): Promise<Distributions> {
+   *  `wanted` of them; so many as `before` asks for are then known of the positions before these (`told`). Throws
+   *  ShapeError past the capacity. */
+  async extend(
+    symbols: readonly number[],
+    facts: Uint16Array,
+    wanted = 1,
+    before = 0,
+  ): Promise<Distributions> {
     const n = symbols.length;
     invariant(n > 0 && n <= this.capacity, `${n} symbols in a decoder of ${this.capacity}`);
     invariant(
@@ -241,32 +261,53 @@ export class Decoder {
       `${wanted} distributions of ${n} symbols were asked for, ${this.draftRows} are kept`,
     );
     const from = n - wanted;
-    let at = Math.min(this.#agreeing(symbols, facts), from);
+    const firstTold = Math.max(0, from - before);
+    const reusable = this.#agreeing(symbols, facts);
+    let at = Math.min(firstTold, reusable);
+    while (at < reusable && this.#told[at] === 1) at++;
     const map = patchWindow(this.#config, symbols, maxPatches(this.#config, this.capacity));
     const engram = new Uint32Array(n * (this.#engram?.contexts ?? 0));
     this.#engram?.rows(symbols, engram, 0);
-    const p = new Float32Array(wanted * 256);
-    const eom = new Float32Array(wanted);
     // A failed run leaves the caches undefined behind `at`.
     this.#symbols.length = at;
+    this.#changedFrom = Math.min(this.#changedFrom, at);
     while (at < n) {
       const extension = this.#extensions.get(this.#first[n - at]!)!;
       const count = fitting(extension, map, at, n);
-      const got = await this.#run(extension, { symbols, facts, map, engram, at, count, from });
+      const told = at + count > firstTold ? 1 : 0;
+      await this.#run(extension, { symbols, facts, map, engram, at, count, told });
       at += count;
-      if (got === undefined) continue;
-      const rows = at - Math.max(from, at - count);
-      const first = at - rows - from;
-      p.set(got.p.subarray(0, rows * 256), first * 256);
-      eom.set(got.eom.subarray(0, rows), first);
     }
     this.#symbols = [...symbols];
     this.#facts = facts.slice(0, n * factWidth(this.#config.colour));
-    return { from, p, eom };
+    const C = this.#config.localChannels;
+    return {
+      from,
+      p: this.#p.slice(from * 256, n * 256),
+      eom: this.#eom.slice(from, n),
+      states: this.#states.slice(from * C, n * C),
+    };
   }
 
-  /** Runs one chunk; gives what it has of the wanted distributions. */
-  async #run(e: Extension, o: Chunk): Promise<{ p: Float32Array; eom: Float32Array } | undefined> {
+  /** What was read back after a position of the caches: views, until its row is run again. */
+  told(position: number): { readonly p: Float32Array; readonly state: Float32Array } {
+    invariant(this.#told[position] === 1, `nothing is known after position ${position}`);
+    const C = this.#config.localChannels;
+    return {
+      p: this.#p.subarray(position * 256, (position + 1) * 256),
+      state: this.#states.subarray(position * C, (position + 1) * C),
+    };
+  }
+
+  /** The first position whose row was run since the last call. */
+  takeChanged(): number {
+    const first = this.#changedFrom;
+    this.#changedFrom = Infinity;
+    return first;
+  }
+
+  /** Runs one chunk. */
+  async #run(e: Extension, o: Chunk): Promise<void> {
     const { host, at } = e;
     const channels = idChannels(this.#config);
     const layout = embeddingLayout(this.#config);
@@ -282,25 +323,28 @@ export class Decoder {
       const patch = o.map.endOf[t]!;
       if (patch !== NO_PATCH) host[at.ends + patch - firstPatch] = i;
     }
-    const firstWanted = Math.max(0, o.from - o.at);
-    for (let i = 0; i < e.eom.size; i++)
-      host[at.wanted + i] = Math.min(o.count - 1, firstWanted + i);
     const K = this.#engram?.contexts ?? 0;
     host.fill(NO_ROW, at.engram, at.engram + e.rows * K);
     host.set(o.engram.subarray(o.at * K, (o.at + o.count) * K), at.engram);
     host[at.span] = o.at;
     host[at.patchSpan] = firstPatch;
     this.#device.write(e.inputs, host);
-    const wanted = o.at + o.count > o.from;
-    const [p, eom] = await e.program.runAndRead(wanted ? [e.p, e.eom] : []);
-    return wanted ? { p: p as Float32Array, eom: eom as Float32Array } : undefined;
+    this.#told.fill(0, o.at, o.at + o.count);
+    const read = await e.program.runAndRead(o.told === 1 ? [e.p, e.eom, e.state] : []);
+    if (o.told === 0) return;
+    const C = this.#config.localChannels;
+    const [p, eom, states] = read as [Float32Array, Float32Array, Float32Array];
+    this.#p.set(p.subarray(0, o.count * 256), o.at * 256);
+    this.#eom.set(eom.subarray(0, o.count), o.at);
+    this.#states.set(states.subarray(0, o.count * C), o.at * C);
+    this.#told.fill(1, o.at, o.at + o.count);
   }
 
   dispose(): void {
     for (const t of this.#shared.values()) this.#device.free(t);
     for (const e of this.#extensions.values()) {
       e.program.dispose();
-      for (const t of [...e.views, e.inputs, e.p, e.eom]) this.#device.free(t);
+      for (const t of [...e.views, e.inputs, e.p, e.eom, e.state]) this.#device.free(t);
     }
   }
 

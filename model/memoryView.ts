@@ -4,6 +4,7 @@
  * whatever was asked before.
  */
 import type { MemoryCursor } from "./memory/memoryCursor.ts";
+import { copyEvidence, type PlaceEvidence } from "./memory/placeEvidence.ts";
 import type { SuffixMemory } from "./memory/suffixMemory.ts";
 
 /** Bytes before the cursor that the view is made from. */
@@ -16,6 +17,22 @@ const CURSOR_END_STEP = 64;
 const FOLLOWED_BYTES = 256;
 const FOLLOWED_STEP = 128;
 
+/** What the memory said of a byte that it followed, for mixtures to follow it too. */
+export interface FollowedPlace {
+  readonly memory: Float64Array;
+  readonly matchLength: number;
+  readonly total: number;
+  /** Believed as before the file, so that a mixture may follow at any later time. */
+  readonly evidence: PlaceEvidence;
+}
+
+/** A cursor behind the text, and what was said of the last bytes of it. */
+export interface Following {
+  readonly cursor: MemoryCursor;
+  /** The last one is that of the last byte. */
+  readonly places: readonly FollowedPlace[];
+}
+
 interface Kept {
   readonly path: string;
   readonly version: number;
@@ -26,6 +43,8 @@ interface Kept {
   readonly plain: MemoryCursor;
   readonly plainEnd: number;
   readonly following: MemoryCursor;
+  /** From there to the end. */
+  readonly places: readonly FollowedPlace[];
 }
 
 interface Plan {
@@ -45,12 +64,22 @@ function read(cursor: MemoryCursor, bytes: Uint8Array): void {
 }
 
 /** Predicts every byte before it is read, from which the cursor learns. */
-function follow(cursor: MemoryCursor, bytes: Uint8Array): void {
-  const unused = new Float64Array(256);
+function follow(
+  cursor: MemoryCursor,
+  bytes: Uint8Array,
+  before: readonly FollowedPlace[],
+): FollowedPlace[] {
+  const places = [...before];
+  // What the first place was told by is what the cursor began with: it learns in weights of its own.
+  let belief = places[0]?.evidence.belief;
   for (const byte of bytes) {
-    cursor.predict(unused);
+    const memory = new Float64Array(256);
+    const { evidence, ...match } = cursor.predict(memory);
+    belief ??= evidence.belief;
+    places.push({ ...match, memory, evidence: copyEvidence(evidence, belief) });
     cursor.push(byte);
   }
+  return places;
 }
 
 export class MemoryView {
@@ -61,24 +90,43 @@ export class MemoryView {
     this.#memory = memory;
   }
 
+  /** Counts the memory's changes. */
+  get version(): number {
+    return this.#memory.version;
+  }
+
   /** Bytes that a cursor behind the text has yet to follow: most of what `after` takes its time for. */
   unread(path: string, before: Uint8Array): number {
     const { text, from } = this.#plan(path, before);
     return text.length - from;
   }
 
+  /** How many of the last bytes a cursor behind the text has followed. */
+  followed(path: string, before: Uint8Array): number {
+    const { text, plainEnd } = this.#plan(path, before);
+    return text.length - plainEnd;
+  }
+
   /** A cursor of the caller's own behind the text. */
-  after(path: string, before: Uint8Array): MemoryCursor {
+  after(path: string, before: Uint8Array): Following {
     const { version } = this.#memory;
     const { start, text, end, plainEnd, kept, goesOn, from } = this.#plan(path, before);
     const plain = kept?.plain ?? this.#memory.cursor({ exclude: path });
     read(plain, text.subarray(kept?.plainEnd ?? 0, plainEnd));
     const following = goesOn ? kept!.following : plain.fork();
-    follow(following, text.subarray(from, end));
-    this.#kept = { path, version, start, read: text.slice(0, end), plain, plainEnd, following };
-    const fork = following.fork();
-    follow(fork, text.subarray(end));
-    return fork;
+    const places = follow(following, text.subarray(from, end), goesOn ? kept!.places : []);
+    const cursor = following.fork();
+    this.#kept = {
+      path,
+      version,
+      start,
+      read: text.slice(0, end),
+      plain,
+      plainEnd,
+      following,
+      places,
+    };
+    return { cursor, places: follow(cursor, text.subarray(end), places) };
   }
 
   /** What is kept of the text, and where following goes on or begins. */

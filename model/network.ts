@@ -31,8 +31,6 @@ export interface NetworkInputs {
   readonly ends: Tensor;
   /** u32 [rows]: the newest patch each row sees; in extend mode an absolute patch. */
   readonly newest: Tensor;
-  /** u32 [wanted]: the rows that logits are made for, where there is no backward pass; default all. */
-  readonly wanted?: Tensor;
   readonly bytes: Positions;
   readonly patches: Positions;
   /** Only for the backward pass: u32 [rows] patch that a row ends; u32 [patches + 1] first row of each patch;
@@ -48,9 +46,9 @@ export interface NetworkInputs {
 }
 
 export interface Network {
-  /** [rows, V], or [wanted, V], before the soft cap. */
+  /** [rows, V], before the soft cap. */
   readonly logits: Tensor;
-  /** [rows, C local], or [wanted, C local]: what logits are linear in. */
+  /** [rows, C local]: what logits are linear in. */
   readonly state: Tensor;
   /** [patches, C trunk]: the collapsed trunk state, normalized. */
   readonly trunkState: Tensor;
@@ -183,13 +181,8 @@ export function recordNetwork(b: Builder, inputs: NetworkInputs): Network {
   addForward(g, { x: encoder.out, z: spread, y: joined });
   const decoderInput = remembering("decoder", joined);
   const decoder = localLayers(b, "decoder", b.config.decoderLayers, bytes, decoderInput.out);
-  const { wanted } = inputs;
-  let last = decoder.normed;
-  if (wanted !== undefined) {
-    last = b.temp("wanted", [wanted.size, Cl], b.half);
-    gatherRowsForward(g, { x: decoder.normed, index: wanted, out: last });
-  }
-  const unembed = linear(b, "unembed", last, wanted?.size ?? rows);
+  const last = decoder.normed;
+  const unembed = linear(b, "unembed", last, rows);
   const heads = (inputs.heads ?? []).map((record) => record(last));
 
   return {

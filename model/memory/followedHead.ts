@@ -43,23 +43,39 @@ export class FollowedHead {
     this.#state = new Float64Array(channels);
   }
 
-  /** The state behind the distribution that is asked about next. */
-  read(state: Float32Array): void {
+  /** The state behind the distribution that is asked about next; with `passing: 1` the channels' means and deviations
+   *  stay what they are. */
+  read(state: Float32Array, passing: 0 | 1 = 0): void {
     invariant(state.length === this.#channels, "the network's state has other channels");
     const mean = this.#mean;
     const variance = this.#variance;
     const scale = this.#scale;
+    if (passing === 1) {
+      for (let c = 0; c < state.length; c++)
+        this.#state[c] = limited((state[c]! - mean[c]!) * scale[c]!);
+      return;
+    }
     const n = this.#states++;
     if (n % RESCALE_STATES === 0)
       for (let c = 0; c < scale.length; c++) scale[c] = 1 / Math.sqrt(variance[c]! / n);
     const share = 1 / (n + 1);
     for (let c = 0; c < state.length; c++) {
       const off = state[c]! - mean[c]!;
-      const scaled = off * scale[c]!;
-      this.#state[c] = scaled > LIMIT ? LIMIT : scaled < -LIMIT ? -LIMIT : scaled;
+      this.#state[c] = limited(off * scale[c]!);
       mean[c]! += off * share;
       variance[c]! += off * (state[c]! - mean[c]!);
     }
+  }
+
+  copy(): FollowedHead {
+    const copy = new FollowedHead(this.#channels);
+    copy.#weight.set(this.#weight);
+    copy.#errors.set(this.#errors);
+    copy.#mean.set(this.#mean);
+    copy.#variance.set(this.#variance);
+    copy.#scale.set(this.#scale);
+    copy.#states = this.#states;
+    return copy;
   }
 
   /** What the logit of "it is this byte" has to grow by. */
@@ -92,4 +108,8 @@ export class FollowedHead {
     const from = byte * this.#channels;
     for (let c = 0; c < state.length; c++) weight[from + c]! += step * state[c]!;
   }
+}
+
+function limited(value: number): number {
+  return value > LIMIT ? LIMIT : value < -LIMIT ? -LIMIT : value;
 }

@@ -18,6 +18,8 @@ export interface MixInput {
   readonly last: number;
   /** What the network's logits are linear in, where it is known. */
   readonly state?: Float32Array | undefined;
+  /** 1: no byte follows to learn from, and nothing is learned of the state. */
+  readonly passing?: 1;
   /** What the memory counted, where it is known. */
   readonly evidence?: PlaceEvidence | undefined;
 }

@@ -27,6 +27,22 @@ export interface PlaceEvidence {
   readonly belief: Float32Array;
 }
 
+/** The same, to be kept. */
+export function copyEvidence(e: PlaceEvidence, belief: Float32Array): PlaceEvidence {
+  const { candidates, workspace, own } = e;
+  return {
+    candidates,
+    candidate: e.candidate.slice(),
+    counts: e.counts.slice(),
+    total: e.total.slice(),
+    escape: e.escape.slice(),
+    situation: e.situation.slice(),
+    workspace: { ...workspace },
+    own: { ...own },
+    belief,
+  };
+}
+
 /** The evidence of every byte of a file, in shared memory: threads read it without a copy. */
 export interface EvidenceRecord {
   /** Where each place begins in the words. */

@@ -109,6 +109,13 @@ export class RankedMixer {
     return copy;
   }
 
+  /** The same with what was learned of this file's states, to go on in it. */
+  fork(): RankedMixer {
+    const fork = this.copy();
+    fork.head = this.head?.copy();
+    return fork;
+  }
+
   /** Forgets what was learned of states: another file follows. */
   beginFile(): void {
     this.head = undefined;
@@ -122,7 +129,8 @@ export class RankedMixer {
     const { bucket, memoryChoice, networkChoice, networkSum } = this.linear.mix(o, even);
     const candidates = this.rank();
     this.stateKnown = o.state !== undefined;
-    if (o.state !== undefined) (this.head ??= new FollowedHead(o.state.length)).read(o.state);
+    if (o.state !== undefined)
+      (this.head ??= new FollowedHead(o.state.length)).read(o.state, o.passing);
     let networkLeft = networkSum;
     let match = 0;
     while (match < LONGER_MATCH.length && o.matchLength >= LONGER_MATCH[match]!) match++;

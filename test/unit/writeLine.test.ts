@@ -18,11 +18,17 @@ const decoder = {
   capacity: 512,
   draftRows: 8,
   extend: (_symbols: readonly number[], _facts: Uint16Array, rows: number) =>
-    Promise.resolve({ from: 0, p: new Float32Array(rows * 256), eom: new Float32Array(rows) }),
+    Promise.resolve({
+      from: 0,
+      p: new Float32Array(rows * 256),
+      eom: new Float32Array(rows),
+      states: new Float32Array(rows * 4),
+    }),
 } as unknown as Decoder;
-const mixer = {
+const mixture = {
   mix: ({ memory }: { memory: Float64Array }, out: Float64Array) => out.set(memory),
 } as unknown as AnyMixer;
+const mixer = { rows: 0, mixer: () => mixture };
 
 async function complete(
   files: readonly string[],
