@@ -320,23 +320,32 @@ const LISP: Language = {
 const ROWS: readonly (readonly [Language, string])[] = [
   [TYPESCRIPT, "ts tsx mts cts js jsx mjs cjs vue svelte astro"],
   // A notebook is read as its script.
-  [PYTHON, "py pyi pyw pyx ipynb"],
+  [PYTHON, "py pyi pyw pyx ipynb bzl bazel star sage"],
   [RUST, "rs"],
   [GO, "go"],
   [JAVA, "java"],
   [CSHARP, "cs"],
-  [CPP, "c h cc cpp cxx hpp hh hxx m mm cu cuh glsl wgsl hlsl metal proto"],
-  [OTHER_BRACES, "kt kts swift scala dart groovy gradle php zig v d sol hx"],
-  [RUBY, "rb rake sh bash zsh fish pl pm r jl ex exs nim cr tcl ps1"],
+  [
+    CPP,
+    "c h cc cpp cxx c++ hpp hh hxx h++ ipp tpp inl ino m mm cu cuh glsl vert frag wgsl hlsl metal proto",
+  ],
+  [OTHER_BRACES, "kt kts swift scala sc dart groovy gradle jenkinsfile php phtml zig v d sol hx"],
+  [
+    RUBY,
+    "rb rake gemspec podspec ru gemfile rakefile podfile vagrantfile fastfile brewfile sh bash zsh fish pl pm r jl ex exs nim cr tcl ps1 psm1",
+  ],
   [
     HASH_CONFIG,
     "yaml yml toml ini cfg conf env properties editorconfig gitignore dockerfile makefile mk cmake nix tf hcl",
   ],
-  [MARKUP, "html htm xml svg xhtml md mdx markdown rst plist xaml csproj"],
+  [
+    MARKUP,
+    "html htm xml svg xhtml xsd xsl xslt md mdx markdown rst plist xaml axaml csproj fsproj vbproj vcxproj props targets resx aml wxs storyboard cshtml razor jsp erb ejs eex heex leex hbs handlebars mustache twig njk jinja j2 liquid",
+  ],
   [CSS, "css scss sass less styl"],
   [JSON_LIKE, "json jsonc json5 webmanifest"],
   [SQL, "sql"],
-  [LUA, "lua hs elm ml mli fs fsx"],
+  [LUA, "lua hs purs elm ml mli fs fsx fsi"],
   [LISP, "lisp el clj cljs cljc scm rkt"],
   [PLAIN, "txt text log csv tsv"],
 ];
@@ -347,6 +356,9 @@ const BY_EXTENSION: ReadonlyMap<string, Language> = new Map(
   ),
 );
 
+/** Names whose extension misleads. */
+const BY_NAME: ReadonlyMap<string, Language> = new Map([["cmakelists.txt", HASH_CONFIG]]);
+
 const DATA: ReadonlySet<Language> = new Set([PLAIN, UNKNOWN, JSON_LIKE, MARKUP, HASH_CONFIG]);
 
 /** Not written in a programming language, as far as its name tells: prose, markup, configuration, data. */
@@ -355,5 +367,5 @@ export const isDataFile = (path: string): boolean => DATA.has(languageOf(path));
 /** The profile for a path: by its extension, or by its whole name where there is none (Makefile). */
 export function languageOf(path: string): Language {
   const name = path.slice(path.lastIndexOf("/") + 1).toLowerCase();
-  return BY_EXTENSION.get(name.slice(name.lastIndexOf(".") + 1)) ?? UNKNOWN;
+  return BY_NAME.get(name) ?? BY_EXTENSION.get(name.slice(name.lastIndexOf(".") + 1)) ?? UNKNOWN;
 }

@@ -63,10 +63,14 @@ export class Baselines {
     readonly heldout: readonly Uint8Array[];
     readonly bytegpt: string | undefined;
     readonly signal: AbortSignal;
+    /** Called before each compressor: they may take minutes and say nothing. */
+    readonly onCompressor?: (name: string) => void;
   }): Promise<BaselineResult> {
     const compressors = {} as Record<CompressorName, Primed>;
-    for (const name of Object.keys(COMPRESSORS) as CompressorName[])
+    for (const name of Object.keys(COMPRESSORS) as CompressorName[]) {
+      o.onCompressor?.(name);
       compressors[name] = await primed(name, o, o.signal);
+    }
     return {
       suffix_copy: this.#copy.result(),
       count_model: this.#count.result(),

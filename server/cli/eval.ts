@@ -284,6 +284,10 @@ async function evaluate(o: Evaluation): Promise<EvalResult> {
             heldout: o.files.map((file) => file.bytes),
             bytegpt: o.baselines!.bytegpt,
             signal,
+            onCompressor: (name) => {
+              progress.close();
+              terminal.err(`compressing the workspace with ${name}, twice\n`);
+            },
           }),
   };
 }

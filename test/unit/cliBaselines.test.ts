@@ -97,6 +97,18 @@ describe("line baselines", () => {
   });
 });
 
+test("each compressor is announced, as it may take minutes", async () => {
+  const announced: string[] = [];
+  await new Baselines({ memory: new SuffixMemory() }).result({
+    workspace: [],
+    heldout: [],
+    bytegpt: undefined,
+    signal: new AbortController().signal,
+    onCompressor: (name) => announced.push(name),
+  });
+  expect(announced).toEqual(["xz", "zpaq"]);
+});
+
 describe("compressors", () => {
   let dir: string;
   const { signal } = new AbortController();

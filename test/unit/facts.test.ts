@@ -19,6 +19,7 @@ import {
 import { createFactEncoder } from "../../model/facts/encoder.ts";
 import { FactLexicon } from "../../model/facts/lexicon.ts";
 import type { NameEvidence } from "../../model/facts/lexicon.ts";
+import { languageOf } from "../../model/facts/languages.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -72,6 +73,24 @@ function factsAt(path: string, text: string, lexicon = new FactLexicon()): Recor
     FACT_CHANNELS.map((channel, c) => [channel.name, channels[at * N_FACT_CHANNELS + c]!]),
   );
 }
+
+describe("the language of a file", () => {
+  test.each([
+    ["app/views/show.html.erb", "markup"],
+    ["lib/web/page.heex", "markup"],
+    ["Views/Home.cshtml", "markup"],
+    ["src/lib.ipp", "cpp"],
+    ["Gemfile", "ruby"],
+    ["tool.gemspec", "ruby"],
+    ["CMakeLists.txt", "config"],
+    ["notes.txt", "text"],
+    ["defs.bzl", "python"],
+    ["plot.ipynb", "python"],
+    ["data.unheardof", "unknown"],
+  ])("%s is %s", (path, name) => {
+    expect(languageOf(path).name).toBe(name);
+  });
+});
 
 describe("fact channels", () => {
   test("stay as the trained models know them", () => {
