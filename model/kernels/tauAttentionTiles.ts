@@ -85,8 +85,9 @@ export const wideType = (stored: Stored): string => (stored === "f16" ? "vec4u" 
 export function keyStaging(
   p: Params,
   threads: number,
+  keys = MATRIX_TILE,
 ): { fetchRows: (tile: string) => string; put: (buffer: string) => string; declare: string } {
-  const scalars = MATRIX_TILE * (p["bands"]! + 1);
+  const scalars = keys * (p["bands"]! + 1);
   const n = Math.ceil(scalars / threads);
   const inside = (i: number): string =>
     (i + 1) * threads <= scalars ? "" : `if (t + ${i * threads}u < ${scalars}u) `;
@@ -108,8 +109,8 @@ export function keyStaging(
 }
 
 /** Where scalar u lies in `keys`, in f32; `stride` in vec4f. */
-export const keySlot = (stride: number): string => `fn keySlot(u: u32) -> u32 {
-  if (u >= TILE * bands) { return bands * ${stride * 4}u + (u - TILE * bands); }
+export const keySlot = (stride: number, keys = MATRIX_TILE): string => `fn keySlot(u: u32) -> u32 {
+  if (u >= ${keys}u * bands) { return bands * ${stride * 4}u + (u - ${keys}u * bands); }
   return (u % bands) * ${stride * 4}u + u / bands;
 }
 `;

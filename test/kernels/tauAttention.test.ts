@@ -168,12 +168,21 @@ describe("tauAttention on matrix units", () => {
     });
 });
 
+interface RowValues {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  readonly c: Float32Array;
+  readonly slope: number;
+  readonly v: Float32Array;
+}
+
 /** Runs the forward op; b, c and v may be longer than the rows (a cache). */
 async function forward(
   device: Device,
   shape: TauAttentionShape,
-  values: { a: Float32Array; b: Float32Array; c: Float32Array; slope: number; v: Float32Array },
+  values: RowValues,
   offset: number,
+  onUnits?: CaseOptions,
 ): Promise<{ out: number[]; lse: number[] }> {
   const { batch, rows, capacity, nHeads, bands, headDim } = shape;
   const t = {
@@ -194,6 +203,7 @@ async function forward(
   device.write(t.span, [offset]);
   const g = new Graph();
   tauAttentionForward(g, { shape, ...t });
+  if (onUnits !== undefined) choose(g, onUnits);
   const program = await device.compile(g, "tauAttention");
   await program.run();
   const result = { out: [...(await device.read(t.out))], lse: [...(await device.read(t.lse))] };
@@ -334,6 +344,54 @@ describe("tauAttention's rows", () => {
         r.lse.every((x) => Number.isFinite(x) && x < -2e4),
         label,
       ).toBe(true);
+    }
+  });
+});
+
+describe("tauAttention's rows on matrix units", () => {
+  const units: CaseOptions = { std: 1, salience: 1, matrices: true };
+  const shape = { batch: 1, rows: 290, capacity: 290, nHeads: 1, bands: 2, headDim: 16, window: 0 };
+  const near = {
+    a: draw(580, 21),
+    b: draw(580, 22),
+    c: draw(290, 23),
+    slope: 0.02,
+    v: draw(4640, 24),
+  };
+  /** Keys 20 and 150 outweigh all that came before or comes after: a row far behind them first takes too low a
+   *  reference, by more than halves hold, some rows by more than f32 does; others of its tile do not. */
+  const far: RowValues = { ...near, a: near.a.slice(), b: near.b.slice(), c: near.c.slice() };
+  far.c[20] = 26;
+  far.c[150] = 250;
+  // The first is near even rows only.
+  far.b.set([9, 9], 40);
+  for (let i = 0; i < 290; i += 2) far.a.set([8, 8], 2 * i);
+
+  test("whose largest score is far behind are the twin's", async () => {
+    const device = await testGpu();
+    if (device === undefined) return;
+    const cpu = await createCpuDevice({ threads: 0 });
+    for (const values of [near, far]) {
+      const want = await forward(cpu, shape, values, 0);
+      const got = await forward(device, shape, values, 0, units);
+      expectClose("out", got.out, want.out, MATRIX_TOLERANCE);
+      expectClose("lse", got.lse, want.lse, { atol: ATOL, rtol: RTOL });
+    }
+  });
+
+  test("are the same bits whichever rows share their tile", async () => {
+    const device = await testGpu();
+    if (device === undefined) return;
+    for (const [values, window] of [
+      [near, 170],
+      [far, 0],
+    ] as const) {
+      const whole = await forward(device, { ...shape, window }, values, 0, units);
+      const some = { ...shape, window, rows: 200 };
+      const rows = { ...values, a: values.a.slice(70 * 2, 270 * 2) };
+      const part = await forward(device, some, rows, 70, units);
+      expect(part.out).toEqual(whole.out.slice(70 * 16, 270 * 16));
+      expect(part.lse).toEqual(whole.lse.slice(70, 270));
     }
   });
 });

@@ -75,7 +75,9 @@ describe("tau attention's kernels for matrix units", () => {
             const p = { batch: 3, rows: 515, capacity: 515, nHeads: 2, bands, headDim, window };
             const { code, entryPoint } = kernelOf(op, p, bands % 2 === 0 ? "f16" : "f32");
             expect(entryPoint).toMatch(/Matrix$/);
-            expect(workgroupBytes(code)).toBeLessThanOrEqual(caps.maxWorkgroupStorageSize);
+            // A multiprocessor has 48 KiB: four workgroups of the forward kernel share it.
+            const share = op === tauAttentionForwardOp ? 4 : 1;
+            expect(workgroupBytes(code)).toBeLessThanOrEqual(caps.maxWorkgroupStorageSize / share);
             device.pushErrorScope("validation");
             const info = await device.createShaderModule({ code }).getCompilationInfo();
             expect(
