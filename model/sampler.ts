@@ -35,6 +35,7 @@ export class Sampler {
   readonly #config: ModelConfig;
   readonly #seed: number;
   readonly #renamer: Renamer | undefined;
+  readonly #reused: WindowMemory[] = [];
   #order: Uint32Array;
   #starts: Float64Array;
   #epoch = -1;
@@ -100,19 +101,22 @@ export class Sampler {
     return low;
   }
 
-  /** The windows of one step: `batch` of them, after `before` symbols; by default as if no step had another number. */
-  step(step: number, o: { batch?: number; before?: number } = {}): Window[] {
+  /** The windows of one step: `batch` of them, after `before` symbols; by default as if no step had another number.
+   *  `reuse` 1 writes them over those of the last call that reused: collecting them takes time from every step. */
+  step(step: number, o: { batch?: number; before?: number; reuse?: 1 } = {}): Window[] {
     const B = o.batch ?? this.#config.batch;
     const before = o.before ?? step * B * this.#config.context;
     this.#shuffle(Math.floor(before / this.totalSymbols));
     const random = new Random(this.#seed, step + 1);
-    return Array.from({ length: B }, () => this.#window(random));
+    return Array.from({ length: B }, (_, i) =>
+      this.#window(random, o.reuse === 1 ? (this.#reused[i] ??= {}) : {}),
+    );
   }
 
-  #window(random: Random): Window {
+  #window(random: Random, memory: WindowMemory): Window {
     const N = this.#config.context;
     const hasFacts = random.uniform() >= this.#config.factDropout;
-    const writer = new WindowWriter(N, hasFacts ? factWidth(this.#config.colour) : 0);
+    const writer = new WindowWriter(N, hasFacts ? factWidth(this.#config.colour) : 0, memory);
     const at = Math.floor(random.uniform() * this.totalSymbols);
     let i = this.#find(at);
     const d = this.#documents[this.#order[i]!]!;
@@ -159,6 +163,14 @@ export class Sampler {
 const SCORE_TARGET = 1;
 const SKIP_TARGET = 0;
 
+/** What a window was written to, and the next one may be. */
+interface WindowMemory {
+  symbols?: Uint16Array;
+  targets?: Uint32Array;
+  facts?: Uint16Array;
+  classes?: Uint8Array;
+}
+
 /** Collects N + 1 symbols: each one is the target of the position before it. */
 class WindowWriter {
   readonly #symbols: Uint16Array;
@@ -167,16 +179,22 @@ class WindowWriter {
   #classes: Uint8Array | undefined;
   readonly #n: number;
   readonly #width: number;
+  readonly #memory: WindowMemory;
   #at = 0;
   #names: { lengthOf(name: number): number; become(name: number): Uint8Array } | undefined;
 
   /** Of `n` symbols with so many channels of facts, or none. */
-  constructor(n: number, width: number) {
+  constructor(n: number, width: number, memory: WindowMemory) {
     this.#n = n;
     this.#width = width;
-    this.#symbols = new Uint16Array(n);
-    this.#targets = new Uint32Array(n).fill(SKIP);
-    this.#facts = width > 0 ? new Uint16Array(n * width) : undefined;
+    this.#memory = memory;
+    this.#symbols = (memory.symbols ??= new Uint16Array(n)).fill(0);
+    this.#targets = (memory.targets ??= new Uint32Array(n)).fill(SKIP);
+    this.#facts = width > 0 ? (memory.facts ??= new Uint16Array(n * width)).fill(0) : undefined;
+  }
+
+  #ownClasses(): Uint8Array {
+    return (this.#classes ??= (this.#memory.classes ??= new Uint8Array(this.#n)).fill(0));
   }
 
   get full(): boolean {
@@ -235,8 +253,7 @@ class WindowWriter {
     // The last symbol may be a target alone.
     const kept = Math.min(count, this.#n - at);
     this.#symbols.set(bytes.subarray(0, kept), at);
-    if (d.classes !== undefined)
-      (this.#classes ??= new Uint8Array(this.#n)).set(d.classes.subarray(from, from + kept), at);
+    if (d.classes !== undefined) this.#ownClasses().set(d.classes.subarray(from, from + kept), at);
     const width = this.#width;
     if (this.#facts !== undefined && d.facts !== undefined)
       this.#facts.set(d.facts.subarray(from * width, (from + kept) * width), at * width);
@@ -246,8 +263,7 @@ class WindowWriter {
   #byte(d: Document, byte: number, t: number): void {
     const at = this.#at;
     this.push(byte, SCORE_TARGET);
-    if (d.classes !== undefined && at < this.#n)
-      (this.#classes ??= new Uint8Array(this.#n))[at] = d.classes[t]!;
+    if (d.classes !== undefined && at < this.#n) this.#ownClasses()[at] = d.classes[t]!;
     if (this.#facts === undefined || d.facts === undefined || at >= this.#n) return;
     const width = this.#width;
     for (let k = 0; k < width; k++) this.#facts[at * width + k] = d.facts[t * width + k]!;

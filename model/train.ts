@@ -304,7 +304,7 @@ class TrainingRun {
       const batch = batchAt(done, this.#config);
       const sampler =
         done < this.#config.dependencyShare ? (from.dependencies ?? from.sampler) : from.sampler;
-      const windows = sampler.step(clock.step, { batch, before: clock.bytes });
+      const windows = sampler.step(clock.step, { batch, before: clock.bytes, reuse: 1 });
       await trainer.step({ step: clock.step, factor, windows });
       clock.step++;
       clock.bytes += batch * this.#config.context;
