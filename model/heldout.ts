@@ -17,6 +17,8 @@ import type { Predictor, Score } from "./model.ts";
 export const FINAL_BYTES = { gpu: 160_000, cpu: 30_000 } as const;
 /** No file fills the sample alone. */
 const SAMPLE_FILES = 8;
+/** To read a file takes time however short it is. */
+const MOST_FILES = 96;
 
 export interface HeldoutScores {
   readonly bpb: number | null;
@@ -73,18 +75,31 @@ export function pairedDifference(
   };
 }
 
-/** The beginnings of files, in the order given, up to a number of bytes. */
+/** The beginnings of files up to a number of bytes. They are drawn by a hash of their paths: in the paths' own order
+ *  the sample of a large workspace were its first folders, which hold its automation and no code. */
 export function sampleOf(files: readonly CorpusFile[], bytes: number): CorpusFile[] {
-  const chosen: CorpusFile[] = [];
   const most = Math.ceil(bytes / Math.min(SAMPLE_FILES, Math.max(1, files.length)));
+  const lengths = new Map<CorpusFile, number>();
   let left = bytes;
-  for (const f of files) {
-    if (left <= 0) break;
-    const cut = f.bytes.subarray(0, Math.min(most, left));
-    if (cut.length > 0) chosen.push({ path: f.path, bytes: cut });
-    left -= cut.length;
+  for (const f of files.toSorted((a, b) => drawOf(a.path) - drawOf(b.path))) {
+    if (left <= 0 || lengths.size === MOST_FILES) break;
+    const length = Math.min(most, left, f.bytes.length);
+    if (length > 0) lengths.set(f, length);
+    left -= length;
   }
-  return chosen;
+  // In the order given, as one reads them.
+  return files
+    .filter((f) => lengths.has(f))
+    .map((f) => ({ path: f.path, bytes: f.bytes.subarray(0, lengths.get(f)) }));
+}
+
+/** FNV-1a of the path's characters. */
+function drawOf(path: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < path.length; i++) hash = Math.imul(hash ^ path.charCodeAt(i), 0x01000193);
+  // Its last characters alone would order paths that differ there only.
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  return (hash ^ (hash >>> 13)) >>> 0;
 }
 
 export interface EvaluateOptions {
