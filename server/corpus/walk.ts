@@ -496,7 +496,10 @@ class Walk {
       code === "EACCES" || code === "EPERM"
         ? "no permission to read it"
         : code === "ENOENT"
-          ? "it vanished while being read"
+          ? // What cannot be decoded is written with a mark in its place.
+            path.includes("\uFFFD")
+            ? "its name is not valid UTF-8"
+            : "it vanished while being read"
           : error instanceof Error
             ? error.message
             : String(error);

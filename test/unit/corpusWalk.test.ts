@@ -136,6 +136,20 @@ describe("the walk", () => {
     expect(paths(await walkCorpus({ root: join(root, "env39") }))).toContain("lib/site.py");
   });
 
+  test.runIf(process.platform === "linux")(
+    "says of a name that is no text that it is none",
+    async () => {
+      await put({ "a.ts": "a\n" });
+      await writeFile(
+        Buffer.concat([Buffer.from(`${root}/b`), Buffer.from([0xff]), Buffer.from(".ts")]),
+        "b\n",
+      );
+      const walk = await walkCorpus({ root });
+      expect(paths(walk)).toEqual(["a.ts"]);
+      expect(walk.problems.map((one) => one.message)).toEqual(["its name is not valid UTF-8"]);
+    },
+  );
+
   test("lists what a folder that came would add", async () => {
     await put({
       ".gitignore": "*.log\nout/\n",
