@@ -20,7 +20,6 @@ import { joinMaps } from "./kernels/joinMaps.ts";
 import { keyShiftBackward, keyShiftForward } from "./kernels/keyShift.ts";
 import { matmul } from "./kernels/matmul.ts";
 import { matmulColumns, type Columns } from "./kernels/sumColumns.ts";
-import { mapGradients } from "./kernels/sumMaps.ts";
 import { tauAttentionBackward, tauAttentionForward } from "./kernels/tauAttention.ts";
 import { linear } from "./linear.ts";
 
@@ -99,37 +98,40 @@ function scalarMaps(b: Builder, p: AttentionPart, x: Tensor, xk: Tensor, rows: n
     return out;
   };
   const out = { queries: product("queries", x), keys: product("keys", xk) };
-  const gradient = (name: string): Tensor => b.gradient(of(name));
+  const columns = (name: string, accumulate: 0 | 1): Columns => ({
+    out: b.gradient(of(name)),
+    accumulate,
+  });
   return {
     ...out,
     backward: (d) => {
-      const shape = { m: rows, n: C, transposeB: 1 } as const;
-      const { queries, keys } = weights;
-      matmul(g, {
-        a: d.queries,
-        b: queries,
-        out: d.dX,
-        k: widths.queries,
-        ...shape,
-        accumulate: 1,
-      });
-      matmul(g, { a: d.keys, b: keys, out: d.dXk, k: widths.keys, ...shape });
-      const salience = gradient("salience");
-      if (nTied > 0 && nFree > 0) {
-        mapGradients(g, {
-          ...{ x, xk, dQueries: d.queries, dKeys: d.keys, m: C, k: rows },
-          ...{ tied: gradient("tied"), query: gradient("query"), key: gradient("key"), salience },
+      const back = (
+        side: "queries" | "keys",
+        o: { a: Tensor; dX: Tensor; accumulate: 0 | 1; outs: readonly Columns[] },
+      ): void => {
+        const n = widths[side];
+        const { a, dX, accumulate, outs } = o;
+        matmul(g, {
+          ...{ a: d[side], b: weights[side], out: dX, m: rows, k: n, n: C, transposeB: 1 },
+          accumulate,
         });
-        return;
-      }
-      const columns = (side: "queries" | "keys", a: Tensor, outs: readonly Columns[]): void =>
-        matmulColumns(g, { a, b: d[side], outs, m: C, k: rows, n: widths[side] });
-      const first = gradient(nTied > 0 ? "tied" : "query");
-      columns("queries", x, [{ out: first, accumulate: 0 }]);
-      columns("keys", xk, [
-        nTied > 0 ? { out: first, accumulate: 1 } : { out: gradient("key"), accumulate: 0 },
-        { out: salience, accumulate: 0 },
-      ]);
+        matmulColumns(g, { a, b: d[side], outs, m: C, k: rows, n });
+      };
+      back("queries", {
+        ...{ a: x, dX: d.dX, accumulate: 1 },
+        outs: [
+          ...(nTied > 0 ? [columns("tied", 0)] : []),
+          ...(nFree > 0 ? [columns("query", 0)] : []),
+        ],
+      });
+      back("keys", {
+        ...{ a: xk, dX: d.dXk, accumulate: 0 },
+        outs: [
+          ...(nTied > 0 ? [columns("tied", 1)] : []),
+          ...(nFree > 0 ? [columns("key", 0)] : []),
+          columns("salience", 0),
+        ],
+      });
     },
   };
 }

@@ -14,7 +14,6 @@ import * as engramGate from "./kernels/engramGate.ts";
 import * as engramStep from "./kernels/engramStep.ts";
 import * as gatherRows from "./kernels/gatherRows.ts";
 import * as sumColumns from "./kernels/sumColumns.ts";
-import * as sumMaps from "./kernels/sumMaps.ts";
 import * as sumSegments from "./kernels/sumSegments.ts";
 import * as crossEntropy from "./kernels/crossEntropy.ts";
 import * as probabilities from "./kernels/probabilities.ts";
@@ -56,7 +55,6 @@ const modules: readonly Record<string, unknown>[] = [
   engramGate,
   engramStep,
   gatherRows,
-  sumMaps,
   sumSegments,
   crossEntropy,
   probabilities,

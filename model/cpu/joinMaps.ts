@@ -18,20 +18,3 @@ export function joinMaps(buffers: readonly Buffer[], p: Params, start: number, e
       for (let i = 0; i < last; i++) out[at + nTied + nFree + i] = salience![row * last + i]!;
     }
 }
-
-/** Reference twin of sumMaps. The CPU's products left everything in the first part. Units are rows of the maps. */
-export function sumMaps(buffers: readonly Floats[], p: Params, start: number, end: number): void {
-  const [queries, keys, tied, query, key, salience] = buffers;
-  const [nTied, nFree, nSalience] = [p["nTied"]!, p["nFree"]!, p["nSalience"]!];
-  for (let row = start; row < end; row++) {
-    const q = row * p["widthQ"]!;
-    const k = row * p["widthK"]!;
-    for (let i = 0; i < nTied; i++) tied![row * nTied + i] = queries![q + i]! + keys![k + i]!;
-    for (let i = 0; i < nFree; i++) {
-      query![row * nFree + i] = queries![q + nTied + i]!;
-      key![row * nFree + i] = keys![k + nTied + i]!;
-    }
-    for (let i = 0; i < nSalience; i++)
-      salience![row * nSalience + i] = keys![k + nTied + nFree + i]!;
-  }
-}

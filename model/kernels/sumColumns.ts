@@ -73,17 +73,24 @@ export interface Columns {
   readonly accumulate: 0 | 1;
 }
 
-/** aᵀ·b, a [k, m], b [k, n], in parts [splits, m, n] for whoever sums them; `into`: what they are for. */
-export function productParts(
+/** The columns of aᵀ·b, a [k, m], b [k, n]: the leading ones into the first matrix, the next ones into the second, and
+ *  so on; at most three. Columns that are left over are dropped. */
+export function matmulColumns(
   g: Graph,
-  x: { a: Tensor; b: Tensor; into: Tensor; m: number; k: number; n: number },
-): { readonly parts: Tensor; readonly splits: number } {
-  const { m, k, n } = x;
-  expectSize("productParts", "a", x.a, k * m);
-  expectSize("productParts", "b", x.b, k * n);
+  x: { a: Tensor; b: Tensor; outs: readonly Columns[]; m: number; k: number; n: number },
+): void {
+  const { m, k, n, outs } = x;
+  expectSize("matmulColumns", "a", x.a, k * m);
+  expectSize("matmulColumns", "b", x.b, k * n);
+  const widths = outs.map(({ out }) => out.size / m);
+  const op = [undefined, sumColumns1Op, sumColumns2Op, sumColumns3Op][outs.length];
+  invariant(
+    op !== undefined && widths.every(Number.isInteger) && widths.reduce((a, b) => a + b, 0) <= n,
+    `matmulColumns: ${n} columns do not hold matrices of ${widths.join(", ")}`,
+  );
   const form = { m, k, n, batch: 1, transposeA: 1, transposeB: 0 } as const;
   const tuned = g.products?.choose({
-    ...productOf({ ...form, a: x.a, b: x.b, out: x.into }),
+    ...productOf({ ...form, a: x.a, b: x.b, out: outs[0]!.out }),
     parted: 1,
   });
   const tile = {
@@ -97,23 +104,6 @@ export function productParts(
   );
   const parts = g.temp("matmul parts", [splits, m, n]);
   g.add(matmulPartsOp, [x.a, x.b, parts], { ...shape, splits, chunk });
-  return { parts, splits };
-}
-
-/** The columns of aᵀ·b, a [k, m], b [k, n]: the leading ones into the first matrix, the next ones into the second, and
- *  so on; at most three. Columns that are left over are dropped. */
-export function matmulColumns(
-  g: Graph,
-  x: { a: Tensor; b: Tensor; outs: readonly Columns[]; m: number; k: number; n: number },
-): void {
-  const { m, n, outs } = x;
-  const widths = outs.map(({ out }) => out.size / m);
-  const op = [undefined, sumColumns1Op, sumColumns2Op, sumColumns3Op][outs.length];
-  invariant(
-    op !== undefined && widths.every(Number.isInteger) && widths.reduce((a, b) => a + b, 0) <= n,
-    `matmulColumns: ${n} columns do not hold matrices of ${widths.join(", ")}`,
-  );
-  const { parts, splits } = productParts(g, { ...x, into: outs[0]!.out });
   const places = outs.flatMap(({ accumulate }, i) => [
     [WIDTHS[i]!, widths[i]!] as const,
     [ADDS[i]!, accumulate] as const,
