@@ -6,6 +6,8 @@
  * Σ dS sign(a − b) = 2 Σ dS s − Σ dS with s = saturate((a − b)·huge + ½): two steps per band, 0 at a = b.
  * The walk leaves its loop before the loop's last barrier: drivers unroll a loop that ends in its condition (NVIDIA's
  * eightfold: 220 KB of code with eight bands, which no instruction cache holds, and registers spilled).
+ * Tiles of 32 queries, four subgroups and V's matrices in registers let two workgroups live on a multiprocessor that
+ * lends 48 KiB (an H200: 385 → 352 µs against 64 queries and eight subgroups).
  */
 import type { GpuKernel, Params, Stored } from "../graph.ts";
 import { backwardBindings, distancesAt, tilesOf } from "./tauAttentionParts.ts";
@@ -13,7 +15,6 @@ import { sumsOverQueries } from "./tauAttentionMatrixSums.ts";
 import {
   eightLoader,
   eightStorer,
-  keySlot,
   keyStaging,
   MATRIX_EXTENSIONS,
   MATRIX_TILE,
@@ -23,39 +24,34 @@ import {
   wideType,
 } from "./tauAttentionTiles.ts";
 
-const WARPS = 8;
-const THREADS = WARPS * 32;
-const KEY_STRIDE = MATRIX_TILE / 4;
-/** Query scalars lie [band, normalizer, dOut·out][query]; padded against bank conflicts. */
-const QUERY_STRIDE = MATRIX_TILE + 4;
+const KEY_STRIDE = MATRIX_TILE / 4 + 1;
 /** vec4u per query of the tile that holds dOut·v in f32, then P in halves with the row sums behind it. */
 const PAIR_STRIDE = MATRIX_TILE / 4 + 1;
+
+/** Queries of a tile; four threads for each, a thread has two queries and eight keys, two of them at a time. */
+const QUERIES = 32;
+const THREADS = 4 * QUERIES;
+/** Query scalars lie [band, normalizer, dOut·out][query]; padded against bank conflicts. */
+const Q = QUERIES + 4;
 
 export function matrixKeysBackward(p: Params, stored: readonly Stored[]): GpuKernel {
   const m = p["bands"]!;
   const D = p["headDim"]!;
   const S = valueStride(D);
-  const O = D / 4 + 1;
   const eights = D / 8;
-  const chunks = MATRIX_TILE * eights;
-  const loads = Math.ceil(chunks / THREADS);
   const inside = (i: number, n: number): string =>
     (i + 1) * THREADS <= n ? "" : `if (t + ${i * THREADS}u < ${n}u) `;
   const u = (i: number): string => `(t + ${i * THREADS}u)`;
+  const valueChunks = MATRIX_TILE * eights;
+  const valueLoads = Math.ceil(valueChunks / THREADS);
+  const chunks = QUERIES * eights;
+  const loads = Math.ceil(chunks / THREADS);
   const staging = keyStaging(p, THREADS);
-  const scalars = MATRIX_TILE * m;
+  const scalars = QUERIES * m;
   const scalarLoads = Math.ceil(scalars / THREADS);
   const wide = Math.ceil(m / 4);
   const tilesD = D / 16;
-  const perHalf = Math.ceil(tilesD / 2);
-  const columns = [0, 1].map((half) =>
-    Array.from(
-      { length: Math.max(0, Math.min(perHalf, tilesD - half * perHalf)) },
-      (_, i) => half * perHalf + i,
-    ),
-  );
-  const byHalf = (body: (columns: readonly number[]) => string): string =>
-    `if (warp < 4u) {\n${body(columns[0]!)}\n} else {\n${body(columns[1]!)}\n}`;
+  const rowBlocks = QUERIES / 16;
   const fetchQueries = (tile: string): string => `
     ${times(
       loads,
@@ -70,36 +66,39 @@ export function matrixKeysBackward(p: Params, stored: readonly Stored[]): GpuKer
       (i) =>
         `${inside(i, scalars)}{ scalar${i} = a[((batchRow + min(${tile} + ${u(i)} / bands, rows - 1u)) * nHeads + h) * bands + ${u(i)} % bands] * LOG2E; }`,
     )}
-    if (t < TILE) {
+    if (t < QUERIES) {
       let s = stats[(batchRow + min(${tile} + t, rows - 1u)) * nHeads + h];
       normalizer = s.x * LOG2E + gamma * (f32(${tile} + t) - f32(firstKey));
       delta = s.y;
     }`;
-  // A thread's 8 keys are quads warp and warp + 8; its queries are lane and lane + 32.
-  const lanes = ["x", "y", "z", "w"];
-  const pair = (q: number, g: number): string => `{
+  const lanes = ["x", "y"];
+  const part = (c: number): string => (c === 0 ? ".xy" : ".zw");
+  const pair = (q: number, g: number, c: number): string => `{
         var s = salience - base${q};
         ${times(m, (k) => `let d${k} = x${q}_${k} - k${k}; s -= abs(d${k});`)}
         s = exp2(s);
-        if (edge) { s = select(vec4f(0.0), s, (vec4u(tile + lane + ${32 * q}u) - j) < vec4u(reach${q})); }
-        p${q}_${g} = s;
-        s *= bitcast<vec4f>(pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + at]) - delta${q};
-        sum${q} += sum4(s);
-        salience${g} += s;
+        if (edge) { s = select(vec2f(0.0), s, (vec2u(query${q}) - j) < vec2u(reach${q})); }
+        p${q}_${g}_${c} = s;
+        s *= bitcast<vec4f>(pairs[place${q} * ${PAIR_STRIDE}u + quad${g}])${part(c)} - delta${q};
+        sum${q} += s.x + s.y;
+        salience${g}_${c} += s;
         ${times(
           m,
-          (k) => `{ let w = saturate(fma(d${k}, vec4f(HUGE), vec4f(0.5)));
+          (k) => `{ let w = saturate(fma(d${k}, vec2f(HUGE), vec2f(0.5)));
         ${lanes.map((i) => `row${q}_${k} = fma(s.${i}, w.${i}, row${q}_${k});`).join(" ")}
-        band${g}_${k} = fma(s, w, band${g}_${k}); }`,
+        band${g}_${c}_${k} = fma(s, w, band${g}_${c}_${k}); }`,
         )}
       }`;
-  const pairsOf = (g: number): string => `{
-      let at = warp + ${8 * g}u;
-      let salience = keys[at + ${m * KEY_STRIDE}u];
-      ${times(m, (k) => `let k${k} = keys[at + ${k * KEY_STRIDE}u];`)}
-      let j = vec4u(firstKey + 4u * at) + vec4u(0u, 1u, 2u, 3u);
-      ${times(2, (q) => pair(q, g))}
+  const pairsOf = (g: number, c: number): string => `{
+      let salience = keys[quadAt + ${m * KEY_STRIDE + 4 * g}u]${part(c)};
+      ${times(m, (k) => `let k${k} = keys[quadAt + ${k * KEY_STRIDE + 4 * g}u]${part(c)};`)}
+      let j = (vec4u(firstKey + 4u * quad${g}) + vec4u(0u, 1u, 2u, 3u))${part(c)};
+      ${times(2, (q) => pair(q, g, c))}
     }`;
+  const swapped = (x: string): string =>
+    `bitcast<f32>(subgroupShuffleXor(bitcast<u32>(${x}), 16u))`;
+  const packedP = (q: number, g: number): string =>
+    `vec2u(pack2x16float(p${q}_${g}_0), pack2x16float(p${q}_${g}_1))`;
   const stageQueries = `
     ${times(
       loads,
@@ -109,13 +108,16 @@ export function matrixKeysBackward(p: Params, stored: readonly Stored[]): GpuKer
     ${times(
       scalarLoads,
       (i) =>
-        `${inside(i, scalars)}{ queries[${u(i)} % bands * ${QUERY_STRIDE}u + ${u(i)} / bands] = scalar${i}; }`,
+        `${inside(i, scalars)}{ queries[${u(i)} % bands * ${Q}u + ${u(i)} / bands] = scalar${i}; }`,
     )}
-    if (t < TILE) {
-      queries[${m * QUERY_STRIDE}u + t] = normalizer;
-      queries[${(m + 1) * QUERY_STRIDE}u + t] = delta;
+    if (t < QUERIES) {
+      queries[${m * Q}u + t] = normalizer;
+      queries[${(m + 1) * Q}u + t] = delta;
     }`;
+  const holdV = (k: number): string =>
+    `subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&pairs, ownKeys * ${eights}u + ${2 * k}u, ${eights}u)`;
   const code = `${MATRIX_EXTENSIONS}${tilePrelude(p)}
+const QUERIES = ${QUERIES}u;
 const HUGE = 1.0e30;
 const TILES = ${tilesOf(p)}u;
 const PARTS = ${distancesAt(p)}u;
@@ -124,7 +126,13 @@ ${backwardBindings(stored)}
 @group(0) @binding(6) var<storage, read_write> dB: array<f32>;
 @group(0) @binding(7) var<storage, read_write> dC: array<f32>;
 @group(0) @binding(8) var<storage, read_write> parts: array<f32>;
-${eightLoader("eightV", "v", stored[3]!)}${eightLoader("eightGradient", "dOut", stored[4]!)}${eightStorer("storeDV", "dV", stored[5]!)}${keySlot(KEY_STRIDE)}
+${eightLoader("eightV", "v", stored[3]!)}${eightLoader("eightGradient", "dOut", stored[4]!)}${eightStorer("storeDV", "dV", stored[5]!)}
+// The second half of the quads stands one further on: a warp reads one of each half at a time, of different banks.
+fn keySlot(u: u32) -> u32 {
+  let key = select(u / bands, u - TILE * bands, u >= TILE * bands);
+  let band = select(u % bands, bands, u >= TILE * bands);
+  return band * ${KEY_STRIDE * 4}u + key + key / 32u * 4u;
+}
 fn keyScalar(u: u32, tile: u32, last: u32, keyBase: u32, h: u32, gamma: f32) -> f32 {
   if (u >= TILE * bands) {
     let key = u - TILE * bands;
@@ -134,14 +142,13 @@ fn keyScalar(u: u32, tile: u32, last: u32, keyBase: u32, h: u32, gamma: f32) -> 
 }
 
 var<workgroup> keys: array<vec4f, ${(m + 1) * KEY_STRIDE}>;
-var<workgroup> queries: array<f32, ${(m + 2) * QUERY_STRIDE}>;
-var<workgroup> values: array<vec4u, ${MATRIX_TILE * S}>;
-// dOut; in the end sums of four lanes.
-var<workgroup> gradients: array<vec4u, ${Math.max(MATRIX_TILE * S, THREADS)}>;
-// dOut·v [query][key] in f32; a thread puts its 8 weights where it read the first 4 of these, and its sums over
-// keys where it read the others. So column 8w + i of P is key 4w + i, from i = 4 on key 32 + 4w + i − 4.
-var<workgroup> pairs: array<vec4u, ${MATRIX_TILE * PAIR_STRIDE}>;
-${wide > 1 ? `var<workgroup> moreSums: array<vec4f, ${MATRIX_TILE * WARPS}>;` : ""}
+var<workgroup> queries: array<f32, ${(m + 2) * Q}>;
+// dOut; in the end sums of lanes.
+var<workgroup> gradients: array<vec4u, ${Math.max(QUERIES * S, 256)}>;
+// dOut·v [query][key] in f32. Of the 8 that two threads read of a row, one puts both threads' weights where it read, and
+// their sums over keys where the other read: weights to the left in rows of even blocks of 16, in others to the right.
+// So column 8w + i of P is key 4w + i, from i = 4 on key 32 + 4w + i − 4.
+var<workgroup> pairs: array<vec4u, ${Math.max(QUERIES * PAIR_STRIDE, valueChunks)}>;
 
 @compute @workgroup_size(${THREADS})
 fn keysBackwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invocation_index) t: u32) {
@@ -149,6 +156,10 @@ fn keysBackwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invoca
   let h = group.y;
   let warp = t / 32u;
   let lane = t % 32u;
+  let second = lane / 16u;
+  let quad0 = warp + 8u * second;
+  let quad1 = quad0 + 4u;
+  let quadAt = warp + 9u * second;
   let firstKey = group.x * TILE;
   let keyBase = group.z * rows;
   let batchRow = keyBase;
@@ -161,12 +172,12 @@ fn keysBackwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invoca
   ${staging.fetchRows("firstKey")}
   ${staging.put("0u")}
   ${times(
-    loads,
-    (i) => `${inside(i, chunks)}{
+    valueLoads,
+    (i) => `${inside(i, valueChunks)}{
     var value = vec4u(0u);
     let key = firstKey + ${u(i)} / ${eights}u;
     if (key < rows) { value = eightV(((keyBase + key) * nHeads + h) * ${eights}u + ${u(i)} % ${eights}u); }
-    values[${u(i)} / ${eights}u * ${S}u + ${u(i)} % ${eights}u] = value;
+    pairs[${u(i)} / ${eights}u * ${eights}u + ${u(i)} % ${eights}u] = value;
   }`,
   )}
   ${times(loads, (i) => `var gradient${i}: vec4u;`)}
@@ -175,132 +186,121 @@ fn keysBackwardMatrix(@builtin(workgroup_id) place: vec3u, @builtin(local_invoca
   var delta = 0.0;
   ${fetchQueries("firstKey")}
 
-  ${times(2, (g) => `var salience${g} = vec4f(0.0);\n${times(m, (k) => `var band${g}_${k} = vec4f(0.0);`)}`)}
+  ${times(2, (g) => times(2, (c) => `var salience${g}_${c} = vec2f(0.0);\n${times(m, (k) => `var band${g}_${c}_${k} = vec2f(0.0);`)}`))}
   var distance = 0.0;
-  ${times(perHalf, (d) => `var acc${d} = subgroup_matrix_result<f32, 16, 16>();`)}
-  let block = (warp % 4u) * 16u;
+  ${times(tilesD, (d) => `var acc${d} = subgroup_matrix_result<f32, 16, 16>();`)}
+  let ownKeys = warp * 16u;
+  workgroupBarrier();
+  ${times(tilesD, (k) => `let held${k} = ${holdV(k)};`)}
+  // Of its two queries a thread keeps the first: its partner's second.
+  let place0 = lane;
+  let place1 = place0 ^ 16u;
   var tile = firstKey;
   ${stageQueries}
   loop {
     workgroupBarrier();
     {
-      let next = min(tile + TILE, last / TILE * TILE);
+      let next = min(tile + QUERIES, last / QUERIES * QUERIES);
       ${fetchQueries("next")}
     }
-    // dOut·v: 16 queries × 32 keys per warp.
+    // dOut·v: 32 queries × 16 keys per warp.
     {
-      let keyBlock = warp / 4u * 32u;
       var dot0 = subgroup_matrix_result<f32, 16, 16>();
       var dot1 = subgroup_matrix_result<f32, 16, 16>();
       ${times(
         tilesD,
         (
           k,
-        ) => `{ let x = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&gradients, block * ${S}u + ${2 * k}u, ${S}u);
-      let y = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&values, keyBlock * ${S}u + ${2 * k}u, ${S}u);
-      dot0 = subgroupMatrixMultiplyAccumulate(x, y, dot0);
-      let z = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, col_major>(&values, keyBlock * ${S}u + ${16 * S + 2 * k}u, ${S}u);
-      dot1 = subgroupMatrixMultiplyAccumulate(x, z, dot1); }`,
+        ) => `{ let x = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&gradients, ${2 * k}u, ${S}u);
+      let z = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, row_major>(&gradients, ${16 * S + 2 * k}u, ${S}u);
+      dot0 = subgroupMatrixMultiplyAccumulate(x, held${k}, dot0);
+      dot1 = subgroupMatrixMultiplyAccumulate(z, held${k}, dot1); }`,
       )}
-      subgroupMatrixStore<row_major>(&pairs, block * ${PAIR_STRIDE}u + keyBlock / 4u, dot0, ${PAIR_STRIDE}u);
-      subgroupMatrixStore<row_major>(&pairs, block * ${PAIR_STRIDE}u + keyBlock / 4u + 4u, dot1, ${PAIR_STRIDE}u);
+      subgroupMatrixStore<row_major>(&pairs, ownKeys / 4u, dot0, ${PAIR_STRIDE}u);
+      subgroupMatrixStore<row_major>(&pairs, ownKeys / 4u + ${16 * PAIR_STRIDE}u, dot1, ${PAIR_STRIDE}u);
     }
     workgroupBarrier();
-    let edge = tile == firstKey || tile + TILE > rows || (window != 0u && tile + (TILE - 1u) - firstKey >= window);
+    let edge = tile < firstKey + (TILE - 1u) || tile + QUERIES > rows || (window != 0u && tile + (QUERIES - 1u) - firstKey >= window);
     ${times(
       2,
-      (q) => `let reach${q} = select(0u, REACH, tile + lane + ${32 * q}u < rows);
-    let base${q} = vec4f(queries[${m * QUERY_STRIDE + 32 * q}u + lane]);
-    let delta${q} = vec4f(queries[${(m + 1) * QUERY_STRIDE + 32 * q}u + lane]);
+      (q) => `let query${q} = tile + place${q};
+    let reach${q} = select(0u, REACH, query${q} < rows);
+    let base${q} = vec2f(queries[${m * Q}u + place${q}]);
+    let delta${q} = vec2f(queries[${(m + 1) * Q}u + place${q}]);
     var sum${q} = 0.0;
-    var p${q}_0: vec4f;
-    var p${q}_1: vec4f;
-    ${times(m, (k) => `let x${q}_${k} = vec4f(queries[${k * QUERY_STRIDE + 32 * q}u + lane]); var row${q}_${k} = 0.0;`)}`,
+    ${times(2, (g) => times(2, (c) => `var p${q}_${g}_${c}: vec2f;`))}
+    ${times(m, (k) => `let x${q}_${k} = vec2f(queries[${k * Q}u + place${q}]); var row${q}_${k} = 0.0;`)}`,
     )}
-    ${times(2, pairsOf)}
-    ${times(
-      2,
-      (q) => `{
-      distance += sum${q} * f32(tile + lane + ${32 * q}u - firstKey);
-      pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + warp] = packed(p${q}_0, p${q}_1);
+    ${times(2, (g) => times(2, (c) => pairsOf(g, c)))}
+    distance += sum0 * f32(query0 - firstKey) + sum1 * f32(query1 - firstKey);
+    {
+      let at = place0 * ${PAIR_STRIDE}u;
+      ${times(
+        2,
+        (g) => `{ let own = ${packedP(0, g)};
+      let sent = ${packedP(1, g)};
+      let other = vec2u(subgroupShuffleXor(sent.x, 16u), subgroupShuffleXor(sent.y, 16u));
+      pairs[at + quad${g}] = select(vec4u(own, other), vec4u(other, own), second == 1u); }`,
+      )}
+      sum0 += ${swapped("sum1")};
+      ${times(m, (k) => `row0_${k} = 2.0 * (row0_${k} + ${swapped(`row1_${k}`)}) - sum0;`)}
       ${times(wide, (w) => {
         const four = Array.from({ length: 4 }, (_, i) =>
-          4 * w + i < m ? `2.0 * row${q}_${4 * w + i} - sum${q}` : "0.0",
+          4 * w + i < m ? `row0_${4 * w + i}` : "0.0",
         );
-        return w === 0
-          ? `pairs[(lane + ${32 * q}u) * ${PAIR_STRIDE}u + warp + 8u] = bitcast<vec4u>(vec4f(${four.join(", ")}));`
-          : `moreSums[warp * TILE + lane + ${32 * q}u] = vec4f(${four.join(", ")});`;
+        return `pairs[at + (quad${w} ^ 8u)] = bitcast<vec4u>(vec4f(${four.join(", ")}));`;
       })}
-    }`,
-    )}
+    }
     workgroupBarrier();
     // Sums over this tile's keys, one partial per query and band.
-    if (t < ${MATRIX_TILE * wide}u) {
+    if (t < ${QUERIES * wide}u) {
       let slot = (tile - firstKey) / TILE;
-      let q = t % TILE;
+      let q = t % QUERIES;
       var total = vec4f(0.0);
-      ${
-        wide === 1
-          ? `for (var w = 8u; w < 16u; w++) { total += bitcast<vec4f>(pairs[q * ${PAIR_STRIDE}u + w]); }`
-          : `if (t < TILE) {
-        for (var w = 8u; w < 16u; w++) { total += bitcast<vec4f>(pairs[q * ${PAIR_STRIDE}u + w]); }
-      } else {
-        for (var w = 0u; w < 8u; w++) { total += moreSums[w * TILE + q]; }
-      }`
-      }
-      let first = t / TILE * 4u;
+      let at0 = q * ${PAIR_STRIDE}u + 8u * (1u - q / 16u % 2u) + t / QUERIES * 4u;
+      for (var w = 0u; w < 4u; w++) { total += bitcast<vec4f>(pairs[at0 + w]); }
+      let first = t / QUERIES * 4u;
       let at = (((slot * ${p["batch"]!}u + group.z) * nHeads + h) * bands + first) * (TILES * TILE) + tile + q;
       ${times(4, (k) => `${m % 4 === 0 ? "" : `if (first + ${k}u < bands) `}{ parts[at + ${k}u * (TILES * TILE)] = total[${k}]; }`)}
     }
-    // dV += Pᵀ dOut: 16 keys and half of the columns per warp.
-    ${byHalf((own) =>
-      own.length === 0
-        ? ""
-        : times(
-            4,
-            (
-              k,
-            ) => `{ let x = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, col_major>(&pairs, ${k * 16 * PAIR_STRIDE}u + block / 8u, ${PAIR_STRIDE}u);
-    ${own
-      .map(
-        (
-          d,
-          i,
-        ) => `{ let y = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&gradients, ${k * 16 * S + 2 * d}u, ${S}u);
+    // dV += Pᵀ dOut: 16 keys per warp.
+    ${times(
+      rowBlocks,
+      (
+        k,
+      ) => `{ let x = subgroupMatrixLoad<subgroup_matrix_left<f16, 16, 16>, col_major>(&pairs, ${k * 16 * PAIR_STRIDE + (k % 2) * 8}u + ownKeys / 8u, ${PAIR_STRIDE}u);
+    ${times(
+      tilesD,
+      (
+        i,
+      ) => `{ let y = subgroupMatrixLoad<subgroup_matrix_right<f16, 16, 16>, row_major>(&gradients, ${k * 16 * S + 2 * i}u, ${S}u);
     acc${i} = subgroupMatrixMultiplyAccumulate(x, y, acc${i}); }`,
-      )
-      .join("\n")} }`,
-          ),
+    )} }`,
     )}
-    tile += TILE;
+    tile += QUERIES;
     if (tile >= end) { break; }
     workgroupBarrier();
     ${stageQueries}
   }
-  workgroupBarrier();
 
-  ${byHalf((own) =>
-    own
-      .map(
-        (d, i) =>
-          `subgroupMatrixStore<row_major>(&pairs, block * ${O}u + ${4 * d}u, acc${i}, ${O}u);`,
-      )
-      .join("\n"),
-  )}
-  workgroupBarrier();
-  ${times(
-    loads,
-    (i) => `${inside(i, chunks)}{
-    let row = ${u(i)} / ${eights}u;
+  // A warp's own part of dV, 16 columns at a time.
+  {
+    let row = ownKeys + lane / 2u;
     let key = firstKey + row / 8u * 4u + row % 4u + row % 8u / 4u * 32u;
-    let column = ${u(i)} % ${eights}u;
-    if (key < rows) {
-      let at = row * ${O}u + 2u * column;
-      storeDV(((keyBase + key) * nHeads + h) * ${eights}u + column, bitcast<vec4f>(pairs[at]), bitcast<vec4f>(pairs[at + 1u]));
-    }
-  }`,
-  )}
-  ${sumsOverQueries(m)}
+    let at = warp * 64u + lane * 2u;
+    ${times(
+      tilesD,
+      (i) => `workgroupBarrier();
+    { subgroupMatrixStore<row_major>(&pairs, warp * 64u, acc${i}, 4u); }
+    workgroupBarrier();
+    { if (key < rows) {
+      storeDV(((keyBase + key) * nHeads + h) * ${eights}u + ${2 * i}u + lane % 2u, bitcast<vec4f>(pairs[at]), bitcast<vec4f>(pairs[at + 1u]));
+    } }`,
+    )}
+  }
+  ${times(2, (g) => times(m, (k) => `let whole${g}_${k} = vec4f(band${g}_0_${k}, band${g}_1_${k});`))}
+  ${times(2, (g) => `let wholeSalience${g} = vec4f(salience${g}_0, salience${g}_1);`)}
+  ${sumsOverQueries(m, THREADS)}
 }
 `;
   return {

@@ -131,6 +131,8 @@ const matrixShapes: readonly TauAttentionShape[] = [
   { batch: 2, rows: 203, capacity: 203, nHeads: 2, bands: 8, headDim: 64, window: 0 },
   { batch: 2, rows: 272, capacity: 272, nHeads: 3, bands: 4, headDim: 64, window: 130 },
   { batch: 1, rows: 150, capacity: 150, nHeads: 2, bands: 5, headDim: 48, window: 70 },
+  // Wider values than a tile of pairs holds.
+  { batch: 1, rows: 70, capacity: 70, nHeads: 1, bands: 2, headDim: 96, window: 0 },
   { batch: 1, rows: 1, capacity: 1, nHeads: 1, bands: 1, headDim: 32, window: 0 },
 ];
 

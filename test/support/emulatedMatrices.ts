@@ -8,8 +8,22 @@ import type { OpSpec } from "../../model/graph.ts";
 
 const LOAD =
   /let (\w+) = subgroupMatrixLoad<subgroup_matrix_(?:left|right)<f16, 16, 16>, (row|col)_major>\(&(\w+), ([^;]+), (\d+u)\);/g;
+/** Operands whose names begin so are copied when they are loaded: what they were loaded from may be overwritten after
+ *  the next barrier. */
+const HELD = /^held/;
 const MULTIPLY = /subgroupMatrixMultiplyAccumulate\((\w+), (\w+), (\w+)\)/g;
 const STORE = /subgroupMatrixStore<row_major>\(&(\w+), ([^;]+), (\w+), (\d+u)\);/g;
+
+/** Shuffles, of u32, go through workgroup memory: they must stand where a barrier may. */
+const shuffles = (threads: number): string => `
+var<workgroup> shuffled: array<u32, ${threads}>;
+fn shuffleXor(thread: u32, own: u32, mask: u32) -> u32 {
+  workgroupBarrier();
+  shuffled[thread] = own;
+  workgroupBarrier();
+  return shuffled[thread ^ mask];
+}
+`;
 
 /** Half `row, column` of an operand at x = (offset, stride) in vec4u. */
 function entry(array: string, layout: string, row: string, column: string): string {
@@ -20,6 +34,8 @@ function entry(array: string, layout: string, row: string, column: string): stri
 /** The kernel calls its local invocation index `invocation` and its first binding `a`. */
 export function emulateMatrices(code: string, invocation = "t"): string {
   const operands = new Map<string, { array: string; layout: string }>();
+  const threads = Number(/@workgroup_size\((\d+)\)/.exec(code)?.[1] ?? 0);
+  let held = 0;
   const wide = new Map<string, string>();
   for (const [, name, type] of code.matchAll(/var<workgroup> (\w+): array<(\w+),/g))
     wide.set(name!, type!);
@@ -30,8 +46,13 @@ export function emulateMatrices(code: string, invocation = "t"): string {
       .replace(
         LOAD,
         (_, name: string, layout: string, array: string, offset: string, stride: string) => {
-          operands.set(name, { array, layout });
-          return `let ${name} = vec2u(${offset}, ${stride});`;
+          if (!HELD.test(name)) {
+            operands.set(name, { array, layout });
+            return `let ${name} = vec2u(${offset}, ${stride});`;
+          }
+          operands.set(name, { array: "heldOperands", layout });
+          const own = `${held++ * threads}u + ${invocation} / 32u * 32u`;
+          return `heldOperands[${own} + ${invocation} % 32u] = ${array}[${offset} + ${invocation} % 32u / 2u * ${stride} + ${invocation} % 2u]; let ${name} = vec2u(${own}, 2u);`;
         },
       )
       .replace(MULTIPLY, (_, x: string, y: string, into: string) => {
@@ -58,6 +79,7 @@ fn ${name}(x: vec2u, y: vec2u, into: array<f32, 8>, t: u32) -> array<f32, 8> {
     .replace(/^enable \w+;\n/gm, "")
     .replace(/(for \(var \w+ = \d+u; \w+ < \d+u)(?=;| &&)/g, "$1 + opaqueZero()")
     .replaceAll("subgroup_matrix_result<f32, 16, 16>()", "array<f32, 8>()")
+    .replaceAll("subgroupShuffleXor(", `shuffleXor(${invocation}, `)
     .split("\n")
     .map(line)
     .join("\n")
@@ -80,7 +102,8 @@ fn ${name}(x: vec2u, y: vec2u, into: array<f32, 8>, t: u32) -> array<f32, 8> {
 // In a loop's bound it stops software rasterizers from unrolling the loop, which costs them minutes.
 fn opaqueZero() -> u32 { return arrayLength(&a) >> 31u; }
 fn half_(x: vec4u, i: u32) -> f32 { return unpack2x16float(x[i / 2u])[i % 2u]; }
-${[...functions.values()].join("")}`;
+${held > 0 ? `var<workgroup> heldOperands: array<vec4u, ${held * threads}>;` : ""}
+${body.includes("shuffleXor(") ? shuffles(threads) : ""}${[...functions.values()].join("")}`;
 }
 
 /** The op on matrix units: the GPU's own, or emulated where it has none. */

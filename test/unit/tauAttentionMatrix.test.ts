@@ -88,6 +88,15 @@ describe("tau attention's kernels for matrix units", () => {
           }
   });
 
+  test("have room for a tile of values, which lie where pairs do at first", () => {
+    for (const headDim of [16, 64, 80, 128]) {
+      const p = { batch: 1, rows: 70, capacity: 70, nHeads: 1, bands: 2, headDim, window: 0 };
+      const { code } = kernelOf(tauAttentionKeysBackwardOp, p, "f16");
+      const [, size] = /var<workgroup> pairs: array<vec4u, (\d+)>/.exec(code)!;
+      expect(Number(size)).toBeGreaterThanOrEqual((64 * headDim) / 8);
+    }
+  });
+
   test("leave other shapes to the plain ones", () => {
     const p = { batch: 1, rows: 100, capacity: 100, nHeads: 2, bands: 4, headDim: 36, window: 0 };
     for (const op of ops) expect(kernelOf(op, p, "f16").entryPoint).not.toMatch(/Matrix$/);
