@@ -88,6 +88,30 @@ export const sources = (from: number, to: number): Record<string, string> =>
     ]),
   );
 
+/**
+ * Six names of its own, then sums of them in an order that nothing foretells: what is in scope helps here however
+ * well a model is trained.
+ */
+export function sumsFile(i: number): string {
+  let state = i + 1;
+  const below = (n: number): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 16) % n;
+  };
+  const syllables = "ba co du fe gi ka lo mu ne po ri sa tu ve zi".split(" ");
+  const syllable = () => syllables[below(syllables.length)]!;
+  const names = Array.from({ length: 6 }, () => syllable() + syllable() + syllable());
+  const any = () => names[below(names.length)]!;
+  return [
+    ...names.map((name) => `let ${name} = ${below(100)};`),
+    ...Array.from({ length: 16 }, () => `${any()} = ${any()} + ${any()};`),
+    "",
+  ].join("\n");
+}
+
+export const sums = (count: number): Record<string, string> =>
+  Object.fromEntries(Array.from({ length: count }, (_, k) => [`src/sums${k}.ts`, sumsFile(k)]));
+
 /** Standard output is one line of JSON and nothing else. */
 export function json(result: CliResult): Record<string, unknown> {
   expect(result.stdout.split("\n").length, result.stderr).toBe(2);
