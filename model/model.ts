@@ -119,6 +119,11 @@ export class Predictor {
     this.#completer?.dispose();
   }
 
+  /** Compiles what scoring needs, so that the first score does not. */
+  async prepareScoring(): Promise<void> {
+    await this.#scoring.run(() => this.#ownScorer());
+  }
+
   /** Compiles what completions need, so that the first one does not. */
   async prepare(): Promise<void> {
     await this.#completing.run(() => this.#completion());

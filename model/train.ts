@@ -41,8 +41,11 @@ import type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts
 
 export type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
 
-/** At most this much work is lost when the process dies. */
+/** Work that may be lost when the process dies: so much, or more where checkpoints would take more than this share of
+ *  the time, or where the run ends soon and saves then. */
 const CHECKPOINT_SECONDS = 20;
+const CHECKPOINT_SHARE = 0.02;
+const NO_CHECKPOINT_SECONDS = 10;
 /** Looks at the loss and reports at most this often. */
 const REPORT_SECONDS = 0.5;
 /** Held-out bytes behind each point of the curve. */
@@ -286,11 +289,13 @@ class TrainingRun {
       this.#predictor(device, trainer),
       sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]),
     );
+    if (device.kind === "cpu") await curve.compiled;
     const clock = this.#clock;
     const first = clock.step;
     const watch = new LossWatch(trainer, first);
     let lastReport = 0;
     let lastSave = performance.now();
+    let saveSeconds = 0;
     let look: Look | undefined;
     while (clock.done() < 1) {
       if (this.#o.signal?.aborted === true) {
@@ -325,11 +330,16 @@ class TrainingRun {
         this.#report("training", device.name);
         appendMetrics(this.#o.out, { ...seen, heldoutBpb: this.#heldoutBpb });
       }
-      if (performance.now() - lastSave > CHECKPOINT_SECONDS * 1000) {
+      const since = (performance.now() - lastSave) / 1000;
+      const isDue = since > Math.max(CHECKPOINT_SECONDS, saveSeconds / CHECKPOINT_SHARE);
+      // A checkpoint holds the memory, and the network does not wait for it.
+      if (isDue && this.#memory!.isBuilt && !(clock.secondsLeft! < NO_CHECKPOINT_SECONDS)) {
         await look?.end;
         look?.seen();
+        const from = performance.now();
         await this.#save(device, trainer, 0);
         lastSave = performance.now();
+        saveSeconds = (lastSave - from) / 1000;
       }
     }
     await look?.end;

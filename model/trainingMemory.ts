@@ -28,6 +28,7 @@ export interface TrainingMemoryOptions {
 
 export class TrainingMemory {
   readonly built: Promise<BuiltMemory>;
+  isBuilt = false;
   /** What building ended with, as soon as it did; `built` rejects with it. */
   error: Error | undefined;
   readonly #stop = new AbortController();
@@ -58,13 +59,15 @@ export class TrainingMemory {
     );
     o.signal?.addEventListener("abort", () => this.stop(), { once: true });
     this.built.then(
-      ({ report }) =>
+      ({ report }) => {
+        this.isBuilt = true;
         o.logger.info(
           `memory built in ${((performance.now() - started) / 1000).toFixed(1)} s` +
             (report === undefined
               ? ", weights taken from the checkpoint"
               : `, calibrated on ${report.bytes} bytes of ${report.files} files`),
-        ),
+        );
+      },
       (error: Error) => (this.error = error),
     );
   }

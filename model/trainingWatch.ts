@@ -8,7 +8,7 @@ import type { Trainer } from "./trainer.ts";
 /** More steps than a loss scale can be halved. */
 const SCALINGS = 20;
 /** The curve may take this share of the time, whatever the device. */
-const CURVE_SHARE = 0.08;
+const CURVE_SHARE = 0.04;
 
 /** What a watch reads. */
 export interface Watched {
@@ -87,18 +87,36 @@ export class Look {
 
 /** The network's score on the beginnings of held-out files, as often as its share of the time allows. */
 export class HeldoutCurve {
-  readonly #predictor: Predictor;
+  readonly #predictor: Pick<Predictor, "score" | "prepareScoring">;
   readonly #files: readonly CorpusFile[];
   #last = 0;
   #ms = 0;
+  #state: "compiling" | "ready" | Error = "compiling";
+  /** Never rejects: `due` throws. */
+  readonly compiled: Promise<void>;
 
-  constructor(predictor: Predictor, files: readonly CorpusFile[]) {
+  /** Compiles meanwhile: a GPU trains on, and the final score needs the same kernels. */
+  constructor(
+    predictor: Pick<Predictor, "score" | "prepareScoring">,
+    files: readonly CorpusFile[],
+  ) {
     this.#predictor = predictor;
     this.#files = files;
+    this.compiled = (files.length === 0 ? Promise.resolve() : predictor.prepareScoring()).then(
+      () => {
+        this.#state = "ready";
+      },
+      (error: unknown) => {
+        this.#state = error instanceof Error ? error : new Error(String(error));
+      },
+    );
   }
 
+  /** Throws where compiling has failed. */
   get due(): boolean {
+    if (this.#state instanceof Error) throw this.#state;
     return (
+      this.#state === "ready" &&
       this.#files.length > 0 &&
       (this.#last === 0 || this.#ms < CURVE_SHARE * (performance.now() - this.#last))
     );

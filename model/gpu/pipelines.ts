@@ -4,6 +4,7 @@
  */
 import { KernelCompileError } from "../errors.ts";
 import type { GpuKernel } from "../graph.ts";
+import { slowly, TURN_MS } from "./slowTurns.ts";
 
 export class Pipelines {
   readonly #device: GPUDevice;
@@ -32,11 +33,12 @@ export class Pipelines {
       this.#modules.set(kernel.code, module);
     }
     try {
-      return await this.#device.createComputePipelineAsync({
+      const pipeline = this.#device.createComputePipelineAsync({
         label: name,
         layout: "auto",
         compute: { module, entryPoint: kernel.entryPoint, constants: { ...kernel.constants } },
       });
+      return await slowly(pipeline, TURN_MS.compiling);
     } catch (cause) {
       const info = await module.getCompilationInfo();
       const lines = info.messages

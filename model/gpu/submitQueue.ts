@@ -1,11 +1,12 @@
 /**
  * What is under way on the GPU. Programs go in submits of bounded time, with a bounded time in flight, so that a
  * completion or the desktop waits for little; while completions run, other programs submit nothing. Dawn's binding
- * for Node polls without a pause while any promise is pending, so waits sleep until a result is due and ask then.
+ * for Node polls while any promise is pending (slowTurns.ts), so waits sleep until a result is due and ask then.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Node } from "../graph.ts";
 import type { Pacer, Span } from "./pacing.ts";
+import { slowly, TURN_MS } from "./slowTurns.ts";
 
 export interface Step {
   readonly name: string;
@@ -156,7 +157,7 @@ export class SubmitQueue {
       await sleepAtLeast(begin + SLEEP_SHARE * expected - TIMER_SLACK_MS - performance.now());
     }
     const asked = performance.now();
-    await this.#map(flight.fence);
+    await this.#map(flight.fence, TURN_MS.training);
     flight.fence.unmap();
     const end = performance.now();
     const ms = end - begin;
@@ -177,9 +178,9 @@ export class SubmitQueue {
     while (last !== undefined && this.#flights.includes(last)) await this.#retire();
   }
 
-  async #map(buffer: GPUBuffer): Promise<void> {
+  async #map(buffer: GPUBuffer, turnMs: number): Promise<void> {
     try {
-      await buffer.mapAsync(GPUMapMode.READ);
+      await slowly(buffer.mapAsync(GPUMapMode.READ), turnMs);
     } catch (error) {
       // A lost device rejects every map; what it was lost for says more.
       this.#check();
@@ -193,7 +194,7 @@ export class SubmitQueue {
     copyAll(encoder, copies, staging);
     this.#gpu.queue.submit([encoder.finish()]);
     await this.#retireAll();
-    await this.#map(staging);
+    await this.#map(staging, TURN_MS.completion);
   }
 
   #prepare(program: Paced, copies: readonly Copy[], staging?: GPUBuffer): Prepared {
@@ -232,7 +233,8 @@ export class SubmitQueue {
     for (const f of this.#flights) f.timed = 0;
     const begin = performance.now();
     for (const commands of now.commands) this.#gpu.queue.submit([commands]);
-    const mapped = now.staging === undefined ? undefined : this.#map(now.staging);
+    const mapped =
+      now.staging === undefined ? undefined : this.#map(now.staging, TURN_MS.completion);
     // While the GPU works, the host encodes what it will want next; what is encoded does not depend on results.
     program.prepared = this.#prepare(program, copies, now.staging);
     if (mapped === undefined) return new ArrayBuffer(0);
@@ -258,7 +260,7 @@ export class SubmitQueue {
 
   async idle(): Promise<void> {
     await this.#retireAll();
-    await this.#gpu.queue.onSubmittedWorkDone();
+    await slowly(this.#gpu.queue.onSubmittedWorkDone(), TURN_MS.training);
     this.#check();
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { CheckpointError } from "../../model/errors.ts";
-import { Look, LossWatch } from "../../model/trainingWatch.ts";
+import { HeldoutCurve, Look, LossWatch } from "../../model/trainingWatch.ts";
 
 const at = (step: number) => ({ step, bytes: 100 * step, seconds: step, factor: 1 });
 
@@ -30,5 +30,34 @@ describe("a look at the loss", () => {
     const skipped = new Look(watch(1.5, 40), at(40));
     await skipped.end;
     expect(() => skipped.seen()).toThrow("the last 40 steps had gradients that are no numbers");
+  });
+});
+
+describe("the curve of held-out files", () => {
+  const file = { path: "a.ts", bytes: new Uint8Array(4) };
+  const score = () =>
+    Promise.resolve({ bits: new Float32Array([1, 2, 3, 2]) } as Awaited<
+      ReturnType<ConstructorParameters<typeof HeldoutCurve>[0]["score"]>
+    >);
+
+  test("is not due before its kernels are there, and then says what the network does", async () => {
+    let compiled: () => void = () => undefined;
+    const prepareScoring = () => new Promise<void>((resolve) => (compiled = resolve));
+    const curve = new HeldoutCurve({ prepareScoring, score }, [file]);
+    expect(curve.due).toBe(false);
+    compiled();
+    await curve.compiled;
+    expect(curve.due).toBe(true);
+    expect(await curve.measure()).toBe(2);
+  });
+
+  test("is never due without files, and throws when asked where compiling has failed", async () => {
+    const fails = () => Promise.reject(new Error("no such kernel"));
+    const none = new HeldoutCurve({ prepareScoring: fails, score }, []);
+    await none.compiled;
+    expect(none.due).toBe(false);
+    const broken = new HeldoutCurve({ prepareScoring: fails, score }, [file]);
+    await broken.compiled;
+    expect(() => broken.due).toThrow("no such kernel");
   });
 });
