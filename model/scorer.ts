@@ -183,21 +183,26 @@ export class Scorer {
           return { symbols, facts };
         }),
       );
-      const rows = group.length * N;
       const C = this.#config.localChannels;
-      const { p: pTensor, state: stateTensor } = this.#tensors;
-      const [p, states] = (await Promise.all([
-        this.#device.read(pTensor, 0, rows * 256),
-        o.states === 1 ? this.#device.read(stateTensor, 0, rows * C) : undefined,
-      ])) as [Float32Array, Float32Array | undefined];
-      group.forEach((s, w) => {
-        // Row t predicts symbol s+t+1; what stands before was scored by the windows before.
-        const first = s === 0 ? Math.max(0, header.length - 1) : context;
-        for (let t = first; t < N && s + t + 1 < total; t++) {
-          const row = w * N + t;
-          visit(s + t + 1 - header.length, p, row * 256, states?.subarray(row * C, (row + 1) * C));
-        }
-      });
+      // Row t predicts symbol s+t+1; what stands before was scored by the windows before. Only the others are read.
+      const told = await Promise.all(
+        group.map(async (s, w) => {
+          // A long path may fill more than the first window.
+          const first = Math.max(s === 0 ? 0 : context, header.length - 1 - s);
+          const count = Math.min(N, total - 1 - s) - first;
+          if (count <= 0) return undefined;
+          const read = (t: Tensor, C: number): Promise<Float32Array> =>
+            this.#device.read(t, (w * N + first) * C, count * C) as Promise<Float32Array>;
+          const [p, states] = await Promise.all([
+            read(this.#tensors.p, 256),
+            o.states === 1 ? read(this.#tensors.state, C) : undefined,
+          ]);
+          return { at: s + first + 1 - header.length, count, p, states };
+        }),
+      );
+      for (const window of told)
+        for (let k = 0; window !== undefined && k < window.count; k++)
+          visit(window.at + k, window.p, k * 256, window.states?.subarray(k * C, (k + 1) * C));
     }
   }
 

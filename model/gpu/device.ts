@@ -29,8 +29,8 @@ import { SubmitQueue, type Copy, type Paced, type Step } from "./submitQueue.ts"
 
 /** Longest submit while nobody says that the editor is in use. */
 const SUBMIT_MS = 100;
-/** Read-backs up to this size keep their staging buffer for the next one: decoding reads at every draft. */
-const KEPT_STAGING_BYTES = 1 << 17;
+/** Read-backs up to this size keep their staging buffer for the next one: scoring reads at every window. */
+const KEPT_STAGING_BYTES = 1 << 18;
 /** Dispatches per timestamp query set. */
 const PROFILE_STEPS = 512;
 

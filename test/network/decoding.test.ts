@@ -191,6 +191,25 @@ describe("scoring", () => {
       }
     });
 
+  test("visits every byte once, in order, also behind a path that fills more than a window", async () => {
+    for (const device of await devices("cpu")) {
+      const config = tinyConfig();
+      const trainer = await trained(device, config);
+      const scorer = await Scorer.create(device, config, trainer.params);
+      const { bytes } = tinyFiles[0]!;
+      for (const path of ["x.ts", `${"folder/".repeat(20)}x.ts`]) {
+        const visited: number[] = [];
+        await scorer.score({ path, bytes }, (at, p, offset) => {
+          visited.push(at);
+          const sum = p.subarray(offset, offset + 256).reduce((a, b) => a + b, 0);
+          expect(sum).toBeCloseTo(1, 2);
+        });
+        expect(visited).toEqual(Array.from(bytes, (_, at) => at));
+      }
+      trainer.dispose();
+    }
+  });
+
   test("gives the state that the logits of each byte are linear in", async () => {
     for (const device of await devices()) {
       const config = tinyConfig();
