@@ -9,6 +9,15 @@
 export const TURN_MS = { completion: 0.04, training: 0.15, compiling: 0.5 } as const;
 
 const CELL = new Int32Array(new SharedArrayBuffer(4));
+/** A host may forbid its main thread to wait, as browsers do: turns are short there. */
+const canWait = ((): boolean => {
+  try {
+    Atomics.wait(CELL, 0, 0, 0);
+    return true;
+  } catch {
+    return false;
+  }
+})();
 /** Lengths of turns that those who wait allow. */
 const waiting = new Set<{ readonly ms: number }>();
 let isTurning = false;
@@ -18,7 +27,7 @@ function turn(): void {
   if (!isTurning) return;
   let ms = Infinity;
   for (const wait of waiting) ms = Math.min(ms, wait.ms);
-  Atomics.wait(CELL, 0, 0, ms);
+  if (canWait) Atomics.wait(CELL, 0, 0, ms);
   setImmediate(turn);
 }
 
