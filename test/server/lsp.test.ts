@@ -250,7 +250,7 @@ describe("completion", () => {
   });
 
   test("of an older request gives way to the newest", async () => {
-    const client = await start({ trained: true, host: { text: "value();", completeMs: 100 } });
+    const client = await start({ trained: true, host: { text: "value();", completeMs: 1000 } });
     await client.untilState("ready");
     const uri = documentUri("src/new.ts");
     const cursor = await client.write(uri, "a = |");
