@@ -59,10 +59,6 @@ interface Plan {
   readonly goesOn: boolean;
 }
 
-function read(cursor: MemoryCursor, bytes: Uint8Array): void {
-  for (const byte of bytes) cursor.push(byte);
-}
-
 /** Predicts every byte before it is read, from which the cursor learns. */
 function follow(
   cursor: MemoryCursor,
@@ -112,7 +108,7 @@ export class MemoryView {
     const { version } = this.#memory;
     const { start, text, end, plainEnd, kept, goesOn, from } = this.#plan(path, before);
     const plain = kept?.plain ?? this.#memory.cursor({ exclude: path });
-    read(plain, text.subarray(kept?.plainEnd ?? 0, plainEnd));
+    plain.read(text.subarray(kept?.plainEnd ?? 0, plainEnd));
     const following = goesOn ? kept!.following : plain.fork();
     const places = follow(following, text.subarray(from, end), goesOn ? kept!.places : []);
     const cursor = following.fork();

@@ -26,6 +26,8 @@ export interface MemoryPrediction {
 
 export interface MemoryCursor {
   push(byte: number): void;
+  /** The same for many bytes that nobody asks about in between, in less time. Not behind a prediction. */
+  read(bytes: Uint8Array): void;
   /** Writes 256 probabilities that sum to 1 into `out`. */
   predict(out: Float64Array): MemoryPrediction;
   /** What most probably comes next, copied from the longest match; empty if there is no match to trust. */
@@ -94,13 +96,25 @@ export class WalkCursor implements MemoryCursor {
   push(byte: number): void {
     if (this.predicted && this.adapt === 1) this.adaptTo(byte);
     for (const walk of this.walks) walk.push(byte);
+    this.absorb(byte);
+    this.levelsAreFresh = false;
+    this.predicted = false;
+  }
+
+  read(bytes: Uint8Array): void {
+    invariant(!this.predicted, "bytes were read between a prediction and the byte it was about");
+    for (const walk of this.walks) walk.read(bytes);
+    for (const byte of bytes) this.absorb(byte);
+    this.levelsAreFresh = false;
+  }
+
+  /** What the file itself tells from a byte. */
+  private absorb(byte: number): void {
     this.own?.push(byte);
     if (this.tokens !== undefined) this.analogies!.push(byte, this.tokens.push(byte));
     if (this.ownContexts !== undefined)
       for (const kind of OWN_KINDS) this.ownContexts.add(this.context.hash[kind]!, byte);
     this.context.push(byte);
-    this.levelsAreFresh = false;
-    this.predicted = false;
   }
 
   predict(out: Float64Array): MemoryPrediction {

@@ -191,6 +191,13 @@ export class SegmentWalk {
     this.table.set(other.table);
   }
 
+  /** Pushes bytes of which nobody asks in between. So many as the longest context has push out whatever was read before
+   *  them, which therefore need not be read. */
+  read(bytes: Uint8Array): void {
+    const from = Math.max(0, bytes.length - this.maxOrder);
+    for (let at = from; at < bytes.length; at++) this.push(bytes[at]!);
+  }
+
   push(byte: number): void {
     const { segment, low, high, topOrder, table, maxOrder } = this;
     const { next, follow, tables } = segment;

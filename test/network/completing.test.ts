@@ -24,6 +24,7 @@ class Undrafted extends SuffixMemory {
   override cursor(o: CursorOptions): MemoryCursor {
     const undrafted = (cursor: MemoryCursor): MemoryCursor => ({
       push: (byte) => cursor.push(byte),
+      read: (bytes) => cursor.read(bytes),
       predict: (out) => cursor.predict(out),
       draft: () => new Uint8Array(0),
       lines: (maxBytes) => cursor.lines(maxBytes),

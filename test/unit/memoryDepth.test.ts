@@ -4,6 +4,8 @@ import { Levels } from "../../model/memory/levels.ts";
 import { SHALLOW_ROW_DEPTH } from "../../model/memory/rowIndex.ts";
 import { MAX_ORDER } from "../../model/memory/segment.ts";
 import { SegmentSet } from "../../model/memory/segmentSet.ts";
+import type { MemoryCursor } from "../../model/memory/memoryCursor.ts";
+import { SuffixMemory } from "../../model/memory/suffixMemory.ts";
 import { Random } from "../../model/random.ts";
 
 /** Above this, segments are rebuilt only when a quarter of them is gone. */
@@ -52,6 +54,43 @@ function counted(set: SegmentSet, exclude?: string): string[] {
 
 const longest = (seen: readonly string[]): number =>
   Math.max(...seen.map((line) => Number(line.split(" ")[2])));
+
+/** All that a cursor behind the text says, and says while it reads on. */
+function told(cursor: MemoryCursor, more: Uint8Array): number[] {
+  const p = new Float64Array(256);
+  const values: number[] = [];
+  for (const byte of more) {
+    const { matchLength, total } = cursor.predict(p);
+    values.push(matchLength, total, ...p, ...cursor.draft(8), -1);
+    for (const line of cursor.lines(20)) values.push(...line.bytes, -2);
+    cursor.push(byte);
+  }
+  return values;
+}
+
+describe("reading many bytes at once", () => {
+  test.each([0, 3, MAX_ORDER - 1, MAX_ORDER, MAX_ORDER + 1, 430, 5000])(
+    "leaves a cursor where %i single bytes leave it",
+    (length) => {
+      const memory = new SuffixMemory();
+      for (const [path, bytes] of files) memory.setFile(path, bytes);
+      for (const exclude of ["f3", "other.ts"]) {
+        // 400 bytes of it stand in every file: contexts of more than the depth would match.
+        const text = files.get("f3")!.subarray(0, length + 60);
+        for (const before of [0, 20]) {
+          const one = memory.cursor({ exclude });
+          const many = memory.cursor({ exclude });
+          for (const cursor of [one, many])
+            for (const byte of text.subarray(0, Math.min(before, length))) cursor.push(byte);
+          for (const byte of text.subarray(before, length)) one.push(byte);
+          many.read(text.subarray(before, Math.max(before, length)));
+          const more = text.subarray(Math.max(before, length)).subarray(0, 24);
+          expect(told(many, more)).toEqual(told(one, more));
+        }
+      }
+    },
+  );
+});
 
 describe("the depth of a workspace's index", () => {
   test("is smaller where the workspace is large", () => {
