@@ -191,8 +191,12 @@ export class Scorer {
           const first = Math.max(s === 0 ? 0 : context, header.length - 1 - s);
           const count = Math.min(N, total - 1 - s) - first;
           if (count <= 0) return undefined;
-          const read = (t: Tensor, C: number): Promise<Float32Array> =>
-            this.#device.read(t, (w * N + first) * C, count * C) as Promise<Float32Array>;
+          const read = (t: Tensor, columns: number): Promise<Float32Array> =>
+            this.#device.read(
+              t,
+              (w * N + first) * columns,
+              count * columns,
+            ) as Promise<Float32Array>;
           const [p, states] = await Promise.all([
             read(this.#tensors.p, 256),
             o.states === 1 ? read(this.#tensors.state, C) : undefined,

@@ -31,6 +31,7 @@ import { SubmitQueue, type Copy, type Paced, type Step } from "./submitQueue.ts"
 const SUBMIT_MS = 100;
 /** Read-backs up to this size keep their staging buffer for the next one: scoring reads at every window. */
 const KEPT_STAGING_BYTES = 1 << 18;
+const LEAST_STAGING_BYTES = 256;
 /** Dispatches per timestamp query set. */
 const PROFILE_STEPS = 512;
 
@@ -195,10 +196,13 @@ export class GpuDevice implements Device {
     const half = storedAs(tensor, this.caps) === "f16";
     invariant(!half || offset === 0, `${tensor.name} holds f16 and is read from its start only`);
     const bytes = half ? Math.ceil(count / 2) * 4 : count * 4;
+    // What is kept has few sizes, however many lengths are read, so it is bounded.
+    const isKept = bytes <= KEPT_STAGING_BYTES;
+    const room = isKept ? 2 ** Math.ceil(Math.log2(Math.max(LEAST_STAGING_BYTES, bytes))) : bytes;
     const staging =
-      this.#staging.get(bytes)?.pop() ??
+      this.#staging.get(room)?.pop() ??
       this.gpu.createBuffer({
-        size: bytes,
+        size: room,
         usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
       });
     const copied = {
@@ -207,10 +211,10 @@ export class GpuDevice implements Device {
       bytes,
     };
     await this.#queue.read([copied], staging);
-    const copy = staging.getMappedRange().slice(0);
+    const copy = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
-    if (bytes > KEPT_STAGING_BYTES) staging.destroy();
-    else this.#staging.set(bytes, [...(this.#staging.get(bytes) ?? []), staging]);
+    if (isKept) this.#staging.set(room, [...(this.#staging.get(room) ?? []), staging]);
+    else staging.destroy();
     this.#check();
     if (half) return fromHalves(new Uint16Array(copy, 0, count));
     return tensor.dtype === "u32" ? new Uint32Array(copy) : new Float32Array(copy);
