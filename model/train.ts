@@ -7,6 +7,7 @@ import type { CorpusFile } from "./bytes.ts";
 import { trainBpe } from "./bpe.ts";
 import type { CandidateWeights } from "./candidates/candidateWeights.ts";
 import { readConfig, readModelFile, type Manifest } from "./checkpoint.ts";
+import { CheckpointPace } from "./checkpointPace.ts";
 import { presetConfig, type ModelConfig } from "./config.ts";
 import { concatenate } from "./corpus.ts";
 import type { Device } from "./device.ts";
@@ -41,11 +42,6 @@ import type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts
 
 export type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts";
 
-/** Work that may be lost when the process dies: so much, or more where checkpoints would take more than this share of
- *  the time, or where the run ends soon and saves then. */
-const CHECKPOINT_SECONDS = 20;
-const CHECKPOINT_SHARE = 0.02;
-const NO_CHECKPOINT_SECONDS = 10;
 /** Looks at the loss and reports at most this often. */
 const REPORT_SECONDS = 0.5;
 /** Held-out bytes behind each point of the curve. */
@@ -294,8 +290,7 @@ class TrainingRun {
     const first = clock.step;
     const watch = new LossWatch(trainer, first);
     let lastReport = 0;
-    let lastSave = performance.now();
-    let saveSeconds = 0;
+    const pace = new CheckpointPace();
     let look: Look | undefined;
     while (clock.done() < 1) {
       if (this.#o.signal?.aborted === true) {
@@ -330,16 +325,11 @@ class TrainingRun {
         this.#report("training", device.name);
         appendMetrics(this.#o.out, { ...seen, heldoutBpb: this.#heldoutBpb });
       }
-      const since = (performance.now() - lastSave) / 1000;
-      const isDue = since > Math.max(CHECKPOINT_SECONDS, saveSeconds / CHECKPOINT_SHARE);
       // A checkpoint holds the memory, and the network does not wait for it.
-      if (isDue && this.#memory!.isBuilt && !(clock.secondsLeft! < NO_CHECKPOINT_SECONDS)) {
+      if (this.#memory!.isBuilt && pace.isDue(clock.secondsLeft)) {
         await look?.end;
         look?.seen();
-        const from = performance.now();
-        await this.#save(device, trainer, 0);
-        lastSave = performance.now();
-        saveSeconds = (lastSave - from) / 1000;
+        await pace.saving(() => this.#save(device, trainer, 0));
       }
     }
     await look?.end;
