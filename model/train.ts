@@ -46,6 +46,8 @@ export type { TrainOptions, TrainProgress, TrainResult } from "./trainOptions.ts
 const REPORT_SECONDS = 0.5;
 /** Held-out bytes behind each point of the curve. */
 const CURVE_BYTES = { gpu: 12_000, cpu: 3_000 } as const;
+/** Share of the time that the curve may take: a CPU, where a point takes seconds, would have two or three of them. */
+const CURVE_SHARE = { gpu: 0.04, cpu: 0.08 } as const;
 const PAUSE_POLL_MS = 50;
 /** Below this a network has nothing to generalize from. */
 const TINY_CORPUS_BYTES = 4096;
@@ -284,6 +286,7 @@ class TrainingRun {
     const curve = new HeldoutCurve(
       this.#predictor(device, trainer),
       sampleOf(this.#o.heldout, CURVE_BYTES[device.kind]),
+      CURVE_SHARE[device.kind],
     );
     if (device.kind === "cpu") await curve.compiled;
     const clock = this.#clock;

@@ -7,8 +7,6 @@ import type { Trainer } from "./trainer.ts";
 
 /** More steps than a loss scale can be halved. */
 const SCALINGS = 20;
-/** The curve may take this share of the time, whatever the device. */
-const CURVE_SHARE = 0.04;
 
 /** What a watch reads. */
 export interface Watched {
@@ -89,19 +87,23 @@ export class Look {
 export class HeldoutCurve {
   readonly #predictor: Pick<Predictor, "score" | "prepareScoring">;
   readonly #files: readonly CorpusFile[];
+  readonly #share: number;
   #last = 0;
   #ms = 0;
   #state: "compiling" | "ready" | Error = "compiling";
   /** Never rejects: `due` throws. */
   readonly compiled: Promise<void>;
 
-  /** Compiles meanwhile: a GPU trains on, and the final score needs the same kernels. */
+  /** Compiles meanwhile: a GPU trains on, and the final score needs the same kernels. `share`: of the time that the
+   *  curve may take. */
   constructor(
     predictor: Pick<Predictor, "score" | "prepareScoring">,
     files: readonly CorpusFile[],
+    share: number,
   ) {
     this.#predictor = predictor;
     this.#files = files;
+    this.#share = share;
     this.compiled = (files.length === 0 ? Promise.resolve() : predictor.prepareScoring()).then(
       () => {
         this.#state = "ready";
@@ -118,7 +120,7 @@ export class HeldoutCurve {
     return (
       this.#state === "ready" &&
       this.#files.length > 0 &&
-      (this.#last === 0 || this.#ms < CURVE_SHARE * (performance.now() - this.#last))
+      (this.#last === 0 || this.#ms < this.#share * (performance.now() - this.#last))
     );
   }
 

@@ -43,7 +43,7 @@ describe("the curve of held-out files", () => {
   test("is not due before its kernels are there, and then says what the network does", async () => {
     let compiled: () => void = () => undefined;
     const prepareScoring = () => new Promise<void>((resolve) => (compiled = resolve));
-    const curve = new HeldoutCurve({ prepareScoring, score }, [file]);
+    const curve = new HeldoutCurve({ prepareScoring, score }, [file], 0.1);
     expect(curve.due).toBe(false);
     compiled();
     await curve.compiled;
@@ -51,12 +51,23 @@ describe("the curve of held-out files", () => {
     expect(await curve.measure()).toBe(2);
   });
 
+  test("waits until what a point took is its share of the time", async () => {
+    const slow = () => new Promise<void>((resolve) => setTimeout(resolve, 30)).then(score);
+    const ready = () => Promise.resolve();
+    const curve = new HeldoutCurve({ prepareScoring: ready, score: slow }, [file], 0.2);
+    await curve.compiled;
+    await curve.measure();
+    const from = performance.now();
+    while (!curve.due) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(performance.now() - from).toBeGreaterThan(120);
+  });
+
   test("is never due without files, and throws when asked where compiling has failed", async () => {
     const fails = () => Promise.reject(new Error("no such kernel"));
-    const none = new HeldoutCurve({ prepareScoring: fails, score }, []);
+    const none = new HeldoutCurve({ prepareScoring: fails, score }, [], 0.1);
     await none.compiled;
     expect(none.due).toBe(false);
-    const broken = new HeldoutCurve({ prepareScoring: fails, score }, [file]);
+    const broken = new HeldoutCurve({ prepareScoring: fails, score }, [file], 0.1);
     await broken.compiled;
     expect(() => broken.due).toThrow("no such kernel");
   });
