@@ -130,7 +130,9 @@ heading("4. Lines of those files, completed");
 const extension = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const floor =
   extension.contributes.configuration.properties["narrowgauge.completion.minConfidence"].default;
-say(`(the editor stays silent below a confidence of ${floor}; here everything is shown)`);
+say(
+  `(the editor stays silent below a confidence of ${floor}; here everything is shown, by\na process that starts for each line, where the editor's is warm)`,
+);
 const manifest = JSON.parse(readFileSync(join(model, "manifest.json"), "utf8"));
 for (const place of cuts(manifest.saw.heldout)) {
   const { text, confidence, ms } = await completion(place);
